@@ -1,0 +1,3 @@
+//! What the user writes, made into checked values. Pure.
+
+pub mod unit;

@@ -1,0 +1,139 @@
+//! Durations and sizes, as people write them: a number and a unit, `5s`, `64MiB`.
+//!
+//! A bare number where a unit is due is an error: nobody remembers whether 5000 was seconds or milliseconds.
+
+use std::time::Duration;
+
+/// A quantity that could not be read; says what was wrong and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnitError(String);
+
+const DURATIONS: [(&str, u64); 8] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+    ("w", 604_800_000_000_000),
+];
+
+const SIZES: [(&str, u64); 9] = [
+    ("B", 1),
+    ("kB", 1_000),
+    ("KB", 1_000),
+    ("KiB", 1 << 10),
+    ("MB", 1_000_000),
+    ("MiB", 1 << 20),
+    ("GB", 1_000_000_000),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+/// Reads a duration such as `500ms`, `1.5h` or `7d`. Units: `ns us ms s m h d w`.
+///
+/// # Errors
+/// When the number or the unit is missing, unknown, negative or too large.
+pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+    let nanos = parse(text, &DURATIONS, "duration", "5s", "ns us ms s m h d w")?;
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// Reads a size in bytes such as `64MiB` or `10kB`. Units: `B kB KiB MB MiB GB GiB TiB`.
+///
+/// # Errors
+/// When the number or the unit is missing, unknown, negative or too large.
+pub fn parse_size(text: &str) -> Result<u64, UnitError> {
+    parse(text, &SIZES, "size", "64MiB", "B kB KiB MB MiB GB GiB TiB")
+}
+
+/// Whether the text ends in a unit of size rather than of time, so that `64MiB or 1d` can be told apart.
+#[must_use]
+pub fn is_size(text: &str) -> bool {
+    text.trim().ends_with('B')
+}
+
+fn parse(text: &str, units: &[(&str, u64)], what: &str, example: &str, known: &str) -> Result<u64, UnitError> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = (&text[..digits], text[digits..].trim());
+    if number.is_empty() {
+        return Err(UnitError(format!("{text:?} is not a {what}; write a number and a unit, as in {example:?}")));
+    }
+    if unit.is_empty() {
+        return Err(UnitError(format!("{number} what? add a unit ({known}), as in {example:?}")));
+    }
+    let Some(&(_, scale)) = units.iter().find(|(name, _)| *name == unit) else {
+        let near = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
+        let hint = near.map_or(format!("the units are {known}"), |(name, _)| format!("did you mean {number}{name}?"));
+        return Err(UnitError(format!("unknown unit {unit:?} of a {what}; {hint}")));
+    };
+    scaled(number, scale).ok_or_else(|| UnitError(format!("{text:?} is not a {what} that fits; write one such as {example:?}")))
+}
+
+/// `number × scale` with up to 18 decimals, rounded down; none when it is malformed or does not fit.
+fn scaled(number: &str, scale: u64) -> Option<u64> {
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    let whole: u64 = whole.parse().ok()?;
+    let fraction: u64 = decimals.parse().ok()?;
+    let power = 10u128.checked_pow(u32::try_from(decimals.len()).ok()?)?;
+    let part = u128::from(fraction).checked_mul(u128::from(scale))? / power;
+    whole.checked_mul(scale)?.checked_add(u64::try_from(part).ok()?)
+}
+
+/// A size for people: `1.5 MiB`, `312 B`.
+#[must_use]
+pub fn show_size(bytes: u64) -> String {
+    const STEPS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    STEPS.iter().find(|(_, scale)| bytes >= *scale).map_or(format!("{bytes} B"), |(unit, scale)| {
+        let tenths = (u128::from(bytes) * 10 / u128::from(*scale)) as u64;
+        format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    })
+}
+
+/// A duration for people: `1.2s`, `350ms`, `2h03m`.
+#[must_use]
+pub fn show_duration(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0 => format!("{}ms", span.as_millis()),
+        1..60 => format!("{seconds}.{}s", span.subsec_millis() / 100),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86400, seconds / 3600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes() {
+        assert_eq!(parse_duration("7d"), Ok(Duration::from_secs(7 * 86400)));
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration(" 250 us "), Ok(Duration::from_micros(250)));
+        assert_eq!(parse_size("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_size("0.5KiB"), Ok(512));
+    }
+
+    #[test]
+    fn mistakes_name_the_remedy() {
+        let text = |r: Result<Duration, UnitError>| r.unwrap_err().to_string();
+        assert!(text(parse_duration("5000")).contains("add a unit"));
+        assert!(text(parse_duration("5S")).contains("did you mean 5s?"));
+        assert!(text(parse_duration("-5s")).contains("not a duration"));
+        assert!(text(parse_duration("99999999999w")).contains("that fits"));
+        assert!(parse_size("10mib").unwrap_err().to_string().contains("10MiB"));
+        assert!(parse_duration("1.s").is_err() && parse_duration("1.2.3s").is_err());
+    }
+
+    #[test]
+    fn shown_for_people() {
+        assert_eq!(show_size(1536), "1.5 KiB");
+        assert_eq!(show_duration(Duration::from_millis(1234)), "1.2s");
+        assert_eq!(show_duration(Duration::from_secs(3723)), "1h02m");
+    }
+}

@@ -1,0 +1,4 @@
+//! quell
+pub mod clock;
+pub mod config;
+pub mod line;
