@@ -1,4 +1,31 @@
-//! quell
+//! quell supervises worker processes and reads what they print: noise never reaches the disk, routine lines live for
+//! some days, critical ones stay, and no line is lost without being counted.
+//!
+//! The map, in reading order:
+//!
+//! | module | what it answers |
+//! |---|---|
+//! | [`clock`] | what a point in time is; it is handed around, never asked for |
+//! | [`config`] | what the user wrote, as checked values |
+//! | [`line`] | what each line is: framing, filter lists, classification |
+//! | [`log`] | what is to become of log files: names, stamps, rotation, retention, the ledger |
+//! | [`worker`] | what is to become of a worker: its life as a table, its outcome |
+//! | [`sys`] | how the kernel is asked: every system call, and all that is unsafe |
+//! | [`runtime`] | the loops that do what the others decide: the output path, the control plane, the keepers |
+//! | [`cli`] | the command line: one file a verb |
+//!
+//! Only `sys`, `runtime` and `cli` do I/O or read the clock. `cli` uses `runtime`, which uses `line`, `log`, `worker` and
+//! `sys`; those see `clock` and `config` only, never each other. A test (`tests/tidy.rs`) holds this.
+//!
+//! Bytes take one way through the house, whichever verb reads them: `line::frame` cuts lines, `line::classify` sorts a
+//! block of them into runs, `runtime::output` counts each run and sends it to a `runtime::logdir`, to an inherited
+//! descriptor (`runtime::pass`), to both or to neither.
+
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod line;
+pub mod log;
+pub mod runtime;
+pub mod sys;
+pub mod worker;

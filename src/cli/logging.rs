@@ -1,0 +1,154 @@
+//! The options of a log directory, for `log` and `run`.
+
+use super::Failure;
+use crate::config::unit::parse_duration;
+use crate::log::ledger::Ledger;
+use crate::log::name::LOCK;
+use crate::log::stamp::Stamp;
+use crate::log::{retain, rotate};
+use crate::runtime::directory::OnDisk;
+use crate::runtime::logdir::{LogDir, Overflow, Settings, Sync};
+use crate::sys::dir::{Dir, Lock, Locking};
+use crate::sys::time;
+use clap::{Args, ValueEnum};
+use std::path::Path;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The log directory")]
+pub(super) struct Options {
+    /// When a file is closed: a size, a duration, or both with "or"; or "never"
+    #[arg(long, value_name = "WHEN", default_value = "64MiB or 1d")]
+    rotate: rotate::Policy,
+    /// How long and how much to keep of a class, whichever is reached first; "forever" is no limit [default:
+    /// routine=7d,1GiB and critical=90d,256MiB]
+    #[arg(long, value_name = "CLASS=AGE,SIZE", value_parser = parse_retain)]
+    retain: Vec<(Kind, retain::Policy)>,
+    /// The time before each line
+    #[arg(long, value_enum, default_value = "utc")]
+    stamp: StampKind,
+    /// How archives are compressed
+    #[arg(long, value_enum, default_value = "zstd")]
+    compress: Compress,
+    /// When lines are made durable: "rotation", "always", or so long after the first that is not
+    #[arg(long, value_name = "WHEN", default_value = "10s", value_parser = parse_sync)]
+    sync: Sync,
+    /// Pass kept lines on, too
+    #[arg(long)]
+    pub(super) tee: bool,
+    /// When the disk is full: wait, or drop lines and count them
+    #[arg(long, value_enum, default_value = "block")]
+    overflow: OverflowKind,
+    /// The name in marks and messages [default: the directory's, or the command's]
+    #[arg(long)]
+    pub(super) name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Routine,
+    Critical,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StampKind {
+    /// Nothing
+    None,
+    /// 2026-11-21T01:02:03.000042Z
+    Utc,
+    /// 2026-11-21T02:02:03.000042+01:00
+    Local,
+    /// @400000006a… as tai64nlocal reads it
+    Tai64n,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Compress {
+    None,
+    Zstd,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OverflowKind {
+    Block,
+    Drop,
+}
+
+fn parse_retain(text: &str) -> Result<(Kind, retain::Policy), String> {
+    let (class, policy) = text.split_once('=').ok_or("write routine=… or critical=…, as in routine=7d,1GiB")?;
+    let kind = match class {
+        "routine" => Kind::Routine,
+        "critical" => Kind::Critical,
+        _ => return Err(format!("no class {class:?} is retained; write routine=… or critical=…")),
+    };
+    Ok((kind, policy.parse()?))
+}
+
+fn parse_sync(text: &str) -> Result<Sync, String> {
+    match text {
+        "rotation" => Ok(Sync::Rotation),
+        "always" => Ok(Sync::Always),
+        _ => parse_duration(text).map(Sync::After).map_err(|e| format!("{e}; or \"rotation\", or \"always\"")),
+    }
+}
+
+impl Options {
+    /// Opens and locks the directory: the log, and the lock to hold as long as it is written.
+    ///
+    /// # Errors
+    /// When the options contradict each other, another writes there, or the file system says no.
+    pub(super) fn open(&self, path: &Path, ledger: &mut Ledger) -> Result<(LogDir<OnDisk>, Lock), Failure> {
+        let settings = self.settings()?;
+        let failed = |e: std::io::Error| Failure::new(format!("cannot log to {}: {e}", path.display()));
+        let dir = OnDisk::create(path).map_err(failed)?;
+        let taken = |holder: String, path: &Path| {
+            let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
+            Failure::new(format!("{} is being written by {holder}; two writers would lose lines", path.display()))
+        };
+        let holder = format!("quell (pid {})\n", std::process::id());
+        let lock = match dir.dir().lock(LOCK, &holder).map_err(failed)? {
+            Locking::Held(lock) => lock,
+            Locking::Taken(holder) => return Err(taken(holder, path)),
+        };
+        // `up` holds one lock for all directories below its own.
+        if let Ok(parent) = Dir::open(&path.join(".."))
+            && let Ok(Some(holder)) = parent.lock_holder(LOCK)
+        {
+            return Err(taken(holder, path));
+        }
+        Ok((LogDir::open(dir, settings, ledger, time::now()).map_err(failed)?, lock))
+    }
+
+    fn settings(&self) -> Result<Settings, Failure> {
+        let given = |kind| self.retain.iter().rev().find(|(k, _)| *k == kind).map(|(_, policy)| *policy);
+        let built_in = |text: &str| text.parse().expect("the built-in policy is well-formed");
+        let routine = given(Kind::Routine).unwrap_or_else(|| built_in("7d,1GiB"));
+        let critical = given(Kind::Critical).unwrap_or_else(|| built_in("90d,256MiB"));
+        for (name, policy) in [("routine", routine), ("critical", critical)] {
+            if let (Some(total), Some(file)) = (policy.bytes, self.rotate.bytes)
+                && total < file
+            {
+                let text = format!("--retain {name} keeps less than one file; keep at least what --rotate makes of it");
+                return Err(Failure::usage(text));
+            }
+        }
+        // What is never rotated never gets old enough to be purged.
+        let rotate = rotate::Policy { age: self.rotate.age.or(routine.age), ..self.rotate };
+        Ok(Settings {
+            rotate,
+            routine,
+            critical,
+            stamp: match self.stamp {
+                StampKind::None => Stamp::None,
+                StampKind::Utc => Stamp::Utc,
+                StampKind::Local => Stamp::Local(time::local_zone()),
+                StampKind::Tai64n => Stamp::Tai64n,
+            },
+            compress: matches!(self.compress, Compress::Zstd),
+            sync: self.sync,
+            overflow: match self.overflow {
+                OverflowKind::Block => Overflow::Block,
+                OverflowKind::Drop => Overflow::Drop,
+            },
+        })
+    }
+}

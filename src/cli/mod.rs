@@ -1,0 +1,143 @@
+//! The command line: one file a verb. Parses, puts the parts together, says what went wrong, chooses the exit code.
+
+mod completions;
+mod filter;
+mod lists;
+mod log;
+mod logging;
+mod man;
+mod run;
+mod talk;
+
+use crate::log::ledger::Ledger;
+use crate::sys::fd;
+use crate::sys::signal::{self, Inherited, Number};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Failure of quell itself, in every verb but `run`.
+const EXIT_FAILURE: u8 = 1;
+/// The command line was wrong, in every verb but `run`.
+const EXIT_USAGE: u8 = 2;
+
+/// Supervises worker processes and reads what they print: noise never reaches the disk, and nothing is lost uncounted.
+#[derive(Debug, Parser)]
+#[command(name = "quell", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    talk: talk::Options,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  quell run --log /var/log/web -l nginx-health -- nginx -g 'daemon off;'
+  ./server 2>&1 | quell filter -l heartbeat -e 'cache updated'
+  ./server 2>&1 | quell log -l k8s-probes --rotate '16MiB or 1d' /var/log/server";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Filter(filter::Options),
+    Log(log::Options),
+    Run(run::Options),
+    Completions(completions::Options),
+    Man(man::Options),
+}
+
+/// A message for the user, and the exit code that goes with it.
+#[derive(Debug)]
+struct Failure {
+    text: String,
+    code: u8,
+}
+
+impl Failure {
+    fn new(text: impl Into<String>) -> Failure {
+        Failure { text: text.into(), code: EXIT_FAILURE }
+    }
+
+    fn usage(text: impl Into<String>) -> Failure {
+        Failure { text: text.into(), code: EXIT_USAGE }
+    }
+}
+
+/// How a verb ends.
+#[derive(Debug)]
+enum End {
+    /// With this code.
+    Code(u8),
+    /// By this signal, as the command or the user wanted it.
+    Signal(Number),
+}
+
+/// How `--stats` shows the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Stats {
+    Text,
+    Json,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    // First of all, while nothing has changed them yet, and before a signal can arrive that nobody waits for.
+    let inherited = match Inherited::take() {
+        Ok(inherited) => inherited,
+        Err(e) => return fail(&Failure::new(format!("cannot block signals: {e}")), false),
+    };
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let is_run = args.iter().skip(1).find(|arg| !arg.as_encoded_bytes().starts_with(b"-")).is_some_and(|arg| arg == "run");
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => return usage(&e, is_run),
+    };
+    cli.talk.init();
+    let end = match cli.verb {
+        Verb::Filter(options) => options.execute(&inherited),
+        Verb::Log(options) => options.execute(&inherited),
+        Verb::Run(options) => options.execute(&inherited),
+        Verb::Completions(options) => options.execute(Cli::command()),
+        Verb::Man(options) => options.execute(Cli::command()),
+    };
+    match end {
+        Ok(End::Code(code)) => code.into(),
+        Ok(End::Signal(number)) => {
+            signal::die_of(number);
+            // Only where the signal has no effect, as for PID 1.
+            (128u8.saturating_add(number as u8)).into()
+        }
+        Err(failure) => fail(&failure, is_run),
+    }
+}
+
+fn fail(failure: &Failure, is_run: bool) -> ExitCode {
+    tracing::error!("{}", failure.text);
+    match failure.code {
+        EXIT_FAILURE | EXIT_USAGE if is_run => run::EXIT_OWN,
+        code => code,
+    }
+    .into()
+}
+
+/// Help is no failure; a wrong command line is.
+fn usage(error: &clap::Error, is_run: bool) -> ExitCode {
+    // Nobody may be there to read it.
+    let _ = error.print();
+    match error.use_stderr() {
+        false => ExitCode::SUCCESS,
+        true if is_run => run::EXIT_OWN.into(),
+        true => EXIT_USAGE.into(),
+    }
+}
+
+/// Shows the ledger on stderr, where it was asked for.
+fn show_stats(stats: Option<Stats>, ledger: &Ledger) {
+    let text = match stats {
+        None => return,
+        Some(Stats::Text) => ledger.to_text().into_bytes(),
+        Some(Stats::Json) => ledger.to_json(false),
+    };
+    talk::write_all(fd::stderr(), &text);
+}

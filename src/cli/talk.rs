@@ -1,0 +1,96 @@
+//! What quell says of itself: to stderr, as text or JSON, and never so that it matters whether anybody listens.
+
+use crate::sys::fd;
+use clap::{ArgAction, Args, ValueEnum};
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Say more: what is done, and why; twice for details
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// The form of what quell says on stderr
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Options {
+    /// Puts it in force.
+    pub(super) fn init(&self) {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::ERROR,
+            (_, 0) => LevelFilter::WARN,
+            (_, 1) => LevelFilter::INFO,
+            (_, _) => LevelFilter::DEBUG,
+        };
+        let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(Stderr).with_ansi(false);
+        // It can only be there already, in a test.
+        let _ = match self.log_format {
+            Format::Text => tracing::subscriber::set_global_default(builder.event_format(Plain).finish()),
+            Format::Json => tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish()),
+        };
+    }
+}
+
+/// `quell: warning: text`.
+struct Plain;
+
+impl<S, N> FormatEvent<S, N> for Plain
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        out.write_str(match *event.metadata().level() {
+            Level::ERROR => "quell: ",
+            Level::WARN => "quell: warning: ",
+            _ => "quell: note: ",
+        })?;
+        context.field_format().format_fields(out.by_ref(), event)?;
+        writeln!(out)
+    }
+}
+
+/// Takes all that it is given; what stderr does not take is nobody's loss.
+#[derive(Clone, Copy)]
+struct Stderr;
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = Stderr;
+    fn make_writer(&'a self) -> Stderr {
+        Stderr
+    }
+}
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write_all(fd::stderr(), bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes as much as is taken.
+pub(super) fn write_all(fd: impl AsFd, mut bytes: &[u8]) {
+    while let Ok(written @ 1..) = fd::write(fd.as_fd(), bytes) {
+        bytes = &bytes[written..];
+    }
+}

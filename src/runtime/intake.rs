@@ -1,0 +1,131 @@
+//! Standard input through the output path: the loop of `filter` and `log`, in one thread.
+//!
+//! It sleeps in poll(2), on the input and the signals, and on the outlet while that takes no more. Standard input keeps
+//! its flags, so it is read once for each time that it is ready; a regular file always is.
+
+use super::directory::Directory;
+use super::output::{Brought, Output, Sorting};
+use super::pass::Pass;
+use crate::clock::{Now, Tick, earliest};
+use crate::log::ledger::Ledger;
+use crate::sys::fd::{self, Interest, Outlet};
+use crate::sys::signal::{Number, Received, Signals};
+use crate::sys::time;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// How long after TERM the input is read on, as long as there is something in it.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The input ended.
+    Input,
+    /// Whoever read our output has gone.
+    Closed,
+    /// This signal said so.
+    Signal(Number),
+    /// Reading or writing failed.
+    Failed(io::Error),
+}
+
+/// A signal said to leave.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    number: Number,
+    /// By when; none is when the input ends. A key at the terminal says it to whoever writes to us too, and what that has
+    /// left to say is still wanted.
+    by: Option<Tick>,
+}
+
+/// Reads standard input to its end. `reload` makes new rules; what it says on failure it has said itself.
+///
+/// # Errors
+/// As poll(2).
+pub fn run<D: Directory>(
+    mut output: Output<D>,
+    signals: &mut Signals,
+    mut reload: impl FnMut() -> Option<Sorting>,
+) -> io::Result<(Ended, Ledger)> {
+    let mut leaving: Option<Leaving> = None;
+    let mut at_end = false;
+    let ended = loop {
+        let now = time::now();
+        let stalled = output.is_stalled(0);
+        if at_end && !stalled {
+            break leaving.map_or(Ended::Input, |l| Ended::Signal(l.number));
+        }
+        let by = leaving.and_then(|l| l.by);
+        // After TERM what is in the pipe is read, but nothing is waited for.
+        let deadline = if by.is_some() && !stalled { Some(now.tick) } else { earliest([output.deadline(now), by]) };
+        let outlet = output.pass(0).and_then(Pass::waits_for).map(|o| (Outlet::as_fd(o), Interest::Write));
+        let input = (!stalled && !at_end).then(|| (fd::stdin(), Interest::Read));
+        let signal = Some((signals.as_fd(), Interest::Read));
+        let [signal, writable, readable] = fd::wait([signal, outlet, input], deadline.map(|at| at.until(now.tick)))?;
+        let now = time::now();
+        if signal {
+            for received in signals.received() {
+                leaving = act(received, leaving, &mut output, &mut reload, now);
+            }
+        }
+        if writable {
+            output.flush(now);
+        }
+        output.due(now);
+        if readable && !output.is_stalled(0) {
+            match output.read(0, fd::stdin(), now) {
+                Ok(Brought::Bytes(_) | Brought::Nothing) => {}
+                Ok(Brought::End) => {
+                    at_end = true;
+                    output.end(0, now);
+                }
+                Err(e) => break Ended::Failed(e),
+            }
+        }
+        if output.is_closed(0) {
+            break output.take_failure(0).map_or(Ended::Closed, Ended::Failed);
+        }
+        if let Some(Leaving { number, by: Some(by) }) = leaving
+            && ((!readable && !stalled) || by <= now.tick)
+        {
+            say_unread();
+            break Ended::Signal(number);
+        }
+    };
+    let failure = output.take_failure(0);
+    let ledger = output.finish(time::now());
+    Ok((failure.map_or(ended, Ended::Failed), ledger))
+}
+
+/// What nobody will read now stays with whoever wrote it, but not unsaid.
+fn say_unread() {
+    match fd::unread(fd::stdin()) {
+        Ok(0) | Err(_) => {}
+        Ok(bytes) => tracing::warn!("{bytes} bytes of the input were left unread"),
+    }
+}
+
+/// Does what a signal asks for, and says whether it is time to leave.
+fn act<D: Directory>(
+    Received { number, from_kernel }: Received,
+    leaving: Option<Leaving>,
+    output: &mut Output<D>,
+    reload: &mut impl FnMut() -> Option<Sorting>,
+    now: Now,
+) -> Option<Leaving> {
+    match number {
+        libc::SIGALRM => output.rotate(now),
+        libc::SIGUSR1 => output.reopen(now),
+        libc::SIGHUP => {
+            if let Some(sorting) = reload() {
+                output.reload(sorting);
+            }
+        }
+        _ if leaving.is_some() => return Some(Leaving { number, by: Some(now.tick) }),
+        libc::SIGINT if from_kernel => return Some(Leaving { number, by: None }),
+        _ => return Some(Leaving { number, by: Some(now.tick.after(DRAIN)) }),
+    }
+    leaving
+}

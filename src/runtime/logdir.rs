@@ -1,0 +1,520 @@
+//! A log directory as its one writer sees it: lines go in; files are rotated, synced and purged; a disk that takes no
+//! more is answered as the policy says.
+//!
+//! The order when the disk is full: the oldest routine archives go first; for critical lines the oldest critical ones go
+//! last; then the writer waits (`block`) or drops and counts (`drop`). A file that failed in any other way is rotated
+//! away, never called clean, and the next one is tried.
+
+use super::directory::Directory;
+use super::keeper::{Job, Keepers, Rules, Which, store_ledger};
+use super::series::{Series, Short};
+use crate::clock::{Now, Tick, earliest};
+use crate::config::unit::show_duration;
+use crate::log::ledger::{Count, Ledger, SUMMARY_BYTES_MAX};
+use crate::log::name::{CRITICAL, LEDGER};
+use crate::log::record::{Batch, last_record_end};
+use crate::log::stamp::Stamp;
+use crate::log::{retain, rotate};
+use std::io::{self, Read};
+use std::time::Duration;
+
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// When what was written is made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// When a file is closed.
+    Rotation,
+    /// After each write.
+    Always,
+    /// So long after the first unsynced write.
+    After(Duration),
+}
+
+/// What to do when the disk takes no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// Stop reading until it does.
+    Block,
+    /// Drop lines, count them, and say so in the log.
+    Drop,
+}
+
+/// How a log directory is kept.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// When a file is closed.
+    pub rotate: rotate::Policy,
+    /// How long archives are kept.
+    pub routine: retain::Policy,
+    /// How long archives of critical and anomaly lines are kept.
+    pub critical: retain::Policy,
+    /// What stands before each line.
+    pub stamp: Stamp,
+    /// Whether archives are compressed.
+    pub compress: bool,
+    /// When lines are made durable.
+    pub sync: Sync,
+    /// What happens when the disk is full.
+    pub overflow: Overflow,
+}
+
+/// The log directory.
+#[derive(Debug)]
+pub struct LogDir<D: Directory> {
+    main: Series<D>,
+    critical: Option<Series<D>>,
+    settings: Settings,
+    keepers: Keepers<D>,
+    waiting: Option<Waiting>,
+    trouble: Option<Trouble>,
+}
+
+/// Records that the disk did not take yet.
+#[derive(Debug)]
+struct Waiting {
+    batch: Batch,
+    records: Vec<u8>,
+    written: usize,
+    critical: Vec<u8>,
+    critical_written: usize,
+    retry_at: Tick,
+    backoff: Duration,
+}
+
+/// A time in which the disk took no more, from the first failure to the next success.
+#[derive(Debug)]
+struct Trouble {
+    since: Tick,
+    error: String,
+    dropped: Count,
+    say_after: Tick,
+}
+
+impl<D: Directory> LogDir<D> {
+    /// Opens the directory, whose lock the caller holds, and goes on with what is in it: files, sequence and ledger.
+    ///
+    /// # Errors
+    /// What the directory says.
+    pub fn open(dir: D, settings: Settings, ledger: &mut Ledger, now: Now) -> io::Result<LogDir<D>> {
+        resume_ledger(&dir, ledger)?;
+        let critical = match dir.names()?.iter().any(|name| name == CRITICAL) {
+            true => Some(Series::open(dir.folder(CRITICAL)?, settings.rotate, ledger.sequences[1], now)?),
+            false => None,
+        };
+        let rules = Rules {
+            routine: settings.routine,
+            critical: settings.critical,
+            reserved: settings.rotate.bytes.unwrap_or(0),
+            compress: settings.compress,
+            sync_after: match settings.sync {
+                Sync::After(wait) => Some(wait),
+                Sync::Rotation | Sync::Always => None,
+            },
+        };
+        let keepers = Keepers::start(&dir, rules)?;
+        let main = Series::open(dir, settings.rotate, ledger.sequences[0], now)?;
+        let mut logdir = LogDir { main, critical, settings, keepers, waiting: None, trouble: None };
+        if let Some(series) = &mut logdir.critical {
+            series.rest();
+        }
+        logdir.store(ledger, true);
+        Ok(logdir)
+    }
+
+    /// What stands before each record.
+    pub fn stamp(&self) -> &Stamp {
+        &self.settings.stamp
+    }
+
+    /// Appends records; `critical` are those of them that are critical or anomalies. What the disk does not take waits
+    /// (`is_waiting`) or is dropped. Nothing may be waiting.
+    pub fn append(&mut self, batch: Batch, records: &[u8], critical: &[u8], ledger: &mut Ledger, now: Now) {
+        debug_assert!(self.waiting.is_none(), "records would overtake those that wait");
+        let (written, critical_written) = self.attempt(batch, (records, 0), (critical, 0), ledger, now);
+        if written < records.len() || critical_written < critical.len() {
+            self.waiting = Some(Waiting {
+                batch,
+                records: records.to_vec(),
+                written,
+                critical: critical.to_vec(),
+                critical_written,
+                retry_at: now.tick.after(RETRY_FIRST),
+                backoff: RETRY_FIRST,
+            });
+        }
+    }
+
+    /// Whether the disk takes no more for now: nothing must be read, for it could not be written.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Writes a line of quell's own: a mark, a summary, a notice. It is lost where the disk is full.
+    pub fn own_line(&mut self, text: &str, ledger: &mut Ledger, now: Now) {
+        if self.waiting.is_none() {
+            self.rotate_if_due(Which::Main, ledger, now);
+            self.own_record(text, now);
+        }
+    }
+
+    /// When there is something to do that no line and no message brings.
+    pub fn deadline(&self, now: Now) -> Option<Tick> {
+        let critical = self.critical.as_ref().and_then(|series| series.deadline(now));
+        earliest([self.main.deadline(now), critical, self.waiting.as_ref().map(|w| w.retry_at)])
+    }
+
+    /// Does what is due: a file that is old enough, a write that failed.
+    pub fn due(&mut self, ledger: &mut Ledger, now: Now) {
+        if self.waiting.as_ref().is_some_and(|w| w.retry_at <= now.tick) {
+            self.retry(ledger, now);
+        }
+        if self.waiting.is_none() {
+            Which::BOTH.into_iter().for_each(|which| self.rotate_if_due(which, ledger, now));
+        }
+    }
+
+    /// Tries again to write what waits.
+    pub fn retry(&mut self, ledger: &mut Ledger, now: Now) {
+        let Some(mut waiting) = self.waiting.take() else { return };
+        let main = (&waiting.records[..], waiting.written);
+        let critical = (&waiting.critical[..], waiting.critical_written);
+        (waiting.written, waiting.critical_written) = self.attempt(waiting.batch, main, critical, ledger, now);
+        if waiting.written < waiting.records.len() || waiting.critical_written < waiting.critical.len() {
+            waiting.backoff = (waiting.backoff * 2).min(RETRY_MAX);
+            waiting.retry_at = now.tick.after(waiting.backoff);
+            self.waiting = Some(waiting);
+        }
+    }
+
+    /// Rotates now, if there is anything to rotate.
+    pub fn rotate(&mut self, ledger: &mut Ledger, now: Now) {
+        if self.waiting.is_none() && !self.main.is_empty() {
+            self.rotate_series(Which::Main, ledger, now);
+        }
+        if self.critical.as_ref().is_some_and(|series| !series.is_empty()) {
+            self.rotate_series(Which::Critical, ledger, now);
+        }
+    }
+
+    /// Opens the files anew, and the directory too where another has its name now.
+    ///
+    /// # Errors
+    /// What the directory says; then all stays as it was.
+    pub fn reopen(&mut self, now: Now) -> io::Result<()> {
+        if self.main.reopen(now)? {
+            self.keepers.send(Job::Moved(self.main.dir().again()?));
+        }
+        self.critical = None;
+        Ok(())
+    }
+
+    /// Tries once more, and drops what still waits.
+    pub fn give_up(&mut self, ledger: &mut Ledger, now: Now) {
+        self.retry(ledger, now);
+        if let Some(waiting) = self.waiting.take() {
+            self.drop_rest(waiting.batch, &waiting.records, waiting.written, ledger);
+        }
+    }
+
+    /// Writes the summary and the ledger, makes all durable and closes the files. What still waits is dropped.
+    pub fn finish(mut self, ledger: &mut Ledger, now: Now) {
+        self.give_up(ledger, now);
+        if let Some(trouble) = &mut self.trouble {
+            trouble.say_after = now.tick;
+            self.say_dropped(now);
+        }
+        self.summarise(ledger, now);
+        self.store(ledger, false);
+        self.keepers.stop();
+    }
+
+    /// One attempt to write what is left of a batch: how much of both is out then.
+    fn attempt(
+        &mut self,
+        batch: Batch,
+        (records, from): (&[u8], usize),
+        (critical, critical_from): (&[u8], usize),
+        ledger: &mut Ledger,
+        now: Now,
+    ) -> (usize, usize) {
+        self.say_dropped(now);
+        let mut written = from;
+        if from < records.len() {
+            match self.push(Which::Main, records, &mut written, ledger, now) {
+                Ok(()) => {
+                    ledger.stream(batch.stream).written += batch.count;
+                    self.relieved(now);
+                }
+                Err(e) => {
+                    self.troubled(&e, now);
+                    if self.settings.overflow == Overflow::Block {
+                        return (written, critical_from);
+                    }
+                    self.drop_rest(batch, records, written, ledger);
+                    written = records.len();
+                }
+            }
+        }
+        let mut critical_written = critical_from;
+        match self.push(Which::Critical, critical, &mut critical_written, ledger, now) {
+            Ok(()) => {}
+            Err(e) => {
+                self.troubled(&e, now);
+                if self.settings.overflow == Overflow::Drop {
+                    self.take_back(Which::Critical, critical, critical_written);
+                    critical_written = critical.len();
+                }
+            }
+        }
+        if let Some(series) = &mut self.critical {
+            series.rest();
+        }
+        (written, critical_written)
+    }
+
+    /// Appends records to a series, rotating where it is due, and making room where there is none.
+    fn push(&mut self, which: Which, records: &[u8], written: &mut usize, ledger: &mut Ledger, now: Now) -> io::Result<()> {
+        if *written == records.len() {
+            return Ok(());
+        }
+        self.open_critical(which, ledger, now)?;
+        while *written < records.len() {
+            self.rotate_if_due(which, ledger, now);
+            let reserved = self.reserved(which, ledger);
+            match self.series(which).append(&records[*written..], Some(reserved), now) {
+                Ok(more) => *written += more,
+                Err(Short { written: more, error }) => {
+                    *written += more;
+                    if !self.relieve(which, &error, records, written, ledger, now) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        match self.settings.sync {
+            Sync::Always => self.sync_now(which, ledger, now),
+            Sync::After(_) => self.keepers.dirty(which),
+            Sync::Rotation => {}
+        }
+        Ok(())
+    }
+
+    /// Makes room, or a new file, after a write that failed: whether it is worth another try.
+    fn relieve(
+        &mut self,
+        which: Which,
+        error: &io::Error,
+        records: &[u8],
+        written: &mut usize,
+        ledger: &mut Ledger,
+        now: Now,
+    ) -> bool {
+        match error.raw_os_error() {
+            Some(libc::ENOSPC | libc::EDQUOT) => self.trim(which),
+            _ if self.series(which).is_empty() => false,
+            _ => {
+                let whole = last_record_end(records, *written);
+                self.take_back(which, records, *written);
+                match self.series(which).give_up_file(now) {
+                    Ok(closed) => {
+                        *written = whole;
+                        tracing::error!("{error}; the next file is tried");
+                        self.hand_over(which, closed, ledger);
+                        true
+                    }
+                    Err(_) => {
+                        // Only what was truncated away must be written again.
+                        *written = whole;
+                        false
+                    }
+                }
+            }
+        }
+    }
+
+    /// Deletes the oldest routine archive; for critical lines, when there is none, the oldest critical one.
+    fn trim(&mut self, which: Which) -> bool {
+        let oldest = |series: &Series<D>| {
+            let stored = series.archives().ok()?;
+            stored.into_iter().min_by_key(|s| s.archive.sequence)
+        };
+        let for_critical = self.critical.as_ref().filter(|_| which == Which::Critical);
+        for series in [Some(&self.main), for_critical].into_iter().flatten() {
+            let Some(stored) = oldest(series) else { continue };
+            if series.dir().remove(&stored.archive.to_string()).is_ok() {
+                tracing::warn!("the disk is full: deleted {} to make room", stored.archive);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Counts the rest of a batch as dropped, and cuts a half record off the file.
+    fn drop_rest(&mut self, batch: Batch, records: &[u8], written: usize, ledger: &mut Ledger) {
+        self.take_back(Which::Main, records, written);
+        let whole = batch.count_of(records, last_record_end(records, written));
+        let mut lost = batch.count;
+        lost -= whole;
+        let tally = ledger.stream(batch.stream);
+        tally.written += whole;
+        tally.dropped += lost;
+        if let Some(trouble) = &mut self.trouble {
+            trouble.dropped += lost;
+        }
+    }
+
+    fn take_back(&mut self, which: Which, records: &[u8], written: usize) {
+        let half = written - last_record_end(records, written);
+        if half > 0
+            && let Err(e) = self.series(which).take_back(half as u64)
+        {
+            tracing::error!("cannot cut off a half line: {e}");
+        }
+    }
+
+    fn troubled(&mut self, error: &io::Error, now: Now) {
+        if self.trouble.is_none() {
+            let remedy = match self.settings.overflow {
+                Overflow::Block => "reading stops until it goes on (--overflow block)",
+                Overflow::Drop => "lines are dropped and counted until it goes on (--overflow drop)",
+            };
+            tracing::error!("cannot write to {}: {error}; {remedy}", self.main.dir().path().display());
+            self.trouble = Some(Trouble {
+                since: now.tick,
+                error: error.to_string(),
+                dropped: Count::default(),
+                say_after: now.tick.after(RETRY_FIRST),
+            });
+        }
+    }
+
+    /// A write got through: a time of waiting is over. One of dropping is over when that could be said in the log.
+    fn relieved(&mut self, now: Now) {
+        let Some(trouble) = self.trouble.take_if(|trouble| trouble.dropped == Count::default()) else { return };
+        let lasted = show_duration(now.tick.until(trouble.since));
+        tracing::warn!("writing to {} again after {lasted}", self.main.dir().path().display());
+    }
+
+    /// Says in the log what was dropped, as soon as there is room for it; tried at most once a second.
+    fn say_dropped(&mut self, now: Now) {
+        let waited = |trouble: &mut Trouble| trouble.say_after <= now.tick && trouble.dropped != Count::default();
+        let Some(mut trouble) = self.trouble.take_if(waited) else { return };
+        let Count { lines, bytes } = trouble.dropped;
+        let text = format!("dropped {lines} lines, {bytes} bytes: {}", trouble.error);
+        if self.own_record(&text, now) {
+            tracing::warn!("{text}");
+        } else {
+            trouble.say_after = now.tick.after(RETRY_MAX);
+            self.trouble = Some(trouble);
+        }
+    }
+
+    fn rotate_if_due(&mut self, which: Which, ledger: &mut Ledger, now: Now) {
+        let reserved = self.reserved(which, ledger);
+        let series = match which {
+            Which::Main => Some(&self.main),
+            Which::Critical => self.critical.as_ref(),
+        };
+        if series.is_some_and(|series| series.is_due(reserved, now)) {
+            self.rotate_series(which, ledger, now);
+        }
+    }
+
+    fn rotate_series(&mut self, which: Which, ledger: &mut Ledger, now: Now) {
+        if which == Which::Main {
+            self.summarise(ledger, now);
+        }
+        match self.series(which).rotate(now) {
+            Ok(closed) => self.hand_over(which, closed, ledger),
+            Err(e) => tracing::warn!("cannot rotate {}: {e}", self.series(which).dir().path().display()),
+        }
+        if which == Which::Critical {
+            self.series(which).rest();
+        }
+    }
+
+    fn hand_over(&mut self, which: Which, closed: Option<super::series::Closed<D::File>>, ledger: &mut Ledger) {
+        if let Some(closed) = closed {
+            self.keepers.send(Job::Closed(which, closed));
+        }
+        self.store(ledger, true);
+    }
+
+    fn store(&mut self, ledger: &mut Ledger, unclean: bool) {
+        let critical = self.critical.as_ref().map_or(ledger.sequences[1], Series::sequence);
+        ledger.sequences = [self.main.sequence(), critical];
+        self.keepers.send(Job::Ledger(ledger.to_json(unclean)));
+    }
+
+    fn summarise(&mut self, ledger: &mut Ledger, now: Now) {
+        if let Some(text) = ledger.take_summary() {
+            self.own_record(&text, now);
+        }
+    }
+
+    /// Whether it could be written.
+    fn own_record(&mut self, text: &str, now: Now) -> bool {
+        let mut record = Vec::new();
+        self.settings.stamp.write(now.wall, &mut record);
+        record.extend_from_slice(b"quell: ");
+        record.extend_from_slice(text.as_bytes());
+        record.push(b'\n');
+        if let Err(Short { written, error }) = self.main.append(&record, None, now) {
+            tracing::debug!("cannot write {text:?}: {error}");
+            self.take_back(Which::Main, &record, written);
+            return false;
+        }
+        if matches!(self.settings.sync, Sync::After(_)) {
+            self.keepers.dirty(Which::Main);
+        }
+        true
+    }
+
+    fn sync_now(&mut self, which: Which, ledger: &mut Ledger, now: Now) {
+        if let Err(e) = self.series(which).sync() {
+            tracing::error!("{e}; lines may not be durable, and the next file is tried");
+            match self.series(which).give_up_file(now) {
+                Ok(closed) => self.hand_over(which, closed, ledger),
+                Err(e) => tracing::error!("cannot open another: {e}"),
+            }
+        }
+    }
+
+    /// Room that is left for the summary line when the file is closed.
+    fn reserved(&self, which: Which, ledger: &Ledger) -> u64 {
+        if which == Which::Main && ledger.has_summary() { SUMMARY_BYTES_MAX as u64 } else { 0 }
+    }
+
+    fn open_critical(&mut self, which: Which, ledger: &Ledger, now: Now) -> io::Result<()> {
+        if which == Which::Critical && self.critical.is_none() {
+            let folder = self.main.dir().folder(CRITICAL)?;
+            self.critical = Some(Series::open(folder, self.settings.rotate, ledger.sequences[1], now)?);
+        }
+        Ok(())
+    }
+
+    fn series(&mut self, which: Which) -> &mut Series<D> {
+        match (which, &mut self.critical) {
+            (Which::Critical, Some(series)) => series,
+            _ => &mut self.main,
+        }
+    }
+}
+
+/// Goes on with the stored ledger. One that cannot be read is put aside, not overwritten.
+fn resume_ledger<D: Directory>(dir: &D, ledger: &mut Ledger) -> io::Result<()> {
+    let mut json = Vec::new();
+    match dir.read(LEDGER) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?.read_to_end(&mut json)?,
+    };
+    if let Err(e) = ledger.resume(&json) {
+        let aside = format!("{LEDGER}.broken");
+        tracing::warn!("{} is no ledger ({e}); it is put aside as {aside}", dir.path().join(LEDGER).display());
+        dir.rename(LEDGER, &aside)?;
+        store_ledger(dir, &ledger.to_json(true))?;
+    }
+    Ok(())
+}

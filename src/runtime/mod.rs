@@ -1,0 +1,12 @@
+//! The loops that do what the pure modules decide.
+
+pub mod directory;
+pub mod intake;
+pub mod keeper;
+pub mod logdir;
+pub mod output;
+pub mod pass;
+pub mod plane;
+pub mod reactor;
+pub mod series;
+pub mod wrap;

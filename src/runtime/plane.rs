@@ -1,0 +1,282 @@
+//! The output plane of `run`: a thread that reads the worker's pipes and writes what is kept. It never waits for the
+//! control plane, nor that for it; both send messages.
+
+use super::directory::Directory;
+use super::output::{Brought, Output};
+use super::reactor::{Reactor, Token};
+use crate::clock::{Now, Tick, earliest};
+use crate::log::ledger::Ledger;
+use crate::sys::fd::{self, Interest};
+use crate::sys::poller::Waker;
+use crate::sys::{proc, time};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How many reads a stream gets before the next has its turn.
+const READS_PER_TURN: usize = 4;
+/// A pipe that never falls silent is released after so many drain windows.
+const DRAIN_WINDOWS_MAX: u32 = 10;
+
+/// What the control plane says.
+#[derive(Debug)]
+pub enum ToPlane {
+    /// Write this into the log, and start reading.
+    Begin(Option<String>),
+    /// The command has ended: read what is left, until it falls silent for so long.
+    Drain(Duration),
+    /// Give up the pipes.
+    Release,
+    /// Rotate the log.
+    Rotate,
+    /// Write this into the log, and finish.
+    Finish(Option<String>),
+}
+
+/// The output plane, as the control plane sees it.
+#[derive(Debug)]
+pub struct Plane {
+    messages: Sender<ToPlane>,
+    waker: Waker,
+    thread: JoinHandle<Ledger>,
+}
+
+impl Plane {
+    /// Starts the thread for these pipes, in the order of the output's streams. It reads from `Begin` on. `on_end` is
+    /// woken, and `ended` told, when all of them are closed.
+    ///
+    /// # Errors
+    /// As epoll_create1(2) and pthread_create(3).
+    pub fn start<D: Directory>(
+        output: Output<D>,
+        pipes: Vec<OwnedFd>,
+        ended: Sender<()>,
+        on_end: Arc<Waker>,
+    ) -> io::Result<Plane> {
+        let mut reactor = Reactor::new()?;
+        let waker = reactor.waker()?;
+        let (messages, inbox) = channel();
+        let mut pumps = Vec::new();
+        for (source, pipe) in pipes.into_iter().enumerate() {
+            if let Some(outlet) = output.pass(source).and_then(|pass| pass.outlet())
+                && outlet.can_block()
+            {
+                reactor.add(Watched::Outlet(outlet.as_fd().try_clone_to_owned()?), Interest::Write)?;
+            }
+            let inode = fd::inode(&pipe)?;
+            pumps.push(Pump { token: Some(reactor.add(Watched::Pipe(pipe), Interest::Read)?), inode });
+        }
+        let work = Work { output, reactor, pumps, inbox, drain: None, ended: Some((ended, on_end)) };
+        let thread = std::thread::Builder::new().name("output".into()).spawn(move || work.begin())?;
+        Ok(Plane { messages, waker, thread })
+    }
+
+    /// Says something to the output plane.
+    pub fn send(&self, message: ToPlane) {
+        // It listens until it is told to finish.
+        if self.messages.send(message).is_ok()
+            && let Err(e) = self.waker.wake()
+        {
+            tracing::error!("cannot wake the output plane: {e}");
+        }
+    }
+
+    /// Waits for its end, after `Finish`: the ledger. None when it panicked.
+    pub fn join(self) -> Option<Ledger> {
+        self.thread.join().ok()
+    }
+}
+
+/// A descriptor that the plane waits on.
+#[derive(Debug)]
+enum Watched {
+    Pipe(OwnedFd),
+    Outlet(OwnedFd),
+}
+
+impl AsFd for Watched {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Watched::Pipe(fd) | Watched::Outlet(fd) => fd.as_fd(),
+        }
+    }
+}
+
+/// The reading end of one stream.
+#[derive(Debug)]
+struct Pump {
+    /// None when it is closed.
+    token: Option<Token>,
+    inode: u64,
+}
+
+/// What is read after the command's end.
+#[derive(Debug)]
+struct Drain {
+    window: Duration,
+    /// Moved on by each chunk.
+    until: Tick,
+    /// Not moved on by anything.
+    by: Tick,
+}
+
+struct Work<D: Directory> {
+    output: Output<D>,
+    reactor: Reactor<Watched>,
+    pumps: Vec<Pump>,
+    inbox: Receiver<ToPlane>,
+    drain: Option<Drain>,
+    /// To whom the end of the streams is told, once.
+    ended: Option<(Sender<()>, Arc<Waker>)>,
+}
+
+impl<D: Directory> Work<D> {
+    /// Nothing is read before the start is noted, so that it stands before the first line.
+    fn begin(mut self) -> Ledger {
+        match self.inbox.recv() {
+            Ok(ToPlane::Begin(mark)) => {
+                if let Some(mark) = mark {
+                    self.output.own_line(&mark, time::now());
+                }
+                self.run()
+            }
+            _ => self.finish(None),
+        }
+    }
+
+    fn run(mut self) -> Ledger {
+        loop {
+            let now = time::now();
+            let serve = (0..self.pumps.len()).any(|source| self.is_servable(source));
+            let drain = self.drain.as_ref().map(|drain| drain.until.min(drain.by));
+            let deadline = if serve { Some(now.tick) } else { earliest([self.output.deadline(now), drain]) };
+            if let Err(e) = self.reactor.wait(deadline.map(|at| at.until(now.tick))) {
+                tracing::error!("cannot wait for output: {e}");
+                self.release();
+            }
+            let now = time::now();
+            match self.messages(now) {
+                Some(mark) => return self.finish(mark),
+                None => self.turn(now),
+            }
+        }
+    }
+
+    /// Takes all messages; what to write last, when one says to finish.
+    fn messages(&mut self, now: Now) -> Option<Option<String>> {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(ToPlane::Drain(window)) => {
+                    let by = now.tick.after(window * DRAIN_WINDOWS_MAX);
+                    self.drain = Some(Drain { window, until: now.tick.after(window), by });
+                }
+                Ok(ToPlane::Release) => self.release(),
+                Ok(ToPlane::Begin(_)) => {}
+                Ok(ToPlane::Rotate) => self.output.rotate(now),
+                Ok(ToPlane::Finish(mark)) => return Some(mark),
+                Err(TryRecvError::Disconnected) => return Some(None),
+                Err(TryRecvError::Empty) => return None,
+            }
+        }
+    }
+
+    fn turn(&mut self, now: Now) {
+        self.output.flush(now);
+        self.output.due(now);
+        for source in 0..self.pumps.len() {
+            self.serve(source, now);
+            if let Some(e) = self.output.take_failure(source) {
+                tracing::error!("cannot pass output on: {e}");
+            }
+            if self.output.is_closed(source) {
+                self.close(source);
+            }
+        }
+        if self.drain.as_ref().is_some_and(|drain| drain.until.min(drain.by) <= now.tick) {
+            self.say_holders();
+            self.release();
+        }
+        if self.pumps.iter().all(|pump| pump.token.is_none())
+            && !(0..self.pumps.len()).any(|source| self.output.is_stalled(source))
+        {
+            self.tell_end();
+        }
+    }
+
+    fn is_servable(&self, source: usize) -> bool {
+        self.pumps[source].token.is_some_and(|token| self.reactor.is_ready(token)) && !self.output.is_stalled(source)
+    }
+
+    /// Reads a stream, up to its share of the turn.
+    fn serve(&mut self, source: usize, now: Now) {
+        for _ in 0..READS_PER_TURN {
+            if !self.is_servable(source) {
+                return;
+            }
+            let Some(token) = self.pumps[source].token else { return };
+            let Some(pipe) = self.reactor.get(token) else { return };
+            match self.output.read(source, pipe, now) {
+                Ok(Brought::Bytes(_)) => {
+                    if let Some(drain) = &mut self.drain {
+                        drain.until = now.tick.after(drain.window);
+                    }
+                }
+                Ok(Brought::Nothing) => self.reactor.would_block(token),
+                Ok(Brought::End) => {
+                    self.output.end(source, now);
+                    self.close(source);
+                }
+                Err(e) => {
+                    tracing::error!("cannot read output: {e}");
+                    self.close(source);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, source: usize) {
+        if let Some(token) = self.pumps[source].token.take() {
+            drop(self.reactor.remove(token));
+        }
+    }
+
+    /// Gives up the pipes that are still open: whoever writes to them gets SIGPIPE.
+    fn release(&mut self) {
+        (0..self.pumps.len()).for_each(|source| self.close(source));
+        self.drain = None;
+    }
+
+    fn say_holders(&self) {
+        let open: Vec<_> = self.pumps.iter().filter(|pump| pump.token.is_some()).map(|pump| pump.inode).collect();
+        if open.is_empty() {
+            return;
+        }
+        let holders = proc::pipe_holders(&open);
+        let names: Vec<_> = holders.iter().map(ToString::to_string).collect();
+        let who = if names.is_empty() { "a process that cannot be seen".to_owned() } else { names.join(", ") };
+        tracing::warn!("the command has ended, but its output is still held open by {who}; no longer reading it");
+    }
+
+    fn tell_end(&mut self) {
+        if let Some((ended, waker)) = self.ended.take() {
+            // The control plane listens until it has told this one to finish.
+            let _ = ended.send(());
+            if let Err(e) = waker.wake() {
+                tracing::error!("cannot wake the control plane: {e}");
+            }
+        }
+    }
+
+    fn finish(mut self, mark: Option<String>) -> Ledger {
+        self.release();
+        let now = time::now();
+        self.output.end_all(now);
+        if let Some(mark) = mark {
+            self.output.own_line(&mark, now);
+        }
+        self.output.finish(now)
+    }
+}

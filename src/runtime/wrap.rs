@@ -1,0 +1,224 @@
+//! The control plane of `run`: one command, from its start to the end of its output.
+//!
+//! It sleeps until the command ends, a signal comes or a deadline passes; what that means is decided by
+//! `worker::wrapped`.
+
+use super::directory::Directory;
+use super::output::Output;
+use super::plane::{Plane, ToPlane};
+use crate::clock::Tick;
+use crate::log::ledger::Ledger;
+use crate::sys::fd::{self, Interest};
+use crate::sys::poller::Poller;
+use crate::sys::reap::{self, Exit, Process};
+use crate::sys::signal::{self, Inherited, Signals};
+use crate::sys::spawn::{SpawnError, spawn};
+use crate::sys::{proc, time};
+use crate::worker::outcome::Outcome;
+use crate::worker::wrapped::{Effect, Event, Policy, State, Wrapped};
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+const SIGNALS: usize = 0;
+const EXIT: usize = 1;
+const PLANE: usize = 2;
+
+/// What to run, and how.
+#[derive(Debug)]
+pub struct Command {
+    /// The program and its arguments, as they are.
+    pub argv: Vec<OsString>,
+    /// What `run` was asked for.
+    pub policy: Policy,
+    /// How long a pipe that is held open after the command's end may be silent.
+    pub drain: Duration,
+    /// Write a line into the log at start and at end.
+    pub marks: bool,
+    /// The command's name in messages and marks.
+    pub label: String,
+}
+
+/// Why the command was not run, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum WrapError {
+    /// It could not be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// Something of ours failed.
+    #[error("{step}: {error}")]
+    Own {
+        /// What.
+        step: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Names the step at which a call of ours failed.
+fn step<T>(step: &'static str, result: io::Result<T>) -> Result<T, WrapError> {
+    result.map_err(|error| WrapError::Own { step, error })
+}
+
+/// Runs a command to its end: how it ended, and what became of its output. Call it from the main thread.
+///
+/// # Errors
+/// When it cannot be started, or quell cannot go on.
+pub fn run<D: Directory>(
+    command: &Command,
+    output: Output<D>,
+    inherited: &Inherited,
+    signals: &mut Signals,
+) -> Result<(Outcome, Ledger), WrapError> {
+    if command.policy.kill_descendants {
+        step("cannot become a subreaper", reap::become_subreaper())?;
+    }
+    let mut poller = step("cannot make an event loop", Poller::new())?;
+    // Kept until the end: an event of a descriptor that is closed before epoll_wait has told it is lost.
+    let waker = Arc::new(step("cannot make an event loop", poller.waker(PLANE))?);
+    let (stdout, stdout_end) = step("cannot make a pipe", fd::pipe())?;
+    let (stderr, stderr_end) = step("cannot make a pipe", fd::pipe())?;
+    let (ended, output_ended) = channel();
+    let plane = step("cannot start the output plane", Plane::start(output, vec![stdout, stderr], ended, waker.clone()))?;
+    step("cannot wait for signals", poller.add(&*signals, SIGNALS, Interest::Read))?;
+    let started = time::now();
+    let process = match spawn(&command.argv, stdout_end.as_fd(), stderr_end.as_fd(), inherited, signals) {
+        Ok(process) => process,
+        Err(e) => {
+            plane.send(ToPlane::Finish(None));
+            plane.join();
+            return Err(e.into());
+        }
+    };
+    drop((stdout_end, stderr_end));
+    plane.send(ToPlane::Begin(command.marks.then(|| format!("started pid {} ({})", process.pid(), command.label))));
+    step("cannot wait for the command", poller.add(&process, EXIT, Interest::Read))?;
+    let life = Wrapped::new(command.policy);
+    let control = Control { command, process: Some(process), pid: 0, plane: &plane, life, swept: HashSet::new(), sweep: None };
+    let outcome = control.run(&mut poller, signals, &output_ended)?;
+    let lasted = time::now().tick.until(started.tick);
+    let mark = command.marks.then(|| format!("{} ({})", outcome.describe(signal::name, lasted), command.label));
+    tracing::debug!("{}: {}", command.label, outcome.describe(signal::name, lasted));
+    plane.send(ToPlane::Finish(mark));
+    drop(waker);
+    let ledger = plane.join().ok_or_else(|| io::Error::other("it panicked"));
+    Ok((outcome, step("the output plane", ledger)?))
+}
+
+struct Control<'a> {
+    command: &'a Command,
+    /// None once it is reaped.
+    process: Option<Process>,
+    pid: i32,
+    plane: &'a Plane,
+    life: Wrapped,
+    /// The signal that descendants get, and who has had it.
+    sweep: Option<i32>,
+    swept: HashSet<i32>,
+}
+
+impl Control<'_> {
+    fn run(mut self, poller: &mut Poller, signals: &mut Signals, ended: &Receiver<()>) -> Result<Outcome, WrapError> {
+        self.pid = self.process.as_ref().map_or(0, Process::pid);
+        loop {
+            if let State::Done(outcome) = self.life.state {
+                return Ok(outcome);
+            }
+            let now = time::now().tick;
+            let timeout = self.life.deadline.map(|at| at.until(now));
+            let mut exit = false;
+            for token in step("cannot wait for events", poller.wait(timeout))? {
+                exit |= token == EXIT;
+            }
+            let now = time::now().tick;
+            // Exits first: no signal is ever sent to a process that is gone.
+            if exit {
+                self.reap(poller, now)?;
+            }
+            let received: Vec<_> = signals.received().collect();
+            if received.iter().any(|r| r.number == libc::SIGCHLD) {
+                self.reap_adopted(now)?;
+            }
+            for signal::Received { number, from_kernel } in received {
+                if number != libc::SIGCHLD {
+                    self.step(Event::Signal { number, from_terminal: from_kernel }, now);
+                }
+            }
+            if ended.try_recv().is_ok() {
+                self.step(Event::OutputEnded, now);
+            }
+            if self.life.deadline.is_some_and(|at| at <= now) {
+                self.step(Event::Deadline, now);
+            }
+        }
+    }
+
+    fn reap(&mut self, poller: &Poller, now: Tick) -> Result<(), WrapError> {
+        let Some(process) = &self.process else { return Ok(()) };
+        let Some(exit) = step("cannot wait for the command", process.reap())? else { return Ok(()) };
+        step("cannot let go of the command", poller.remove(process))?;
+        self.process = None;
+        let outcome = match exit {
+            Exit::Code(code) => Outcome::Exited(code),
+            Exit::Signal { number, core } => Outcome::Signalled { number, core },
+        };
+        self.step(Event::Exit(outcome), now);
+        self.reap_adopted(now)
+    }
+
+    /// Reaps what was handed to us, and goes on with the sweep.
+    fn reap_adopted(&mut self, now: Tick) -> Result<(), WrapError> {
+        let except = self.process.as_ref().map(|_| self.pid);
+        while step("cannot reap", reap::reap_adopted(except))?.is_some() {}
+        self.sweep_on(now);
+        Ok(())
+    }
+
+    /// Signals the descendants that have not had the signal yet. Whoever dies hands its children to us, so in the end
+    /// all of them come by.
+    fn sweep_on(&mut self, now: Tick) {
+        let Some(number) = self.sweep.filter(|_| matches!(self.life.state, State::Sweeping(_))) else { return };
+        let ourselves = std::process::id() as i32;
+        let children = proc::children(ourselves);
+        for child in &children {
+            if self.swept.insert(child.pid) {
+                tracing::info!("{} outlives the command: sending {}", child, signal::name(number));
+                if let Err(e) = Process::open(child.pid).and_then(|child| child.signal(number)) {
+                    tracing::warn!("cannot signal {child}: {e}");
+                }
+            }
+        }
+        if children.is_empty() {
+            self.step(Event::NoneLeft, now);
+        }
+    }
+
+    fn step(&mut self, event: Event, now: Tick) {
+        let mut effects = Vec::new();
+        self.life.step(event, now, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Forward(number) => self.forward(number),
+                Effect::StopSelf => signal::stop_self(),
+                Effect::Rotate => self.plane.send(ToPlane::Rotate),
+                Effect::Sweep(number) => {
+                    self.sweep = Some(number);
+                    self.swept.clear();
+                    self.sweep_on(now);
+                }
+                Effect::Drain => self.plane.send(ToPlane::Drain(self.command.drain)),
+                Effect::Release => self.plane.send(ToPlane::Release),
+            }
+        }
+    }
+
+    fn forward(&self, number: i32) {
+        if let Some(Err(e)) = self.process.as_ref().map(|process| process.signal(number)) {
+            tracing::warn!("cannot pass {} on to {}: {e}", signal::name(number), self.command.label);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Every system call, and all that is unsafe. Nothing here decides anything.
+#![allow(unsafe_code)]
+
+pub mod dir;
+pub mod fd;
+pub mod poller;
+pub mod proc;
+pub mod reap;
+pub mod signal;
+pub mod spawn;
+pub mod thread;
+pub mod time;

@@ -1,0 +1,124 @@
+//! A child by its pidfd: signalled, waited for, reaped. Never by a number that could have been given to another.
+
+use nix::errno::Errno;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(u8),
+    /// This signal ended it.
+    Signal {
+        /// Which.
+        number: i32,
+        /// It left a core dump.
+        core: bool,
+    },
+}
+
+/// A child process that has not been reaped.
+#[derive(Debug)]
+pub struct Process {
+    pid: i32,
+    pidfd: OwnedFd,
+}
+
+impl Process {
+    /// A process by its number. Of a child that is not reaped yet the number is certain to be its own.
+    ///
+    /// # Errors
+    /// As pidfd_open(2).
+    pub fn open(pid: i32) -> io::Result<Process> {
+        // SAFETY: plain numbers; the descriptor that comes back is new and has no other owner.
+        let pidfd = unsafe {
+            let fd = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid, 0))?;
+            OwnedFd::from_raw_fd(fd as i32)
+        };
+        Ok(Process { pid, pidfd })
+    }
+
+    /// Its number, for people.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// pidfd_send_signal(2). A process that is gone is no error.
+    ///
+    /// # Errors
+    /// As pidfd_send_signal(2).
+    pub fn signal(&self, number: i32) -> io::Result<()> {
+        // SAFETY: plain numbers, and a null siginfo, which makes it as kill(2) would.
+        let sent = unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), number, std::ptr::null::<()>(), 0)
+        };
+        match Errno::result(sent) {
+            Ok(_) | Err(Errno::ESRCH) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Reaps it if it has ended. Call it no more once it has given an answer.
+    ///
+    /// # Errors
+    /// As waitid(2).
+    pub fn reap(&self) -> io::Result<Option<Exit>> {
+        wait(libc::P_PIDFD, self.pidfd.as_raw_fd() as libc::id_t, libc::WEXITED | libc::WNOHANG).map(|e| e.map(|(_, exit)| exit))
+    }
+}
+
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// Reaps one ended child other than `except`, if there is one: a process that was handed to us when its parent ended.
+/// `Ok(None)` when none has ended or none is left.
+///
+/// # Errors
+/// As waitid(2), but never ECHILD.
+pub fn reap_adopted(except: Option<i32>) -> io::Result<Option<i32>> {
+    let peeked = match wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
+        Err(e) if e.raw_os_error() == Some(libc::ECHILD) => None,
+        peeked => peeked?,
+    };
+    match peeked {
+        Some((pid, _)) if Some(pid) != except => {
+            wait(libc::P_PID, pid as libc::id_t, libc::WEXITED | libc::WNOHANG).map(|e| e.map(|(pid, _)| pid))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn wait(kind: libc::idtype_t, id: libc::id_t, options: i32) -> io::Result<Option<(i32, Exit)>> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: the structure is zeroed, is large enough and outlives the call; its fields are read only where the kernel
+    // says that a child ended, which is when it fills those of SIGCHLD.
+    let (pid, code, status) = super::fd::retry(|| unsafe {
+        Errno::result(libc::waitid(kind, id, info.as_mut_ptr(), options))?;
+        let info = info.assume_init();
+        Ok((info.si_pid(), info.si_code, info.si_status()))
+    })?;
+    if pid == 0 {
+        return Ok(None);
+    }
+    let exit = match code {
+        libc::CLD_EXITED => Exit::Code(status as u8),
+        _ => Exit::Signal { number: status, core: code == libc::CLD_DUMPED },
+    };
+    Ok(Some((pid, exit)))
+}
+
+/// Makes this process the one that orphans below it are handed to (prctl(2), PR_SET_CHILD_SUBREAPER).
+///
+/// # Errors
+/// As prctl(2).
+pub fn become_subreaper() -> io::Result<()> {
+    // SAFETY: plain numbers.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })?;
+    Ok(())
+}

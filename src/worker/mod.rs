@@ -1,0 +1,4 @@
+//! One worker's life. Pure.
+
+pub mod outcome;
+pub mod wrapped;

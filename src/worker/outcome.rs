@@ -1,0 +1,56 @@
+//! How a worker ended, in words and as an exit code.
+
+use crate::config::unit::show_duration;
+use std::time::Duration;
+
+/// How a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It exited with this code.
+    Exited(u8),
+    /// This signal ended it.
+    Signalled {
+        /// The signal's number.
+        number: i32,
+        /// It left a core dump.
+        core: bool,
+    },
+}
+
+impl Outcome {
+    /// The code by which a shell knows it: its own, or 128 and the signal.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Outcome::Exited(code) => code,
+            Outcome::Signalled { number, .. } => 128u8.saturating_add(u8::try_from(number).unwrap_or(127)),
+        }
+    }
+
+    /// `exited 3 after 1.2s`, `killed by SIGSEGV (core dumped) after 5ms`. The signal's name is the caller's.
+    #[must_use]
+    pub fn describe(self, signal_name: impl Fn(i32) -> String, lasted: Duration) -> String {
+        let lasted = show_duration(lasted);
+        match self {
+            Outcome::Exited(code) => format!("exited {code} after {lasted}"),
+            Outcome::Signalled { number, core } => {
+                let core = if core { " (core dumped)" } else { "" };
+                format!("killed by {}{core} after {lasted}", signal_name(number))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_words() {
+        let killed = Outcome::Signalled { number: 11, core: true };
+        assert_eq!((Outcome::Exited(3).code(), killed.code()), (3, 139));
+        let words = |o: Outcome| o.describe(|n| format!("SIG{n}"), Duration::from_millis(1250));
+        assert_eq!(words(Outcome::Exited(3)), "exited 3 after 1.2s");
+        assert_eq!(words(killed), "killed by SIG11 (core dumped) after 1.2s");
+    }
+}
