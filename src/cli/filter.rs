@@ -35,7 +35,8 @@ impl Options {
         let outlet = Outlet::new(fd::stdout()).map_err(|e| Failure::new(format!("cannot write to stdout: {e}")))?;
         let streams = vec![(Stream::Stdout, Some(Pass::new(outlet, true)))];
         let ledger = Ledger::new(&["stdin"]);
-        let output: Output<OnDisk> = Output::new(sorting, streams, ledger, None, self.lists.line_bytes_max()).tagged(self.tag);
+        let output: Output<OnDisk> =
+            Output::new(sorting, streams, ledger, None, self.lists.line_bytes_max()).tagged(self.tag);
         let mut signals = Signals::take(inherited, &[libc::SIGINT, libc::SIGTERM])
             .map_err(|e| Failure::new(format!("cannot take signals: {e}")))?;
         let (ended, ledger) = intake::run(output, &mut signals, || None)

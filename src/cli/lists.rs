@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 #[derive(Debug, Args)]
+#[group(skip)]
 #[command(next_help_heading = "Which lines")]
 pub(super) struct Options {
     /// Use a filter list: a shipped one by its name, a file by its path (with a / or ending in .list)
@@ -148,10 +149,12 @@ impl Loading {
 fn read(name: &str, from: Option<&str>) -> Result<(String, Vec<u8>), String> {
     let is_path = name.contains('/') || Path::new(name).extension() == Some(OsStr::new("list"));
     if !is_path {
-        return shipped::find(name).map(|list| (list.name.to_owned(), list.text.as_bytes().to_vec())).ok_or_else(|| {
-            let names: Vec<_> = shipped::LISTS.iter().map(|list| list.name).collect();
-            format!("no shipped list has that name; there are {}; for a file write ./{name}", names.join(", "))
-        });
+        return shipped::find(name).map(|list| (list.name.to_owned(), list.text.as_bytes().to_vec())).ok_or_else(
+            || {
+                let names: Vec<_> = shipped::LISTS.iter().map(|list| list.name).collect();
+                format!("no shipped list has that name; there are {}; for a file write ./{name}", names.join(", "))
+            },
+        );
     }
     let folder = from.and_then(|from| Path::new(from).parent()).unwrap_or(Path::new(""));
     let path = folder.join(name);

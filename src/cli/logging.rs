@@ -4,16 +4,18 @@ use super::Failure;
 use crate::config::unit::parse_duration;
 use crate::log::ledger::Ledger;
 use crate::log::name::LOCK;
+use crate::log::settings::{Overflow, Settings, Sync};
 use crate::log::stamp::Stamp;
 use crate::log::{retain, rotate};
 use crate::runtime::directory::OnDisk;
-use crate::runtime::logdir::{LogDir, Overflow, Settings, Sync};
+use crate::runtime::logdir::LogDir;
 use crate::sys::dir::{Dir, Lock, Locking};
 use crate::sys::time;
 use clap::{Args, ValueEnum};
 use std::path::Path;
 
 #[derive(Debug, Args)]
+#[group(skip)]
 #[command(next_help_heading = "The log directory")]
 pub(super) struct Options {
     /// When a file is closed: a size, a duration, or both with "or"; or "never"

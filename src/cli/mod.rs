@@ -88,7 +88,8 @@ pub fn main() -> ExitCode {
         Err(e) => return fail(&Failure::new(format!("cannot block signals: {e}")), false),
     };
     let args: Vec<OsString> = std::env::args_os().collect();
-    let is_run = args.iter().skip(1).find(|arg| !arg.as_encoded_bytes().starts_with(b"-")).is_some_and(|arg| arg == "run");
+    let is_run =
+        args.iter().skip(1).find(|arg| !arg.as_encoded_bytes().starts_with(b"-")).is_some_and(|arg| arg == "run");
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => return usage(&e, is_run),
@@ -140,4 +141,14 @@ fn show_stats(stats: Option<Stats>, ledger: &Ledger) {
         Some(Stats::Json) => ledger.to_json(false),
     };
     talk::write_all(fd::stderr(), &text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
 }

@@ -155,7 +155,9 @@ fn why_not(program: &Path, errno: Errno) -> String {
         Errno::ENOENT if by_path => "no such file".into(),
         Errno::ENOENT => "not found in PATH".into(),
         Errno::EACCES if program.is_dir() => "it is a directory".into(),
-        Errno::EACCES => "permission denied; is it executable (chmod +x), and its file system not mounted noexec?".into(),
+        Errno::EACCES => {
+            "permission denied; is it executable (chmod +x), and its file system not mounted noexec?".into()
+        }
         Errno::ENOEXEC => "it is no program and has no #! line; add one, or run it with sh".into(),
         Errno::E2BIG => "the arguments and the environment are too long together".into(),
         Errno::ETXTBSY => "it is open for writing".into(),

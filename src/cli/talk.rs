@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
 #[derive(Debug, Args)]
+#[group(skip)]
 pub(super) struct Options {
     /// Say more: what is done, and why; twice for details
     #[arg(short, long, global = true, action = ArgAction::Count)]

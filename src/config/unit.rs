@@ -70,7 +70,8 @@ fn parse(text: &str, units: &[(&str, u64)], what: &str, example: &str, known: &s
         let hint = near.map_or(format!("the units are {known}"), |(name, _)| format!("did you mean {number}{name}?"));
         return Err(UnitError(format!("unknown unit {unit:?} of a {what}; {hint}")));
     };
-    scaled(number, scale).ok_or_else(|| UnitError(format!("{text:?} is not a {what} that fits; write one such as {example:?}")))
+    scaled(number, scale)
+        .ok_or_else(|| UnitError(format!("{text:?} is not a {what} that fits; write one such as {example:?}")))
 }
 
 /// `number × scale` with up to 18 decimals, rounded down; none when it is malformed or does not fit.

@@ -38,7 +38,8 @@ use Class::*;
 
 #[test]
 fn precedence_is_keep_drop_critical_anomaly_noise() {
-    let rules = set(b"cache update\n!cache update lost\n%class critical\nfailed\n%class anomaly\nslow\n%class drop\nharmless");
+    let rules =
+        set(b"cache update\n!cache update lost\n%class critical\nfailed\n%class anomaly\nslow\n%class drop\nharmless");
     let check = |line: &[u8], expected: (Class, u32)| assert_eq!(classes(&rules, line), [expected], "{line:?}");
     check(b"cache update ok\n", (Noise, 1));
     check(b"cache update failed\n", (Critical, 0));
@@ -86,8 +87,14 @@ fn counted_under_the_leftmost_rule_and_ties_under_the_first() {
 #[test]
 fn streams() {
     let rules = set(b"%stream stderr\nchatter\n%stream any\nbeat ok");
-    assert_eq!(each(&rules, &[b"chatter\nbeat ok\n"], Stream::Stdout).iter().map(|v| v.class).collect::<Vec<_>>(), [Routine, Noise]);
-    assert_eq!(each(&rules, &[b"chatter\nbeat ok\n"], Stream::Stderr).iter().map(|v| v.class).collect::<Vec<_>>(), [Noise, Noise]);
+    assert_eq!(
+        each(&rules, &[b"chatter\nbeat ok\n"], Stream::Stdout).iter().map(|v| v.class).collect::<Vec<_>>(),
+        [Routine, Noise]
+    );
+    assert_eq!(
+        each(&rules, &[b"chatter\nbeat ok\n"], Stream::Stderr).iter().map(|v| v.class).collect::<Vec<_>>(),
+        [Noise, Noise]
+    );
 }
 
 #[test]
@@ -128,7 +135,8 @@ fn colour_hides_nothing() {
 fn pieces_share_the_first_verdict() {
     let rules = set(b"beat ok\n%class critical\nFATAL");
     let (mut follow, mut scratch) = (Follow::default(), Scratch::default());
-    let mut piece = |bytes: &[u8], last| classify_piece(&rules, bytes, Stream::Stdout, last, &mut follow, &mut scratch).class;
+    let mut piece =
+        |bytes: &[u8], last| classify_piece(&rules, bytes, Stream::Stdout, last, &mut follow, &mut scratch).class;
     assert_eq!([piece(b"beat ok", false), piece(b"FATAL", false), piece(b"x\n", true)], [Noise; 3]);
     assert_eq!([piece(b"FATAL", false), piece(b"beat ok\n", true)], [Critical; 2]);
 }
@@ -195,7 +203,20 @@ fn naive_rule(rule: &Rule, text: &[u8], stream: Stream) -> Option<usize> {
 
 fn literal() -> impl Strategy<Value = Vec<u8>> {
     prop::sample::select(vec![
-        &b"a"[..], b"b", b"ab", b"ba", b"aab", b"beat", b"eat", b"ERR", b" ", b"\t", b"x\r", b"Caused by:", b"at", TRACEBACK,
+        &b"a"[..],
+        b"b",
+        b"ab",
+        b"ba",
+        b"aab",
+        b"beat",
+        b"eat",
+        b"ERR",
+        b" ",
+        b"\t",
+        b"x\r",
+        b"Caused by:",
+        b"at",
+        TRACEBACK,
     ])
     .prop_map(<[u8]>::to_vec)
 }
@@ -212,7 +233,14 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
         },
     );
     let effect = prop::sample::select(vec![
-        Effect::Noise, Effect::Noise, Effect::Noise, Effect::Noise, Effect::Keep, Effect::Drop, Effect::Critical, Effect::Anomaly,
+        Effect::Noise,
+        Effect::Noise,
+        Effect::Noise,
+        Effect::Noise,
+        Effect::Keep,
+        Effect::Drop,
+        Effect::Critical,
+        Effect::Anomaly,
     ]);
     let streams = prop::sample::select(vec![(true, true), (true, true), (true, true), (true, false), (false, true)]);
     let rule = (effect, prop::collection::vec(part, 1..3), streams);
@@ -235,7 +263,20 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
 
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let word = prop::sample::select(vec![
-        &b"a"[..], b"b", b"c", b"beat", b"ERR", b" ", b"\t", b"\r", b"\x1b[1m", b"\x1b", b"at", b"Caused by:", b"... 3 more", TRACEBACK,
+        &b"a"[..],
+        b"b",
+        b"c",
+        b"beat",
+        b"ERR",
+        b" ",
+        b"\t",
+        b"\r",
+        b"\x1b[1m",
+        b"\x1b",
+        b"at",
+        b"Caused by:",
+        b"... 3 more",
+        TRACEBACK,
     ]);
     prop::collection::vec(word, 0..6).prop_map(|words| [words.concat(), b"\n".to_vec()].concat())
 }

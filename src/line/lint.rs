@@ -1,9 +1,9 @@
 //! Rules that cannot be what was meant: each is a warning, none stops anything.
 
+use super::Stream;
 use super::classify::decide_effect;
 use super::list::{Effect, Place, Rule, Sample};
 use super::rules::{RuleSet, Scratch};
-use super::Stream;
 use aho_corasick::AhoCorasick;
 use std::collections::HashMap;
 
@@ -41,7 +41,8 @@ fn short_or_idle(rules: &[Rule], warnings: &mut Vec<(usize, String)>) {
     for (index, rule) in rules.iter().enumerate() {
         let longest = rule.parts.iter().map(|part| part.spellings[0].len()).max().unwrap_or(0);
         if longest < LITERAL_BYTES_MIN {
-            let text = format!("under {LITERAL_BYTES_MIN} bytes, so it matches much and is slow; write more of the line");
+            let text =
+                format!("under {LITERAL_BYTES_MIN} bytes, so it matches much and is slow; write more of the line");
             warnings.push((index, text));
         }
         if rule.parts.iter().any(|part| part.spellings[0].contains(&0x1b)) {
@@ -108,7 +109,10 @@ fn hiding(rules: &[Rule], samples: &[Sample], warnings: &mut Vec<(usize, String)
             let one = RuleSet::new(vec![rules[index].clone()]);
             if decide_effect(&one, &sample.line, Stream::Stderr, &mut scratch).is_some() {
                 let line = String::from_utf8_lossy(&sample.line);
-                warnings.push((index, format!("it is meant to drop noise, and matches the error {line:?}; write more of it")));
+                warnings.push((
+                    index,
+                    format!("it is meant to drop noise, and matches the error {line:?}; write more of it"),
+                ));
             }
         }
     }

@@ -207,7 +207,8 @@ impl Parser<'_, '_> {
             _ if body.0 == body.1 => Ok(()),
             Some(b'!') => {
                 let after = (body.0 + 1, body.1);
-                let rule = line.rule(trim_span(line.bytes, after), &Section { effect: Effect::Keep, ..section.clone() });
+                let rule =
+                    line.rule(trim_span(line.bytes, after), &Section { effect: Effect::Keep, ..section.clone() });
                 self.list.rules.push(rule?);
                 Ok(())
             }
@@ -351,7 +352,11 @@ impl Line<'_> {
         let from = start + usize::from(at_start);
         let (bytes, at_end) = self.unescape(from, end)?;
         if bytes.is_empty() {
-            return Err(self.mistake(start, "an empty pattern would match every line", "write some text, or remove it"));
+            return Err(self.mistake(
+                start,
+                "an empty pattern would match every line",
+                "write some text, or remove it",
+            ));
         }
         Ok(Part { spellings: if any_case { spellings(&bytes) } else { vec![bytes] }, at_start, at_end })
     }

@@ -61,9 +61,7 @@ impl Searcher {
         let span = Span::from(from..haystack.len());
         match self {
             Searcher::Never => None,
-            Searcher::One(finder) => {
-                finder.find(&haystack[from..]).map(|at| Hit { start: from + at, pattern: 0 })
-            }
+            Searcher::One(finder) => finder.find(&haystack[from..]).map(|at| Hit { start: from + at, pattern: 0 }),
             Searcher::Teddy(teddy) => teddy.find_in(haystack, span).map(|m| Hit::new(m.start(), m.pattern())),
             Searcher::Automaton(ac) => {
                 let input = aho_corasick::Input::new(haystack).span(span);
@@ -104,7 +102,12 @@ mod tests {
     fn check(patterns: &[Vec<u8>], haystack: &[u8]) {
         let searcher = Searcher::new(patterns);
         for from in 0..=haystack.len() {
-            assert_eq!(searcher.find(haystack, from), naive(patterns, haystack, from), "{} from {from}", searcher.name());
+            assert_eq!(
+                searcher.find(haystack, from),
+                naive(patterns, haystack, from),
+                "{} from {from}",
+                searcher.name()
+            );
         }
     }
 

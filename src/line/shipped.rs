@@ -82,8 +82,7 @@ mod tests {
     #[test]
     fn no_list_swallows_what_levels_calls_critical() {
         let levels = parse(find(LEVELS).unwrap());
-        let heavy: Vec<_> =
-            levels.samples.iter().filter(|s| s.positive && s.effect == Effect::Critical).collect();
+        let heavy: Vec<_> = levels.samples.iter().filter(|s| s.positive && s.effect == Effect::Critical).collect();
         for shipped in LISTS {
             let mut rules = levels.rules.clone();
             rules.extend(parse(shipped).rules);

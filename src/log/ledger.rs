@@ -278,7 +278,8 @@ impl Ledger {
         if lines == 0 {
             return None;
         }
-        let mut text = format!("suppressed {lines} lines: ");
+        let noun = if lines == 1 { "line" } else { "lines" };
+        let mut text = format!("suppressed {lines} {noun}: ");
         let named = order.len().min(SUMMARY_RULES_MAX);
         let parts = order[..named].iter().map(|slot| {
             format!("{} {}", self.rules[*slot].rule.show(SUMMARY_PATTERN_CHARS), self.since_summary[*slot].lines)

@@ -6,4 +6,5 @@ pub mod name;
 pub mod record;
 pub mod retain;
 pub mod rotate;
+pub mod settings;
 pub mod stamp;

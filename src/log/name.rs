@@ -62,12 +62,8 @@ impl Archive {
             _ => return None,
         };
         let closed = DateTime::strptime("%Y%m%dT%H%M%S", date).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
-        let archive = Archive {
-            closed: Wall(closed.as_second() * 1_000_000),
-            sequence: sequence.parse().ok()?,
-            clean,
-            packed,
-        };
+        let archive =
+            Archive { closed: Wall(closed.as_second() * 1_000_000), sequence: sequence.parse().ok()?, clean, packed };
         (archive.to_string() == name).then_some(archive)
     }
 

@@ -61,7 +61,9 @@ impl FromStr for Policy {
                 policy.age.replace(age).is_some()
             };
             if doubled {
-                return Err(format!("{text:?} says it twice; write one size, one duration, or one of each with \"or\""));
+                return Err(format!(
+                    "{text:?} says it twice; write one size, one duration, or one of each with \"or\""
+                ));
             }
         }
         Ok(policy)

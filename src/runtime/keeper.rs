@@ -11,9 +11,9 @@ use crate::log::name::{Archive, CRITICAL, CURRENT, LEDGER, LEDGER_NEW, Packed};
 use crate::log::retain::{self, Stored};
 use crate::sys::{thread, time};
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ impl<D: Directory> Syncer<D> {
                 self.sync_at[which as usize] = wait.map(|wait| now.tick.after(wait));
             }
             Job::Ledger(json) => {
-                if let Err(e) = store_ledger(&self.dir, &json) {
+                if let Err(e) = store_ledger(&self.dir, &json, true) {
                     tracing::warn!("cannot store {}: {e}", self.dir.path().join(LEDGER).display());
                 }
             }
@@ -153,7 +153,11 @@ impl<D: Directory> Syncer<D> {
             closed.archive
         } else {
             let clean = closed.archive.with(true, Packed::No);
-            dir.rename(&closed.archive.to_string(), &clean.to_string())?;
+            match dir.rename(&closed.archive.to_string(), &clean.to_string()) {
+                // Purged meanwhile, as the oldest of too many.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+                renamed => renamed?,
+            }
             dir.sync()?;
             clean
         };
@@ -169,7 +173,10 @@ impl<D: Directory> Syncer<D> {
         }
         let synced = self.folder(which).and_then(|dir| dir.map_or(Ok(()), |dir| dir.append(CURRENT)?.sync()));
         if let Err(e) = synced {
-            tracing::error!("cannot sync {}/{CURRENT}: {e}; its last lines may not be durable", self.dir.path().display());
+            tracing::error!(
+                "cannot sync {}/{CURRENT}: {e}; its last lines may not be durable",
+                self.dir.path().display()
+            );
         }
     }
 
@@ -220,11 +227,11 @@ fn folder<D: Directory>(dir: &D, which: Which) -> io::Result<Option<D>> {
     }
 }
 
-/// Replaces the ledger at one stroke.
+/// Replaces the ledger at one stroke; `durable` makes it last over a loss of power too.
 ///
 /// # Errors
 /// What the directory says.
-pub fn store_ledger<D: Directory>(dir: &D, json: &[u8]) -> io::Result<()> {
+pub fn store_ledger<D: Directory>(dir: &D, json: &[u8], durable: bool) -> io::Result<()> {
     dir.remove(LEDGER_NEW)?;
     let file = dir.create_new(LEDGER_NEW)?;
     let mut rest = json;
@@ -232,7 +239,9 @@ pub fn store_ledger<D: Directory>(dir: &D, json: &[u8]) -> io::Result<()> {
         let written = file.write(rest)?;
         rest = &rest[written..];
     }
-    file.sync()?;
+    if durable {
+        file.sync()?;
+    }
     dir.rename(LEDGER_NEW, LEDGER)
 }
 

@@ -13,52 +13,13 @@ use crate::config::unit::show_duration;
 use crate::log::ledger::{Count, Ledger, SUMMARY_BYTES_MAX};
 use crate::log::name::{CRITICAL, LEDGER};
 use crate::log::record::{Batch, last_record_end};
+use crate::log::settings::{Overflow, Settings, Sync};
 use crate::log::stamp::Stamp;
-use crate::log::{retain, rotate};
 use std::io::{self, Read};
 use std::time::Duration;
 
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
-
-/// When what was written is made durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sync {
-    /// When a file is closed.
-    Rotation,
-    /// After each write.
-    Always,
-    /// So long after the first unsynced write.
-    After(Duration),
-}
-
-/// What to do when the disk takes no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overflow {
-    /// Stop reading until it does.
-    Block,
-    /// Drop lines, count them, and say so in the log.
-    Drop,
-}
-
-/// How a log directory is kept.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// When a file is closed.
-    pub rotate: rotate::Policy,
-    /// How long archives are kept.
-    pub routine: retain::Policy,
-    /// How long archives of critical and anomaly lines are kept.
-    pub critical: retain::Policy,
-    /// What stands before each line.
-    pub stamp: Stamp,
-    /// Whether archives are compressed.
-    pub compress: bool,
-    /// When lines are made durable.
-    pub sync: Sync,
-    /// What happens when the disk is full.
-    pub overflow: Overflow,
-}
 
 /// The log directory.
 #[derive(Debug)]
@@ -119,7 +80,9 @@ impl<D: Directory> LogDir<D> {
         if let Some(series) = &mut logdir.critical {
             series.rest();
         }
-        logdir.store(ledger, true);
+        // From now on a kill is seen; before the first line, so that there is none without this.
+        logdir.remember_sequences(ledger);
+        store_ledger(logdir.main.dir(), &ledger.to_json(true), false)?;
         Ok(logdir)
     }
 
@@ -275,7 +238,14 @@ impl<D: Directory> LogDir<D> {
     }
 
     /// Appends records to a series, rotating where it is due, and making room where there is none.
-    fn push(&mut self, which: Which, records: &[u8], written: &mut usize, ledger: &mut Ledger, now: Now) -> io::Result<()> {
+    fn push(
+        &mut self,
+        which: Which,
+        records: &[u8],
+        written: &mut usize,
+        ledger: &mut Ledger,
+        now: Now,
+    ) -> io::Result<()> {
         if *written == records.len() {
             return Ok(());
         }
@@ -443,9 +413,13 @@ impl<D: Directory> LogDir<D> {
     }
 
     fn store(&mut self, ledger: &mut Ledger, unclean: bool) {
+        self.remember_sequences(ledger);
+        self.keepers.send(Job::Ledger(ledger.to_json(unclean)));
+    }
+
+    fn remember_sequences(&self, ledger: &mut Ledger) {
         let critical = self.critical.as_ref().map_or(ledger.sequences[1], Series::sequence);
         ledger.sequences = [self.main.sequence(), critical];
-        self.keepers.send(Job::Ledger(ledger.to_json(unclean)));
     }
 
     fn summarise(&mut self, ledger: &mut Ledger, now: Now) {
@@ -514,7 +488,7 @@ fn resume_ledger<D: Directory>(dir: &D, ledger: &mut Ledger) -> io::Result<()> {
         let aside = format!("{LEDGER}.broken");
         tracing::warn!("{} is no ledger ({e}); it is put aside as {aside}", dir.path().join(LEDGER).display());
         dir.rename(LEDGER, &aside)?;
-        store_ledger(dir, &ledger.to_json(true))?;
+        ledger.unclean = true;
     }
     Ok(())
 }

@@ -81,7 +81,8 @@ impl Pass {
     /// One attempt: how much is out, or, where the outlet is closed, all of it.
     fn attempt(&mut self, batch: Batch, bytes: &[u8], mut written: usize, ledger: &mut Ledger) -> usize {
         while written < bytes.len() {
-            let result = self.outlet.as_ref().map_or(Err(io::ErrorKind::BrokenPipe.into()), |o| o.write(&bytes[written..]));
+            let result =
+                self.outlet.as_ref().map_or(Err(io::ErrorKind::BrokenPipe.into()), |o| o.write(&bytes[written..]));
             match result {
                 Ok(more) => written += more,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return written,

@@ -103,7 +103,8 @@ impl<D: Directory> Series<D> {
     /// Whether `current` should become an archive before `reserved` more bytes go into it.
     pub fn is_due(&self, reserved: u64, now: Now) -> bool {
         now.tick >= self.rotate_after
-            && (self.step == Step::Renamed || (self.bytes > 0 && self.policy.is_due(self.bytes + reserved, self.since, now.wall)))
+            && (self.step == Step::Renamed
+                || (self.bytes > 0 && self.policy.is_due(self.bytes + reserved, self.since, now.wall)))
     }
 
     /// When `current` will be old enough, or a rotation that failed is to be tried again.

@@ -83,7 +83,8 @@ pub fn run<D: Directory>(
     let (stdout, stdout_end) = step("cannot make a pipe", fd::pipe())?;
     let (stderr, stderr_end) = step("cannot make a pipe", fd::pipe())?;
     let (ended, output_ended) = channel();
-    let plane = step("cannot start the output plane", Plane::start(output, vec![stdout, stderr], ended, waker.clone()))?;
+    let plane =
+        step("cannot start the output plane", Plane::start(output, vec![stdout, stderr], ended, waker.clone()))?;
     step("cannot wait for signals", poller.add(&*signals, SIGNALS, Interest::Read))?;
     let started = time::now();
     let process = match spawn(&command.argv, stdout_end.as_fd(), stderr_end.as_fd(), inherited, signals) {
@@ -98,7 +99,8 @@ pub fn run<D: Directory>(
     plane.send(ToPlane::Begin(command.marks.then(|| format!("started pid {} ({})", process.pid(), command.label))));
     step("cannot wait for the command", poller.add(&process, EXIT, Interest::Read))?;
     let life = Wrapped::new(command.policy);
-    let control = Control { command, process: Some(process), pid: 0, plane: &plane, life, swept: HashSet::new(), sweep: None };
+    let control =
+        Control { command, process: Some(process), pid: 0, plane: &plane, life, swept: HashSet::new(), sweep: None };
     let outcome = control.run(&mut poller, signals, &output_ended)?;
     let lasted = time::now().tick.until(started.tick);
     let mark = command.marks.then(|| format!("{} ({})", outcome.describe(signal::name, lasted), command.label));

@@ -267,6 +267,7 @@ impl Dir {
         let file = File::from(retry(|| openat(&self.fd, name, flags, mode))?);
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(held) => {
+                stat::fchmod(&*held, mode)?;
                 held.set_len(0)?;
                 held.write_all_at(holder.as_bytes(), 0)?;
                 Ok(Locking::Held(Lock { _held: held }))

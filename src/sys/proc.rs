@@ -23,7 +23,8 @@ pub fn pipe_holders(inodes: &[u64]) -> Vec<Named> {
     let links: Vec<_> = inodes.iter().map(|inode| format!("pipe:[{inode}]")).collect();
     let holds = |pid: i32| {
         let Ok(fds) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        fds.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| links.iter().any(|link| to.as_os_str() == link.as_str())))
+        fds.flatten()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| links.iter().any(|link| to.as_os_str() == link.as_str())))
     };
     let ourselves = std::process::id() as i32;
     pids().filter(|pid| *pid != ourselves && holds(*pid)).map(named).collect()

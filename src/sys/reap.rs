@@ -66,7 +66,8 @@ impl Process {
     /// # Errors
     /// As waitid(2).
     pub fn reap(&self) -> io::Result<Option<Exit>> {
-        wait(libc::P_PIDFD, self.pidfd.as_raw_fd() as libc::id_t, libc::WEXITED | libc::WNOHANG).map(|e| e.map(|(_, exit)| exit))
+        wait(libc::P_PIDFD, self.pidfd.as_raw_fd() as libc::id_t, libc::WEXITED | libc::WNOHANG)
+            .map(|e| e.map(|(_, exit)| exit))
     }
 }
 

@@ -99,7 +99,9 @@ impl Signals {
 
     /// The signals that have arrived since it was last asked.
     pub fn received(&mut self) -> impl Iterator<Item = Received> {
-        self.delivery.pending().map(|info| Received { number: info.si_signo, from_kernel: info.si_code == libc::SI_KERNEL })
+        self.delivery
+            .pending()
+            .map(|info| Received { number: info.si_signo, from_kernel: info.si_code == libc::SI_KERNEL })
     }
 
     /// The numbers that are taken.

@@ -76,7 +76,8 @@ pub fn spawn(
     };
 
     let mut before = SigSet::empty();
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before)).map_err(|e| SpawnError::fork(&e.into()))?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))
+        .map_err(|e| SpawnError::fork(&e.into()))?;
     // SAFETY: the child calls only what is async-signal-safe and never returns (`Plan::carry_out`).
     let forked = unsafe { libc::fork() };
     if forked == 0 {
@@ -88,7 +89,13 @@ pub fn spawn(
         return Err(SpawnError { step: Step::Fork, errno: failed });
     }
     drop(writer);
-    let child = Process::open(forked).map_err(|e| SpawnError::fork(&e))?;
+    let child = Process::open(forked).map_err(|e| {
+        // Without a descriptor it cannot be supervised. It is not reaped yet, so that the number is its own.
+        let pid = nix::unistd::Pid::from_raw(forked);
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        let _ = retry(|| nix::sys::wait::waitpid(pid, None));
+        SpawnError::fork(&e)
+    })?;
     match report(&reader) {
         None => Ok(child),
         Some(error) => {
@@ -121,10 +128,13 @@ fn candidates(program: &OsStr) -> Option<Vec<CString>> {
         return Some(vec![c_string(program.as_bytes().to_vec())?]);
     }
     let path = std::env::var_os("PATH").unwrap_or_else(|| PATH_DEFAULT.into());
-    path.into_vec().split(|b| *b == b':').map(|folder| {
-        let folder = if folder.is_empty() { b"." } else { folder };
-        c_string([folder, b"/", program.as_bytes()].concat())
-    }).collect()
+    path.into_vec()
+        .split(|b| *b == b':')
+        .map(|folder| {
+            let folder = if folder.is_empty() { b"." } else { folder };
+            c_string([folder, b"/", program.as_bytes()].concat())
+        })
+        .collect()
 }
 
 /// All that the child needs, made before the fork.

@@ -99,7 +99,9 @@ impl Wrapped {
         match (self.state, event) {
             (State::Running, Event::Exit(outcome)) => self.ended(outcome, now, effects),
             (State::Running | State::Sweeping(_), Event::OutputEnded) => self.output_ended = true,
-            (State::Running, Event::Signal { number, from_terminal }) => self.signal(number, from_terminal, now, effects),
+            (State::Running, Event::Signal { number, from_terminal }) => {
+                self.signal(number, from_terminal, now, effects)
+            }
             (State::Running, Event::Deadline) => {
                 self.deadline = None;
                 effects.push(Effect::Forward(libc::SIGKILL));
@@ -204,7 +206,10 @@ mod tests {
         assert_eq!(run(Policy::default(), &[sent(libc::SIGINT)]).1, [Effect::Forward(libc::SIGINT)]);
         let stop = Event::Signal { number: libc::SIGTSTP, from_terminal: true };
         assert_eq!(run(Policy::default(), &[stop]).1, [Effect::StopSelf]);
-        assert_eq!(run(Policy::default(), &[sent(libc::SIGTSTP)]).1, [Effect::Forward(libc::SIGTSTP), Effect::StopSelf]);
+        assert_eq!(
+            run(Policy::default(), &[sent(libc::SIGTSTP)]).1,
+            [Effect::Forward(libc::SIGTSTP), Effect::StopSelf]
+        );
     }
 
     #[test]
@@ -251,9 +256,9 @@ mod tests {
     #[test]
     fn every_reachable_state_holds() {
         let signals = [libc::SIGTERM, libc::SIGHUP, libc::SIGTSTP, libc::SIGALRM];
-        let signals = signals.into_iter().flat_map(|number| {
-            [true, false].map(|from_terminal| Event::Signal { number, from_terminal })
-        });
+        let signals = signals
+            .into_iter()
+            .flat_map(|number| [true, false].map(|from_terminal| Event::Signal { number, from_terminal }));
         let events: Vec<_> =
             signals.chain([Event::Exit(OVER), Event::OutputEnded, Event::Deadline, Event::NoneLeft]).collect();
         for bits in 0..8u8 {

@@ -1,0 +1,44 @@
+//! How a log directory is kept, all in one place.
+
+use super::stamp::Stamp;
+use super::{retain, rotate};
+use std::time::Duration;
+
+/// When what was written is made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// When a file is closed.
+    Rotation,
+    /// After each write.
+    Always,
+    /// So long after the first unsynced write.
+    After(Duration),
+}
+
+/// What to do when the disk takes no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// Stop reading until it does.
+    Block,
+    /// Drop lines, count them, and say so in the log.
+    Drop,
+}
+
+/// How a log directory is kept.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// When a file is closed.
+    pub rotate: rotate::Policy,
+    /// How long archives are kept.
+    pub routine: retain::Policy,
+    /// How long archives of critical and anomaly lines are kept.
+    pub critical: retain::Policy,
+    /// What stands before each line.
+    pub stamp: Stamp,
+    /// Whether archives are compressed.
+    pub compress: bool,
+    /// When lines are made durable.
+    pub sync: Sync,
+    /// What happens when the disk is full.
+    pub overflow: Overflow,
+}

@@ -1,0 +1,98 @@
+//! What needs strace, valgrind, root or a real server. A missing need fails here; nothing is skipped.
+
+use crate::harness::{Folder, Ledger, contents, feed, finish, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serial_test::serial;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+
+const QUELL: &str = env!("CARGO_BIN_EXE_quell");
+
+/// At its end quell has closed all that it opened.
+#[test]
+#[serial]
+fn every_descriptor_is_closed() {
+    let folder = Folder::new();
+    let log = folder.join("log");
+    let log = log.to_str().unwrap();
+    let verbs: [&[&str]; 4] = [
+        &["filter", "-e", "beat"],
+        &["log", "--tee", "--rotate", "4KiB", log],
+        &["run", "--", "sh", "-c", "echo out; echo err >&2"],
+        &["run", "--kill-descendants", "--log", log, "--", "sh", "-c", "sleep 100 & echo panicked at x"],
+    ];
+    let input = b"some line\nbeat\npanicked at x\n".repeat(400);
+    for verb in verbs {
+        let mut command = Command::new("valgrind");
+        command.args(["--track-fds=yes", "--error-exitcode=99", "--trace-children=no", QUELL]).args(verb);
+        let done = feed(&mut command, &input);
+        assert_eq!(done.code(), 0, "{verb:?}: {}", done.stderr);
+        assert!(done.stderr.contains("FILE DESCRIPTORS: 3 open (3 std) at exit"), "{verb:?}: {}", done.stderr);
+    }
+}
+
+/// Between the start of the command and its end, quell makes no system call.
+#[test]
+#[serial]
+fn an_idle_quell_makes_no_system_call() {
+    let folder = Folder::new();
+    let trace = folder.join("trace");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-ttt", "-o"]).arg(&trace).args([QUELL, "run", "--", "sleep", "5"]);
+    assert_eq!(finish(&mut command).code(), 0);
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let calls: Vec<(f64, &str)> = trace
+        .lines()
+        .map(|line| {
+            let mut fields = line.splitn(3, ' ').filter(|field| !field.is_empty());
+            let (_pid, at) = (fields.next().unwrap(), fields.next().unwrap());
+            (at.trim().parse().unwrap(), line)
+        })
+        .collect();
+    let slept = calls.iter().position(|(_, line)| line.contains("nanosleep(")).unwrap();
+    let woke = calls.iter().position(|(_, line)| line.contains("exited with 0")).unwrap();
+    let (from, to) = (calls[slept].0 + 1.0, calls[woke].0 - 1.0);
+    assert!(to - from > 2.0);
+    let between: Vec<_> = calls.iter().filter(|(at, _)| (from..to).contains(at)).collect();
+    assert!(between.is_empty(), "{between:#?}");
+}
+
+fn get(path: &str, agent: &str, port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nUser-Agent: {agent}\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+/// A real nginx, its access log on stdout: probes that succeed are dropped and counted, all else is kept.
+#[test]
+#[serial]
+fn nginx_with_its_probes() {
+    let folder = Folder::new();
+    let port = 18_473;
+    let config = format!(
+        "daemon off; pid {0}/pid; error_log stderr;\nevents {{}}\nhttp {{ access_log /dev/stdout; server {{\n\
+         listen 127.0.0.1:{port}; location /health {{ return 200 ok; }} location /sick {{ return 503; }}\n\
+         location / {{ return 200 hi; }} }} }}\n",
+        folder.path().display()
+    );
+    let config = folder.write("nginx.conf", config);
+    let log = folder.join("log");
+    let mut command = Command::new(QUELL);
+    command.args(["run", "--log"]).arg(&log).args(["-l", "k8s-probes", "--", "nginx", "-c"]).arg(&config);
+    let running = crate::harness::start(&mut command);
+    wait_until(folder.path(), "nginx", || folder.join("pid").exists());
+    for _ in 0..50 {
+        assert!(get("/health", "kube-probe/1.29", port).contains("200 OK"));
+    }
+    assert!(get("/sick", "kube-probe/1.29", port).contains("503"));
+    assert!(get("/shop", "curl/8", port).contains("hi"));
+    kill(Pid::from_raw(running.pid()), Signal::SIGQUIT).unwrap();
+    assert_eq!(running.done().code(), 0);
+    let text = String::from_utf8(contents(&log)).unwrap();
+    assert!(text.contains("GET /sick") && text.contains("GET /shop") && !text.contains("GET /health"), "{text}");
+    assert_eq!(Ledger::of(&log).lines("suppressed"), 50);
+}

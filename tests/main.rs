@@ -1,0 +1,15 @@
+//! The program as its users meet it. One binary; a module for each subject.
+//!
+//! Tests that need root, strace, valgrind or real servers are in the modules behind the feature `full-tests`.
+
+mod descriptors;
+mod filter;
+#[cfg(feature = "full-tests")]
+mod full;
+mod harness;
+mod log;
+mod retention;
+mod run;
+mod signals;
+mod terminal;
+mod tidy;

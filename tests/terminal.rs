@@ -1,0 +1,139 @@
+//! Keys at a terminal: they behave as if quell were not there.
+
+use crate::harness::{LIMIT, read_until};
+use nix::pty::openpty;
+use quell::sys::fd::{self, Interest};
+use serial_test::serial;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+
+/// An interactive shell with job control, at a terminal of its own.
+struct Terminal {
+    shell: Child,
+    screen: File,
+}
+
+impl Terminal {
+    fn new() -> Terminal {
+        let pty = openpty(None, None).unwrap();
+        let ends = [0, 1, 2].map(|_| pty.slave.try_clone().unwrap());
+        let [stdin, stdout, stderr] = ends;
+        let mut command = Command::new("sh");
+        command.arg("-i").env("PS1", "$ ").env("ENV", "").env("QUELL", env!("CARGO_BIN_EXE_quell"));
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+        // SAFETY: setsid and ioctl are async-signal-safe.
+        #[allow(unsafe_code)]
+        unsafe {
+            command.pre_exec(|| {
+                nix::unistd::setsid()?;
+                match libc::ioctl(0, libc::TIOCSCTTY, 0) {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
+            });
+        }
+        let shell = command.spawn().unwrap();
+        drop(command);
+        drop(pty.slave);
+        let mut terminal = Terminal { shell, screen: File::from(pty.master) };
+        // What is typed comes back on the screen, and must not be taken for an answer.
+        terminal.type_in("stty -echo; echo no''echo\n");
+        terminal.wait_for("noecho");
+        terminal
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        self.screen.write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn wait_for(&mut self, text: &str) -> String {
+        read_until(&mut self.screen, text)
+    }
+
+    /// All that comes until the shell has ended.
+    fn leave(mut self) -> String {
+        self.type_in("exit\n");
+        let mut all = Vec::new();
+        let mut chunk = [0; 4096];
+        loop {
+            let [ready] = fd::wait([Some((self.screen.as_fd(), Interest::Read))], Some(LIMIT)).unwrap();
+            assert!(ready, "the shell does not end");
+            match self.screen.read(&mut chunk) {
+                Ok(0) | Err(_) => break,
+                Ok(bytes) => all.extend_from_slice(&chunk[..bytes]),
+            }
+        }
+        self.shell.wait().unwrap();
+        String::from_utf8_lossy(&all).into_owned()
+    }
+}
+
+/// D4: the interrupt key reaches the command once.
+#[test]
+#[serial]
+fn the_interrupt_key_is_delivered_once() {
+    let mut terminal = Terminal::new();
+    let script = "trap 'echo got-int' INT; echo ready; read x; echo left $x";
+    terminal.type_in(&format!("\"$QUELL\" run -- sh -c \"{script}\"; echo rc=$?\n"));
+    terminal.wait_for("ready");
+    terminal.type_in("\x03");
+    let mut text = terminal.wait_for("got-int");
+    terminal.type_in("now\n");
+    text += &terminal.wait_for("rc=");
+    text += &terminal.leave();
+    assert_eq!(text.matches("got-int").count(), 1, "{text}");
+}
+
+/// D4: a command that the key ends takes the script around it along, as it would without quell.
+#[test]
+#[serial]
+fn the_interrupt_key_stops_the_script_around() {
+    let mut terminal = Terminal::new();
+    terminal.type_in("bash -c 'for i in 1 2 3; do \"$QUELL\" run -- sh -c \"echo round; sleep 100\"; done'\n");
+    terminal.wait_for("round");
+    terminal.type_in("\x03");
+    terminal.type_in("echo rc=$?\n");
+    let text = terminal.wait_for("rc=130");
+    assert!(!text.contains("round"), "{text}");
+    terminal.leave();
+}
+
+/// D5: the suspend key stops both, and `fg` continues both.
+#[test]
+#[serial]
+fn the_suspend_key_stops_and_fg_continues() {
+    let mut terminal = Terminal::new();
+    terminal.type_in("\"$QUELL\" run -- sh -c 'echo ready; read x; echo read-$x'\n");
+    terminal.wait_for("ready");
+    terminal.type_in("\x1a");
+    terminal.wait_for("topped");
+    terminal.type_in("echo shell''-is-back\n");
+    terminal.wait_for("shell-is-back");
+    terminal.type_in("fg\n");
+    terminal.type_in("input\n");
+    terminal.wait_for("read-input");
+    terminal.type_in("echo rc=$?\n");
+    terminal.wait_for("rc=0");
+    terminal.leave();
+}
+
+/// A pipeline that the key interrupts: what the producer has left to say still reaches the log.
+#[test]
+#[serial]
+fn an_interrupted_pipeline_is_read_to_its_end() {
+    let folder = crate::harness::Folder::new();
+    let mut terminal = Terminal::new();
+    let producer = "trap 'echo last words; exit' INT; echo ready >&2; while :; do sleep 100 & wait; done";
+    let log = folder.join("log");
+    terminal.type_in(&format!("sh -c \"{producer}\" | \"$QUELL\" log {}\n", log.display()));
+    terminal.wait_for("ready");
+    crate::harness::wait_until(folder.path(), "the log", || log.join("ledger.json").exists());
+    terminal.type_in("\x03");
+    terminal.type_in("echo rc=$?\n");
+    terminal.wait_for("rc=130");
+    assert!(String::from_utf8(crate::harness::contents(&log)).unwrap().contains("last words"));
+    terminal.leave();
+}
