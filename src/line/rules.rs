@@ -179,20 +179,24 @@ fn rarest(rule: &Rule) -> &Part {
     rule.parts.iter().max_by_key(|part| part.spellings[0].len()).expect("a rule has a part")
 }
 
-/// The duration at the start of `text`, blanks skipped: `12ms`, `0.8 s`, `3` (seconds). Units: us ms s m.
+/// The duration at the start of `text`, blanks skipped: `12ms`, `0.8 s`, `3` (seconds). Units: ns us ms s m; a number
+/// that another unit is attached to is none.
 fn duration_at(text: &[u8]) -> Option<Duration> {
     let skip = |text: &[u8], class: fn(&u8) -> bool| text.iter().take_while(|b| class(b)).count();
     let text = &text[skip(text, |b| matches!(b, b' ' | b'\t'))..];
     let digits = skip(text, |b| b.is_ascii_digit() || *b == b'.');
     let number = std::str::from_utf8(&text[..digits]).ok()?.trim_end_matches('.');
     let rest = &text[digits..];
-    let rest = &rest[skip(rest, |b| matches!(b, b' ' | b'\t'))..];
-    let letters = skip(rest, u8::is_ascii_alphabetic);
-    let unit = match &rest[..letters] {
+    let blanks = skip(rest, |b| matches!(b, b' ' | b'\t'));
+    let letters = skip(&rest[blanks..], u8::is_ascii_alphabetic);
+    let unit = match &rest[blanks..blanks + letters] {
+        b"ns" => "ns",
         b"us" => "us",
         b"ms" => "ms",
         b"m" => "m",
-        _ => "s",
+        b"s" | b"" => "s",
+        _ if blanks > 0 => "s",
+        _ => return None,
     };
     unit::parse_duration(&format!("{number}{unit}")).ok()
 }
@@ -211,6 +215,8 @@ mod tests {
         assert_eq!(ms("2m"), Some(120_000));
         assert_eq!(ms("1500us,"), Some(1));
         assert_eq!(ms("7 rows"), Some(7000));
+        assert_eq!(ms("7rows"), None);
+        assert_eq!(ms("7000000 ns"), Some(7));
         assert_eq!(ms("x"), None);
         assert_eq!(ms(""), None);
         assert_eq!(ms("99999999999999999999"), None);

@@ -52,6 +52,20 @@ pub trait Append: Send + Debug + 'static {
     fn born(&self) -> Option<i64>;
 }
 
+/// Writes all of it.
+///
+/// # Errors
+/// As `Append::write`; what was written before stays.
+pub fn write_all(file: &impl Append, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => bytes = &bytes[written..],
+        }
+    }
+    Ok(())
+}
+
 /// A directory of the file system, and the path that led to it.
 #[derive(Debug)]
 pub struct OnDisk {

@@ -31,13 +31,17 @@ pub enum Ended {
     Failed(io::Error),
 }
 
+/// How long the input may be silent after the interrupt key. Whoever writes to us got it too, and what that has left to
+/// say is still wanted.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// A signal said to leave.
 #[derive(Clone, Copy, Debug)]
 struct Leaving {
     number: Number,
-    /// By when; none is when the input ends. A key at the terminal says it to whoever writes to us too, and what that has
-    /// left to say is still wanted.
-    by: Option<Tick>,
+    /// By when; moved on by each chunk where last words are waited for.
+    by: Tick,
+    last_words: bool,
 }
 
 /// Reads standard input to its end. `reload` makes new rules; what it says on failure it has said itself.
@@ -57,9 +61,11 @@ pub fn run<D: Directory>(
         if at_end && !stalled {
             break leaving.map_or(Ended::Input, |l| Ended::Signal(l.number));
         }
-        let by = leaving.and_then(|l| l.by);
-        // After TERM what is in the pipe is read, but nothing is waited for.
-        let deadline = if by.is_some() && !stalled { Some(now.tick) } else { earliest([output.deadline(now), by]) };
+        // Nothing is waited for after TERM, but what is in the pipe is read.
+        let deadline = match leaving {
+            Some(Leaving { last_words: false, .. }) if !stalled => Some(now.tick),
+            _ => earliest([output.deadline(now), leaving.map(|l| l.by)]),
+        };
         let outlet = output.pass(0).and_then(Pass::waits_for).map(|o| (Outlet::as_fd(o), Interest::Write));
         let input = (!stalled && !at_end).then(|| (fd::stdin(), Interest::Read));
         let signal = Some((signals.as_fd(), Interest::Read));
@@ -76,7 +82,12 @@ pub fn run<D: Directory>(
         output.due(now);
         if readable && !output.is_stalled(0) {
             match output.read(0, fd::stdin(), now) {
-                Ok(Brought::Bytes(_) | Brought::Nothing) => {}
+                Ok(Brought::Bytes(_)) => {
+                    if let Some(leaving) = leaving.as_mut().filter(|l| l.last_words) {
+                        leaving.by = now.tick.after(LAST_WORDS);
+                    }
+                }
+                Ok(Brought::Nothing) => {}
                 Ok(Brought::End) => {
                     at_end = true;
                     output.end(0, now);
@@ -87,8 +98,8 @@ pub fn run<D: Directory>(
         if output.is_closed(0) {
             break output.take_failure(0).map_or(Ended::Closed, Ended::Failed);
         }
-        if let Some(Leaving { number, by: Some(by) }) = leaving
-            && ((!readable && !stalled) || by <= now.tick)
+        if let Some(Leaving { number, by, last_words }) = leaving
+            && ((!last_words && !readable && !stalled) || by <= now.tick)
         {
             say_unread();
             break Ended::Signal(number);
@@ -123,9 +134,11 @@ fn act<D: Directory>(
                 output.reload(sorting);
             }
         }
-        _ if leaving.is_some() => return Some(Leaving { number, by: Some(now.tick) }),
-        libc::SIGINT if from_kernel => return Some(Leaving { number, by: None }),
-        _ => return Some(Leaving { number, by: Some(now.tick.after(DRAIN)) }),
+        _ if leaving.is_some() => return Some(Leaving { number, by: now.tick, last_words: false }),
+        libc::SIGINT if from_kernel => {
+            return Some(Leaving { number, by: now.tick.after(LAST_WORDS), last_words: true });
+        }
+        _ => return Some(Leaving { number, by: now.tick.after(DRAIN), last_words: false }),
     }
     leaving
 }

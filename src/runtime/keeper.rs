@@ -4,7 +4,7 @@
 //! ledger. The *compressor*, at the lowest priority, compresses archives. Both sleep until there is something to do; an
 //! expiry is a deadline, not something that is looked for.
 
-use super::directory::{Append, Directory};
+use super::directory::{Append, Directory, write_all};
 use super::series::{Closed, archives};
 use crate::clock::{Now, Tick, earliest};
 use crate::log::name::{Archive, CRITICAL, CURRENT, LEDGER, LEDGER_NEW, Packed};
@@ -234,11 +234,7 @@ fn folder<D: Directory>(dir: &D, which: Which) -> io::Result<Option<D>> {
 pub fn store_ledger<D: Directory>(dir: &D, json: &[u8], durable: bool) -> io::Result<()> {
     dir.remove(LEDGER_NEW)?;
     let file = dir.create_new(LEDGER_NEW)?;
-    let mut rest = json;
-    while !rest.is_empty() {
-        let written = file.write(rest)?;
-        rest = &rest[written..];
-    }
+    write_all(&file, json)?;
     if durable {
         file.sync()?;
     }
@@ -296,13 +292,21 @@ impl<F: Append> Write for Appender<'_, F> {
     }
 }
 
-/// The keepers' threads, as their writer sees them.
+/// The keepers, as their writer sees them.
 #[derive(Debug)]
 pub struct Keepers<D: Directory> {
-    jobs: SyncSender<Job<D>>,
-    stopped: Receiver<()>,
-    syncer: Option<JoinHandle<()>>,
+    lane: Lane<D>,
     dirty: Arc<[AtomicBool; 2]>,
+}
+
+/// How a job gets to the syncer.
+#[derive(Debug)]
+enum Lane<D: Directory> {
+    /// By a channel, to a thread.
+    Thread { jobs: SyncSender<Job<D>>, stopped: Receiver<()>, syncer: JoinHandle<()> },
+    /// By a call, so that a test sees the steps in one order.
+    #[cfg(test)]
+    Inline(std::cell::RefCell<Syncer<D>>),
 }
 
 impl<D: Directory> Keepers<D> {
@@ -314,21 +318,33 @@ impl<D: Directory> Keepers<D> {
         let (jobs, inbox) = sync_channel(CLOSED_WAITING_MAX);
         let (done, stopped) = channel();
         let dirty: Arc<[AtomicBool; 2]> = Arc::default();
-        let (own, others) = (dir.again()?, dir.again()?);
-        let compressor = rules.compress.then(|| Compressor::new(others));
-        let mut syncer = Syncer::new(own, rules, dirty.clone(), compressor);
+        let compressor = if rules.compress { Some(Compressor::new(dir.again()?)) } else { None };
+        let mut syncer = Syncer::new(dir.again()?, rules, dirty.clone(), compressor);
         let syncer = std::thread::Builder::new().name("syncer".into()).spawn(move || {
             sync_loop(&mut syncer, &inbox);
             drop(syncer);
+            // Whoever waits for it may have given up.
             let _ = done.send(());
         })?;
-        Ok(Keepers { jobs, stopped, syncer: Some(syncer), dirty })
+        Ok(Keepers { lane: Lane::Thread { jobs, stopped, syncer }, dirty })
+    }
+
+    /// Keepers without threads.
+    #[cfg(test)]
+    pub(super) fn inline(dir: &D, rules: Rules) -> io::Result<Keepers<D>> {
+        let dirty: Arc<[AtomicBool; 2]> = Arc::default();
+        let syncer = Syncer::new(dir.again()?, rules, dirty.clone(), None);
+        Ok(Keepers { lane: Lane::Inline(syncer.into()), dirty })
     }
 
     /// Hands a job over. Waits only where so many closed files wait for their sync that the disk cannot keep up.
     pub fn send(&self, job: Job<D>) {
-        // The syncer ends only when it is told to.
-        let _ = self.jobs.send(job);
+        match &self.lane {
+            // The syncer ends only when it is told to.
+            Lane::Thread { jobs, .. } => drop(jobs.send(job)),
+            #[cfg(test)]
+            Lane::Inline(syncer) => drop(syncer.borrow_mut().work(job, Now::default())),
+        }
     }
 
     /// `current` was written to: says so once, until it has been synced.
@@ -339,12 +355,15 @@ impl<D: Directory> Keepers<D> {
     }
 
     /// Makes all durable and ends the threads; gives up on a disk that hangs.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
         self.send(Job::Stop);
-        if self.stopped.recv_timeout(STOP_WAIT).is_err() {
-            tracing::error!("the disk does not answer; the last lines may not be durable");
-        } else if let Some(syncer) = self.syncer.take() {
-            let _ = syncer.join();
+        match self.lane {
+            Lane::Thread { stopped, syncer, .. } => match stopped.recv_timeout(STOP_WAIT) {
+                Ok(()) => drop(syncer.join()),
+                Err(_) => tracing::error!("the disk does not answer; the last lines may not be durable"),
+            },
+            #[cfg(test)]
+            Lane::Inline(_) => {}
         }
     }
 }

@@ -44,6 +44,15 @@ struct Waiting {
     backoff: Duration,
 }
 
+/// Records that are being written: how far both copies have come.
+struct Outgoing<'a> {
+    batch: Batch,
+    records: &'a [u8],
+    written: usize,
+    critical: &'a [u8],
+    critical_written: usize,
+}
+
 /// A time in which the disk took no more, from the first failure to the next success.
 #[derive(Debug)]
 struct Trouble {
@@ -59,6 +68,16 @@ impl<D: Directory> LogDir<D> {
     /// # Errors
     /// What the directory says.
     pub fn open(dir: D, settings: Settings, ledger: &mut Ledger, now: Now) -> io::Result<LogDir<D>> {
+        LogDir::open_with(dir, settings, ledger, now, Keepers::start)
+    }
+
+    fn open_with(
+        dir: D,
+        settings: Settings,
+        ledger: &mut Ledger,
+        now: Now,
+        keepers: impl FnOnce(&D, Rules) -> io::Result<Keepers<D>>,
+    ) -> io::Result<LogDir<D>> {
         resume_ledger(&dir, ledger)?;
         let critical = match dir.names()?.iter().any(|name| name == CRITICAL) {
             true => Some(Series::open(dir.folder(CRITICAL)?, settings.rotate, ledger.sequences[1], now)?),
@@ -74,7 +93,7 @@ impl<D: Directory> LogDir<D> {
                 Sync::Rotation | Sync::Always => None,
             },
         };
-        let keepers = Keepers::start(&dir, rules)?;
+        let keepers = keepers(&dir, rules)?;
         let main = Series::open(dir, settings.rotate, ledger.sequences[0], now)?;
         let mut logdir = LogDir { main, critical, settings, keepers, waiting: None, trouble: None };
         if let Some(series) = &mut logdir.critical {
@@ -95,8 +114,9 @@ impl<D: Directory> LogDir<D> {
     /// (`is_waiting`) or is dropped. Nothing may be waiting.
     pub fn append(&mut self, batch: Batch, records: &[u8], critical: &[u8], ledger: &mut Ledger, now: Now) {
         debug_assert!(self.waiting.is_none(), "records would overtake those that wait");
-        let (written, critical_written) = self.attempt(batch, (records, 0), (critical, 0), ledger, now);
-        if written < records.len() || critical_written < critical.len() {
+        let mut outgoing = Outgoing { batch, records, written: 0, critical, critical_written: 0 };
+        if !self.attempt(&mut outgoing, ledger, now) {
+            let Outgoing { written, critical_written, .. } = outgoing;
             self.waiting = Some(Waiting {
                 batch,
                 records: records.to_vec(),
@@ -141,10 +161,11 @@ impl<D: Directory> LogDir<D> {
     /// Tries again to write what waits.
     pub fn retry(&mut self, ledger: &mut Ledger, now: Now) {
         let Some(mut waiting) = self.waiting.take() else { return };
-        let main = (&waiting.records[..], waiting.written);
-        let critical = (&waiting.critical[..], waiting.critical_written);
-        (waiting.written, waiting.critical_written) = self.attempt(waiting.batch, main, critical, ledger, now);
-        if waiting.written < waiting.records.len() || waiting.critical_written < waiting.critical.len() {
+        let Waiting { batch, written, critical_written, .. } = waiting;
+        let (records, critical) = (&waiting.records[..], &waiting.critical[..]);
+        let mut outgoing = Outgoing { batch, records, written, critical, critical_written };
+        if !self.attempt(&mut outgoing, ledger, now) {
+            (waiting.written, waiting.critical_written) = (outgoing.written, outgoing.critical_written);
             waiting.backoff = (waiting.backoff * 2).min(RETRY_MAX);
             waiting.retry_at = now.tick.after(waiting.backoff);
             self.waiting = Some(waiting);
@@ -153,7 +174,10 @@ impl<D: Directory> LogDir<D> {
 
     /// Rotates now, if there is anything to rotate.
     pub fn rotate(&mut self, ledger: &mut Ledger, now: Now) {
-        if self.waiting.is_none() && !self.main.is_empty() {
+        if self.waiting.is_some() {
+            return;
+        }
+        if !self.main.is_empty() {
             self.rotate_series(Which::Main, ledger, now);
         }
         if self.critical.as_ref().is_some_and(|series| !series.is_empty()) {
@@ -166,6 +190,14 @@ impl<D: Directory> LogDir<D> {
     /// # Errors
     /// What the directory says; then all stays as it was.
     pub fn reopen(&mut self, now: Now) -> io::Result<()> {
+        if let Some(mut waiting) = self.waiting.take() {
+            // A record that is half out goes into the new file as a whole.
+            self.take_back(Which::Main, &waiting.records, waiting.written);
+            self.take_back(Which::Critical, &waiting.critical, waiting.critical_written);
+            waiting.written = last_record_end(&waiting.records, waiting.written);
+            waiting.critical_written = last_record_end(&waiting.critical, waiting.critical_written);
+            self.waiting = Some(waiting);
+        }
         if self.main.reopen(now)? {
             self.keepers.send(Job::Moved(self.main.dir().again()?));
         }
@@ -193,48 +225,39 @@ impl<D: Directory> LogDir<D> {
         self.keepers.stop();
     }
 
-    /// One attempt to write what is left of a batch: how much of both is out then.
-    fn attempt(
-        &mut self,
-        batch: Batch,
-        (records, from): (&[u8], usize),
-        (critical, critical_from): (&[u8], usize),
-        ledger: &mut Ledger,
-        now: Now,
-    ) -> (usize, usize) {
+    /// One attempt to write what is left of a batch; false when some of it must wait. The copies of critical lines go
+    /// first, so that what is counted as written stands in both files.
+    fn attempt(&mut self, out: &mut Outgoing<'_>, ledger: &mut Ledger, now: Now) -> bool {
+        let blocks = self.settings.overflow == Overflow::Block;
         self.say_dropped(now);
-        let mut written = from;
-        if from < records.len() {
-            match self.push(Which::Main, records, &mut written, ledger, now) {
-                Ok(()) => {
-                    ledger.stream(batch.stream).written += batch.count;
-                    self.relieved(now);
-                }
-                Err(e) => {
-                    self.troubled(&e, now);
-                    if self.settings.overflow == Overflow::Block {
-                        return (written, critical_from);
-                    }
-                    self.drop_rest(batch, records, written, ledger);
-                    written = records.len();
-                }
+        let copied = self.push(Which::Critical, out.critical, &mut out.critical_written, ledger, now);
+        if let Err(e) = &copied {
+            self.troubled(e, now);
+            if blocks {
+                return false;
             }
-        }
-        let mut critical_written = critical_from;
-        match self.push(Which::Critical, critical, &mut critical_written, ledger, now) {
-            Ok(()) => {}
-            Err(e) => {
-                self.troubled(&e, now);
-                if self.settings.overflow == Overflow::Drop {
-                    self.take_back(Which::Critical, critical, critical_written);
-                    critical_written = critical.len();
-                }
-            }
+            self.take_back(Which::Critical, out.critical, out.critical_written);
+            out.critical_written = out.critical.len();
         }
         if let Some(series) = &mut self.critical {
             series.rest();
         }
-        (written, critical_written)
+        match self.push(Which::Main, out.records, &mut out.written, ledger, now) {
+            Ok(()) => {
+                ledger.stream(out.batch.stream).written += out.batch.count;
+                if copied.is_ok() {
+                    self.relieved(now);
+                }
+                true
+            }
+            Err(e) => {
+                self.troubled(&e, now);
+                if !blocks {
+                    self.drop_rest(out.batch, out.records, out.written, ledger);
+                }
+                !blocks
+            }
+        }
     }
 
     /// Appends records to a series, rotating where it is due, and making room where there is none.
@@ -251,7 +274,11 @@ impl<D: Directory> LogDir<D> {
         }
         self.open_critical(which, ledger, now)?;
         while *written < records.len() {
-            self.rotate_if_due(which, ledger, now);
+            // Files change between records only.
+            if last_record_end(records, *written) == *written {
+                self.rotate_if_due(which, ledger, now);
+                self.series(which).look_for_current(now)?;
+            }
             let reserved = self.reserved(which, ledger);
             match self.series(which).append(&records[*written..], Some(reserved), now) {
                 Ok(more) => *written += more,
@@ -430,6 +457,10 @@ impl<D: Directory> LogDir<D> {
 
     /// Whether it could be written.
     fn own_record(&mut self, text: &str, now: Now) -> bool {
+        if let Err(error) = self.main.look_for_current(now) {
+            tracing::debug!("cannot write {text:?}: {error}");
+            return false;
+        }
         let mut record = Vec::new();
         self.settings.stamp.write(now.wall, &mut record);
         record.extend_from_slice(b"quell: ");
@@ -492,3 +523,7 @@ fn resume_ledger<D: Directory>(dir: &D, ledger: &mut Ledger) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "logdir_tests.rs"]
+mod tests;

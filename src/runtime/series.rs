@@ -4,7 +4,7 @@
 //! tried again later, while lines go on into the file that is open. What a crash leaves behind, `open` reads from the
 //! names: nothing but names and the last byte of `current` tells it.
 
-use super::directory::{Append, Directory};
+use super::directory::{Append, Directory, write_all};
 use crate::clock::{Now, Tick, Wall};
 use crate::log::name::{Archive, CURRENT, Packed};
 use crate::log::record::CUT_MARK;
@@ -120,7 +120,6 @@ impl<D: Directory> Series<D> {
     /// # Errors
     /// `Short` when the file takes no more: how much was written, and why.
     pub fn append(&mut self, records: &[u8], reserved: Option<u64>, now: Now) -> Result<usize, Short> {
-        self.look_for_current(now).map_err(|error| Short { written: 0, error })?;
         let end = match reserved.and_then(|reserved| self.policy.room(self.bytes + reserved)) {
             Some(room) if room < records.len() as u64 && now.tick >= self.rotate_after => {
                 let from = (room as usize).saturating_sub(1);
@@ -130,7 +129,7 @@ impl<D: Directory> Series<D> {
         };
         let mut written = 0;
         while written < end {
-            let file = self.file.as_ref().expect("open since look_for_current");
+            let Some(file) = &self.file else { return Err(Short { written, error: io::ErrorKind::NotFound.into() }) };
             match file.write(&records[written..end]) {
                 Ok(0) => return Err(Short { written, error: io::ErrorKind::WriteZero.into() }),
                 Ok(more) => {
@@ -248,20 +247,19 @@ impl<D: Directory> Series<D> {
         let file = self.dir.append(CURRENT)?;
         let mut bytes = file.size()?.0;
         if file.last_byte()?.is_some_and(|last| last != b'\n') {
-            let mut mark = CUT_MARK;
-            while !mark.is_empty() {
-                let written = file.write(mark)?;
-                mark = &mark[written..];
-                bytes += written as u64;
-            }
+            write_all(&file, CUT_MARK)?;
+            bytes += CUT_MARK.len() as u64;
         }
         self.since = (bytes > 0).then(|| self.since.unwrap_or(now.wall));
         (self.file, self.bytes, self.step, self.archive) = (Some(file), bytes, Step::Settled, None);
         Ok(())
     }
 
-    /// Opens `current` where it rests, and anew where somebody has removed it.
-    fn look_for_current(&mut self, now: Now) -> io::Result<()> {
+    /// Opens `current` where it rests, and anew where somebody has removed it. To be called between records.
+    ///
+    /// # Errors
+    /// What the directory says.
+    pub fn look_for_current(&mut self, now: Now) -> io::Result<()> {
         let Some(file) = &self.file else { return self.open_current(now) };
         if now.tick < self.look_after || self.step != Step::Settled {
             return Ok(());
