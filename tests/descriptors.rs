@@ -2,6 +2,16 @@
 
 use crate::harness::{Folder, Ledger, finish, quell, read_until, start, wait};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use quell::line::Stream;
+use quell::line::rules::RuleSet;
+use quell::runtime::directory::OnDisk;
+use quell::runtime::output::{Kept, Output, Sorting};
+use quell::runtime::pass::Pass;
+use quell::runtime::wrap;
+use quell::sys::fd::{self, Outlet};
+use quell::sys::signal::{Inherited, Signals};
+use quell::worker::outcome::Outcome;
+use quell::worker::wrapped::Policy;
 use serial_test::serial;
 use std::fs::File;
 use std::io::Write;
@@ -129,4 +139,49 @@ fn no_descriptors_left() {
         assert!(done.code() == 0 || done.code() == 125 || done.code() == 127, "{limit}: {done:?}");
         assert!(done.code() == 0 || !done.stderr.is_empty(), "{limit}: it says why");
     }
+}
+
+/// Set for the process in which `run` is called without its program around it.
+const CENSUS: &str = "QUELL_TEST_CENSUS";
+
+/// `run` closes all that it opened. It is called here in a process that does nothing else: this test, started once more.
+#[test]
+#[serial]
+fn run_closes_what_it_opened() {
+    if std::env::var_os(CENSUS).is_none() {
+        let mut itself = Command::new(std::env::current_exe().unwrap());
+        itself.args(["--exact", "descriptors::run_closes_what_it_opened"]).env(CENSUS, "1");
+        let done = finish(&mut itself);
+        assert!(done.status.success() && done.text().contains("1 passed"), "{done:?}");
+        return;
+    }
+    let open = || {
+        let mut open: Vec<_> = std::fs::read_dir("/proc/self/fd").unwrap().map(|e| e.unwrap().file_name()).collect();
+        open.sort();
+        open
+    };
+    let before = open();
+    for script in ["echo out; echo err >&2; exit 3", "sleep 100 & exit 3"] {
+        assert_eq!(wrapped(script), Outcome::Exited(3));
+        assert_eq!(open(), before, "{script}");
+    }
+}
+
+/// Runs a script as `quell run` does.
+fn wrapped(script: &str) -> Outcome {
+    let inherited = Inherited::take().unwrap();
+    let mut signals = Signals::take(&inherited, &[libc::SIGTERM, libc::SIGCHLD]).unwrap();
+    let command = wrap::Command {
+        argv: ["sh", "-c", script].map(Into::into).to_vec(),
+        policy: Policy { kill_descendants: true, ..Policy::default() },
+        drain: std::time::Duration::from_millis(100),
+        marks: false,
+        label: "sh".into(),
+    };
+    let pass = |fd| Some(Pass::new(Outlet::new(fd).unwrap(), true));
+    let streams = vec![(Stream::Stdout, pass(fd::stdout())), (Stream::Stderr, pass(fd::stderr()))];
+    let sorting = Sorting { rules: RuleSet::new(Vec::new()).into(), kept: Kept::default() };
+    let ledger = quell::log::ledger::Ledger::new(&["stdout", "stderr"]);
+    let output = Output::<OnDisk>::new(sorting, streams, ledger, None, 1000);
+    wrap::run(&command, output, &inherited, &mut signals).unwrap().0
 }

@@ -17,12 +17,8 @@ fn every_descriptor_is_closed() {
     let folder = Folder::new();
     let log = folder.join("log");
     let log = log.to_str().unwrap();
-    let verbs: [&[&str]; 4] = [
-        &["filter", "-e", "beat"],
-        &["log", "--tee", "--rotate", "4KiB", log],
-        &["run", "--", "sh", "-c", "echo out; echo err >&2"],
-        &["run", "--kill-descendants", "--log", log, "--", "sh", "-c", "sleep 100 & echo panicked at x"],
-    ];
+    // Not `run`: this valgrind knows no pidfd_open(2). See `descriptors::run_closes_what_it_opened`.
+    let verbs: [&[&str]; 2] = [&["filter", "-e", "beat"], &["log", "--tee", "--rotate", "4KiB", log]];
     let input = b"some line\nbeat\npanicked at x\n".repeat(400);
     for verb in verbs {
         let mut command = Command::new("valgrind");
@@ -50,9 +46,8 @@ fn an_idle_quell_makes_no_system_call() {
     let calls: Vec<(f64, &str)> = trace
         .lines()
         .map(|line| {
-            let mut fields = line.splitn(3, ' ').filter(|field| !field.is_empty());
-            let (_pid, at) = (fields.next().unwrap(), fields.next().unwrap());
-            (at.trim().parse().unwrap(), line)
+            let at = line.split_whitespace().nth(1).unwrap();
+            (at.parse().unwrap(), line)
         })
         .collect();
     let slept = calls.iter().position(|(_, line)| line.contains("nanosleep(")).unwrap();

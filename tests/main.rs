@@ -2,6 +2,9 @@
 //!
 //! Tests that need root, strace, valgrind or real servers are in the modules behind the feature `full-tests`.
 
+// Tests stand outside: they start processes, open files and read the clock as a user does.
+#![allow(clippy::disallowed_methods)]
+
 mod descriptors;
 mod filter;
 #[cfg(feature = "full-tests")]

@@ -126,7 +126,7 @@ fn the_suspend_key_stops_and_fg_continues() {
 fn an_interrupted_pipeline_is_read_to_its_end() {
     let folder = crate::harness::Folder::new();
     let mut terminal = Terminal::new();
-    let producer = "trap 'echo last words; exit' INT; echo ready >&2; while :; do sleep 100 & wait; done";
+    let producer = "trap 'echo last words; exit' INT; echo ready >&2; while :; do sleep 100; done";
     let log = folder.join("log");
     terminal.type_in(&format!("sh -c \"{producer}\" | \"$QUELL\" log {}\n", log.display()));
     terminal.wait_for("ready");

@@ -4,10 +4,11 @@
 //! ledger. The *compressor*, at the lowest priority, compresses archives. Both sleep until there is something to do; an
 //! expiry is a deadline, not something that is looked for.
 
-use super::directory::{Append, Directory, write_all};
+use super::accounts;
+use super::directory::{Append, Directory};
 use super::series::{Closed, archives};
 use crate::clock::{Now, Tick, earliest};
-use crate::log::name::{Archive, CRITICAL, CURRENT, LEDGER, LEDGER_NEW, Packed};
+use crate::log::name::{Archive, CRITICAL, CURRENT, LEDGER, Packed};
 use crate::log::retain::{self, Stored};
 use crate::sys::{thread, time};
 use std::io::{self, Read, Write};
@@ -115,7 +116,7 @@ impl<D: Directory> Syncer<D> {
                 self.sync_at[which as usize] = wait.map(|wait| now.tick.after(wait));
             }
             Job::Ledger(json) => {
-                if let Err(e) = store_ledger(&self.dir, &json, true) {
+                if let Err(e) = accounts::store(&self.dir, &json, true) {
                     tracing::warn!("cannot store {}: {e}", self.dir.path().join(LEDGER).display());
                 }
             }
@@ -225,20 +226,6 @@ fn folder<D: Directory>(dir: &D, which: Which) -> io::Result<Option<D>> {
         Which::Critical if dir.names()?.iter().any(|name| name == CRITICAL) => dir.folder(CRITICAL).map(Some),
         Which::Critical => Ok(None),
     }
-}
-
-/// Replaces the ledger at one stroke; `durable` makes it last over a loss of power too.
-///
-/// # Errors
-/// What the directory says.
-pub fn store_ledger<D: Directory>(dir: &D, json: &[u8], durable: bool) -> io::Result<()> {
-    dir.remove(LEDGER_NEW)?;
-    let file = dir.create_new(LEDGER_NEW)?;
-    write_all(&file, json)?;
-    if durable {
-        file.sync()?;
-    }
-    dir.rename(LEDGER_NEW, LEDGER)
 }
 
 /// Compresses one archive: into a file of its own, synced, renamed, and only then the original is removed.
@@ -374,7 +361,13 @@ impl<D: Directory> Keepers<D> {
 pub struct Compressor<D> {
     stop: Arc<AtomicBool>,
     dir: Option<D>,
-    running: Option<(Sender<(Which, Archive)>, JoinHandle<()>)>,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    archives: Sender<(Which, Archive)>,
+    thread: JoinHandle<()>,
 }
 
 impl<D: Directory> Compressor<D> {
@@ -388,11 +381,12 @@ impl<D: Directory> Compressor<D> {
             let (archives, inbox) = channel();
             let stop = self.stop.clone();
             let thread = std::thread::Builder::new().name("compressor".into());
-            self.running = Some((archives, thread.spawn(move || compress_loop(&dir, &inbox, &stop))?));
+            let thread = thread.spawn(move || compress_loop(&dir, &inbox, &stop))?;
+            self.running = Some(Running { archives, thread });
         }
-        if let Some((archives, _)) = &self.running {
+        if let Some(running) = &self.running {
             // It ends only when it is dropped.
-            let _ = archives.send((which, archive));
+            let _ = running.archives.send((which, archive));
         }
         Ok(())
     }
@@ -401,7 +395,7 @@ impl<D: Directory> Compressor<D> {
 impl<D> Drop for Compressor<D> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some((archives, thread)) = self.running.take() {
+        if let Some(Running { archives, thread }) = self.running.take() {
             drop(archives);
             let _ = thread.join();
         }

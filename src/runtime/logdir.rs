@@ -5,17 +5,18 @@
 //! last; then the writer waits (`block`) or drops and counts (`drop`). A file that failed in any other way is rotated
 //! away, never called clean, and the next one is tried.
 
+use super::accounts;
 use super::directory::Directory;
-use super::keeper::{Job, Keepers, Rules, Which, store_ledger};
-use super::series::{Series, Short};
+use super::keeper::{Job, Keepers, Rules, Which};
+use super::series::{Closed, Series, Short};
 use crate::clock::{Now, Tick, earliest};
 use crate::config::unit::show_duration;
 use crate::log::ledger::{Count, Ledger, SUMMARY_BYTES_MAX};
-use crate::log::name::{CRITICAL, LEDGER};
+use crate::log::name::CRITICAL;
 use crate::log::record::{Batch, last_record_end};
 use crate::log::settings::{Overflow, Settings, Sync};
 use crate::log::stamp::Stamp;
-use std::io::{self, Read};
+use std::io;
 use std::time::Duration;
 
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -78,7 +79,7 @@ impl<D: Directory> LogDir<D> {
         now: Now,
         keepers: impl FnOnce(&D, Rules) -> io::Result<Keepers<D>>,
     ) -> io::Result<LogDir<D>> {
-        resume_ledger(&dir, ledger)?;
+        accounts::resume(&dir, ledger)?;
         let critical = match dir.names()?.iter().any(|name| name == CRITICAL) {
             true => Some(Series::open(dir.folder(CRITICAL)?, settings.rotate, ledger.sequences[1], now)?),
             false => None,
@@ -101,7 +102,7 @@ impl<D: Directory> LogDir<D> {
         }
         // From now on a kill is seen; before the first line, so that there is none without this.
         logdir.remember_sequences(ledger);
-        store_ledger(logdir.main.dir(), &ledger.to_json(true), false)?;
+        accounts::store(logdir.main.dir(), &ledger.to_json(true), false)?;
         Ok(logdir)
     }
 
@@ -312,36 +313,24 @@ impl<D: Directory> LogDir<D> {
             Some(libc::ENOSPC | libc::EDQUOT) => self.trim(which),
             _ if self.series(which).is_empty() => false,
             _ => {
+                // Only what is truncated away here is written again.
                 let whole = last_record_end(records, *written);
                 self.take_back(which, records, *written);
-                match self.series(which).give_up_file(now) {
-                    Ok(closed) => {
-                        *written = whole;
-                        tracing::error!("{error}; the next file is tried");
-                        self.hand_over(which, closed, ledger);
-                        true
-                    }
-                    Err(_) => {
-                        // Only what was truncated away must be written again.
-                        *written = whole;
-                        false
-                    }
-                }
+                *written = whole;
+                let Ok(closed) = self.series(which).give_up_file(now) else { return false };
+                tracing::error!("{error}; the next file is tried");
+                self.hand_over(which, closed, ledger);
+                true
             }
         }
     }
 
     /// Deletes the oldest routine archive; for critical lines, when there is none, the oldest critical one.
     fn trim(&mut self, which: Which) -> bool {
-        let oldest = |series: &Series<D>| {
-            let stored = series.archives().ok()?;
-            stored.into_iter().min_by_key(|s| s.archive.sequence)
-        };
         let for_critical = self.critical.as_ref().filter(|_| which == Which::Critical);
         for series in [Some(&self.main), for_critical].into_iter().flatten() {
-            let Some(stored) = oldest(series) else { continue };
-            if series.dir().remove(&stored.archive.to_string()).is_ok() {
-                tracing::warn!("the disk is full: deleted {} to make room", stored.archive);
+            if let Ok(Some(archive)) = series.remove_oldest() {
+                tracing::warn!("the disk is full: deleted {archive} to make room");
                 return true;
             }
         }
@@ -409,12 +398,11 @@ impl<D: Directory> LogDir<D> {
     }
 
     fn rotate_if_due(&mut self, which: Which, ledger: &mut Ledger, now: Now) {
-        let reserved = self.reserved(which, ledger);
-        let series = match which {
-            Which::Main => Some(&self.main),
-            Which::Critical => self.critical.as_ref(),
+        let due = match which {
+            Which::Main => self.main.is_due(self.reserved(which, ledger), now),
+            Which::Critical => self.critical.as_ref().is_some_and(|series| series.is_due(0, now)),
         };
-        if series.is_some_and(|series| series.is_due(reserved, now)) {
+        if due {
             self.rotate_series(which, ledger, now);
         }
     }
@@ -432,7 +420,7 @@ impl<D: Directory> LogDir<D> {
         }
     }
 
-    fn hand_over(&mut self, which: Which, closed: Option<super::series::Closed<D::File>>, ledger: &mut Ledger) {
+    fn hand_over(&mut self, which: Which, closed: Option<Closed<D::File>>, ledger: &mut Ledger) {
         if let Some(closed) = closed {
             self.keepers.send(Job::Closed(which, closed));
         }
@@ -506,22 +494,6 @@ impl<D: Directory> LogDir<D> {
             _ => &mut self.main,
         }
     }
-}
-
-/// Goes on with the stored ledger. One that cannot be read is put aside, not overwritten.
-fn resume_ledger<D: Directory>(dir: &D, ledger: &mut Ledger) -> io::Result<()> {
-    let mut json = Vec::new();
-    match dir.read(LEDGER) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        file => file?.read_to_end(&mut json)?,
-    };
-    if let Err(e) = ledger.resume(&json) {
-        let aside = format!("{LEDGER}.broken");
-        tracing::warn!("{} is no ledger ({e}); it is put aside as {aside}", dir.path().join(LEDGER).display());
-        dir.rename(LEDGER, &aside)?;
-        ledger.unclean = true;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::log::name::Archive;
 use crate::log::retain;
 use crate::runtime::directory::Append;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 

@@ -1,5 +1,6 @@
 //! The loops that do what the pure modules decide.
 
+pub mod accounts;
 pub mod directory;
 pub mod intake;
 pub mod keeper;

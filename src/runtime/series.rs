@@ -234,12 +234,13 @@ impl<D: Directory> Series<D> {
         self.bytes == 0
     }
 
-    /// The archives there are.
+    /// Deletes the oldest archive, to make room: which it was; none when there is none.
     ///
     /// # Errors
     /// What the directory says.
-    pub fn archives(&self) -> io::Result<Vec<Stored>> {
-        archives(&self.dir)
+    pub fn remove_oldest(&self) -> io::Result<Option<Archive>> {
+        let oldest = archives(&self.dir)?.into_iter().map(|stored| stored.archive).min_by_key(|a| a.sequence);
+        oldest.map(|archive| self.dir.remove(&archive.to_string()).map(|()| archive)).transpose()
     }
 
     /// Opens `current`, and ends the half line that a crash left in it.
