@@ -183,5 +183,5 @@ fn wrapped(script: &str) -> Outcome {
     let sorting = Sorting { rules: RuleSet::new(Vec::new()).into(), kept: Kept::default() };
     let ledger = quell::log::ledger::Ledger::new(&["stdout", "stderr"]);
     let output = Output::<OnDisk>::new(sorting, streams, ledger, None, 1000);
-    wrap::run(&command, output, &inherited, &mut signals).unwrap().0
+    wrap::run(&command, output, &inherited, &mut signals).unwrap().outcome
 }

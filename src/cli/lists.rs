@@ -21,7 +21,7 @@ pub(super) struct Options {
     /// Use a filter list: a shipped one by its name, a file by its path (with a / or ending in .list)
     #[arg(short, long = "list", value_name = "NAME|PATH")]
     lists: Vec<String>,
-    /// Drop lines with this text, written as in a list: ^start, end$, one && other
+    /// Drop lines with this text, written as in a list: ^start, end$, one && other; blanks at its edges count
     #[arg(short = 'e', long, value_name = "TEXT", allow_hyphen_values = true)]
     noise: Vec<OsString>,
     /// Never drop lines with this text
@@ -71,7 +71,9 @@ impl Options {
         if !loading.mistakes.is_empty() {
             return Err(Failure::usage(loading.mistakes.join("\nquell: ")));
         }
-        for warning in lint::check(&loading.rules[..warned], &samples) {
+        // What is odd about shipped lists together is not the user's to mend.
+        let mendable = |warning: &lint::Warning| shipped::find(&warning.place.list).is_none();
+        for warning in lint::check(&loading.rules[..warned], &samples).into_iter().filter(mendable) {
             tracing::warn!("{warning}");
         }
         let rules = RuleSet::new(loading.rules);

@@ -39,7 +39,9 @@ impl Options {
     pub(super) fn execute(&self, inherited: &Inherited) -> Result<End, Failure> {
         let sorting = self.lists.load()?;
         let mut ledger = Ledger::new(&["stdin"]);
-        let (log, _lock) = self.logging.open(&self.dir, &mut ledger)?;
+        let name = || self.dir.file_name().unwrap_or(self.dir.as_os_str()).to_string_lossy().into_owned();
+        let label = self.logging.name.clone().unwrap_or_else(name);
+        let log = self.logging.open(&self.dir, &label, &mut ledger)?;
         let pass = match self.logging.tee {
             true => Some(Outlet::new(fd::stdout()).map_err(|e| Failure::new(format!("cannot write to stdout: {e}")))?),
             false => None,

@@ -7,12 +7,13 @@ use crate::log::name::LOCK;
 use crate::log::settings::{Overflow, Settings, Sync};
 use crate::log::stamp::Stamp;
 use crate::log::{retain, rotate};
-use crate::runtime::directory::OnDisk;
+use crate::runtime::directory::{OnDisk, Owning};
 use crate::runtime::logdir::LogDir;
-use crate::sys::dir::{Dir, Lock, Locking};
+use crate::sys::dir::Dir;
 use crate::sys::time;
 use clap::{Args, ValueEnum};
 use std::path::Path;
+use std::time::Duration;
 
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -93,36 +94,51 @@ fn parse_sync(text: &str) -> Result<Sync, String> {
     }
 }
 
+fn built_in<T: std::str::FromStr<Err = String>>(text: &str) -> T {
+    text.parse().expect("the built-in policy is well-formed")
+}
+
 impl Options {
-    /// Opens and locks the directory: the log, and the lock to hold as long as it is written.
+    /// An option that was given, other than as it is built in; for a command that has no log.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let options = [
+            ("--rotate", self.rotate != built_in("64MiB or 1d")),
+            ("--retain", !self.retain.is_empty()),
+            ("--stamp", !matches!(self.stamp, StampKind::Utc)),
+            ("--compress", !matches!(self.compress, Compress::Zstd)),
+            ("--sync", self.sync != Sync::After(Duration::from_secs(10))),
+            ("--tee", self.tee),
+            ("--overflow", !matches!(self.overflow, OverflowKind::Block)),
+        ];
+        options.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+
+    /// Opens and locks the directory.
     ///
     /// # Errors
     /// When the options contradict each other, another writes there, or the file system says no.
-    pub(super) fn open(&self, path: &Path, ledger: &mut Ledger) -> Result<(LogDir<OnDisk>, Lock), Failure> {
-        let settings = self.settings()?;
+    pub(super) fn open(&self, path: &Path, label: &str, ledger: &mut Ledger) -> Result<LogDir<OnDisk>, Failure> {
+        let settings = self.settings(label)?;
         let failed = |e: std::io::Error| Failure::new(format!("cannot log to {}: {e}", path.display()));
-        let dir = OnDisk::create(path).map_err(failed)?;
-        let taken = |holder: String, path: &Path| {
-            let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
+        let taken = |holder: &str| {
+            let holder = if holder.is_empty() { "another process" } else { holder };
             Failure::new(format!("{} is being written by {holder}; two writers would lose lines", path.display()))
         };
-        let holder = format!("quell (pid {})\n", std::process::id());
-        let lock = match dir.dir().lock(LOCK, &holder).map_err(failed)? {
-            Locking::Held(lock) => lock,
-            Locking::Taken(holder) => return Err(taken(holder, path)),
+        let dir = match OnDisk::own(path).map_err(failed)? {
+            Owning::Ours(dir) => dir,
+            Owning::Taken(holder) => return Err(taken(&holder)),
         };
         // `up` holds one lock for all directories below its own.
         if let Ok(parent) = Dir::open(&path.join(".."))
             && let Ok(Some(holder)) = parent.lock_holder(LOCK)
         {
-            return Err(taken(holder, path));
+            return Err(taken(&holder));
         }
-        Ok((LogDir::open(dir, settings, ledger, time::now()).map_err(failed)?, lock))
+        LogDir::open(dir, settings, ledger, time::now()).map_err(failed)
     }
 
-    fn settings(&self) -> Result<Settings, Failure> {
+    fn settings(&self, label: &str) -> Result<Settings, Failure> {
         let given = |kind| self.retain.iter().rev().find(|(k, _)| *k == kind).map(|(_, policy)| *policy);
-        let built_in = |text: &str| text.parse().expect("the built-in policy is well-formed");
         let routine = given(Kind::Routine).unwrap_or_else(|| built_in("7d,1GiB"));
         let critical = given(Kind::Critical).unwrap_or_else(|| built_in("90d,256MiB"));
         for (name, policy) in [("routine", routine), ("critical", critical)] {
@@ -136,6 +152,7 @@ impl Options {
         // What is never rotated never gets old enough to be purged.
         let rotate = rotate::Policy { age: self.rotate.age.or(routine.age), ..self.rotate };
         Ok(Settings {
+            label: label.to_owned(),
             rotate,
             routine,
             critical,

@@ -88,12 +88,11 @@ pub fn main() -> ExitCode {
         Err(e) => return fail(&Failure::new(format!("cannot block signals: {e}")), false),
     };
     let args: Vec<OsString> = std::env::args_os().collect();
-    let is_run =
-        args.iter().skip(1).find(|arg| !arg.as_encoded_bytes().starts_with(b"-")).is_some_and(|arg| arg == "run");
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(e) => return usage(&e, is_run),
+        Err(e) => return usage(&e, names_run(&args)),
     };
+    let is_run = matches!(cli.verb, Verb::Run(_));
     cli.talk.init();
     let end = match cli.verb {
         Verb::Filter(options) => options.execute(&inherited),
@@ -111,6 +110,20 @@ pub fn main() -> ExitCode {
         }
         Err(failure) => fail(&failure, is_run),
     }
+}
+
+/// Whether a command line that cannot be parsed was meant for `run`: the first word that is no option, nor an option's
+/// value.
+fn names_run(args: &[OsString]) -> bool {
+    let mut words = args.iter().skip(1);
+    while let Some(word) = words.next() {
+        if word == "--log-format" {
+            words.next();
+        } else if !word.as_encoded_bytes().starts_with(b"-") {
+            return word == "run";
+        }
+    }
+    false
 }
 
 fn fail(failure: &Failure, is_run: bool) -> ExitCode {

@@ -84,10 +84,15 @@ const SIGNALS: [i32; 10] = [
 
 impl Options {
     pub(super) fn execute(&self, inherited: &Inherited) -> Result<End, Failure> {
+        if self.log.is_none()
+            && let Some(option) = self.logging.given()
+        {
+            return Err(Failure::usage(format!("{option} says how a log is kept, but there is none; add --log DIR")));
+        }
         let sorting = self.lists.load()?;
         let mut ledger = Ledger::new(&["stdout", "stderr"]);
-        let log = self.log.as_deref().map(|dir| self.logging.open(dir, &mut ledger)).transpose()?;
-        let (log, _lock) = log.unzip();
+        let label = self.label();
+        let log = self.log.as_deref().map(|dir| self.logging.open(dir, &label, &mut ledger)).transpose()?;
         let passes = log.is_none() || self.logging.tee;
         let pass = |fd| match passes {
             true => Ok(Some(Pass::new(Outlet::new(fd)?, log.is_none()))),
@@ -107,12 +112,14 @@ impl Options {
             policy: Policy { grace: self.grace, kill_descendants: self.kill_descendants, has_log: log.is_some() },
             drain: self.drain,
             marks: log.is_some() && self.marks == "on",
-            label: self.label(),
+            label,
         };
         let output = Output::<OnDisk>::new(sorting, streams, ledger, log, self.lists.line_bytes_max());
-        let (outcome, ledger) = wrap::run(&command, output, inherited, &mut signals).map_err(|e| self.failure(e))?;
-        show_stats(self.stats, &ledger);
-        Ok(match outcome {
+        let ended = wrap::run(&command, output, inherited, &mut signals).map_err(|e| self.failure(e))?;
+        show_stats(self.stats, &ended.ledger);
+        Ok(match ended.outcome {
+            // The command did not see that its output found no place.
+            Outcome::Exited(0) if ended.failed => End::Code(EXIT_OWN),
             Outcome::Exited(code) => End::Code(code),
             Outcome::Signalled { number, .. } => End::Signal(number),
         })

@@ -68,7 +68,7 @@ where
     }
 }
 
-/// Takes all that it is given; what stderr does not take is nobody's loss.
+/// Takes all that it is given. What stderr does not take at once is not said: whoever reads it must not hold up a worker.
 #[derive(Clone, Copy)]
 struct Stderr;
 
@@ -81,7 +81,7 @@ impl<'a> MakeWriter<'a> for Stderr {
 
 impl io::Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        write_all(fd::stderr(), bytes);
+        fd::write_if_room(fd::stderr(), bytes);
         Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {

@@ -52,7 +52,7 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
 /// Whether the text ends in a unit of size rather than of time, so that `64MiB or 1d` can be told apart.
 #[must_use]
 pub fn is_size(text: &str) -> bool {
-    text.trim().ends_with('B')
+    text.trim().ends_with(['B', 'b'])
 }
 
 fn parse(text: &str, units: &[(&str, u64)], what: &str, example: &str, known: &str) -> Result<u64, UnitError> {

@@ -128,6 +128,12 @@ pub fn decide_effect(set: &RuleSet, line: &[u8], stream: Stream, scratch: &mut S
 }
 
 impl Follow {
+    /// Whether a line has begun whose end has not come.
+    #[must_use]
+    pub fn is_mid_line(&self) -> bool {
+        self.piece.is_some()
+    }
+
     /// The verdict on a line in which these rules matched, after what came before it.
     fn step(&mut self, text: &[u8], found: Matches) -> Verdict {
         let closes = self.traceback && !text.is_empty() && !is_continuation(text);

@@ -28,7 +28,7 @@ pub enum Cut {
     },
 }
 
-/// The unfinished line of a stream that rests.
+/// What a stream that rests has left: its unfinished line, and before that what could not be written yet.
 #[derive(Debug, Default)]
 pub struct Tail {
     bytes: Vec<u8>,
@@ -145,16 +145,17 @@ impl Block {
         self.mid_line
     }
 
-    /// Puts a stream's unfinished line at the front. The block must hold nothing.
+    /// Puts at the front what a stream has left. The block must hold nothing.
     pub fn load(&mut self, tail: &mut Tail) {
         debug_assert_eq!(self.held(), 0, "another stream's tail is still in the block");
         self.bytes[..tail.bytes.len()].copy_from_slice(&tail.bytes);
-        (self.taken, self.searched, self.filled) = (0, tail.bytes.len(), tail.bytes.len());
+        // A stream that could not be written has whole lines in its tail, too.
+        (self.taken, self.searched, self.filled) = (0, 0, tail.bytes.len());
         self.mid_line = std::mem::take(&mut tail.mid_line);
         tail.bytes.clear();
     }
 
-    /// Takes the unfinished line out, so that another stream can be read.
+    /// Takes out what is left, so that another stream can be read.
     pub fn stash(&mut self, tail: &mut Tail) {
         tail.bytes.extend_from_slice(&self.bytes[self.taken..self.filled]);
         if tail.bytes.is_empty() {
@@ -210,6 +211,11 @@ mod tests {
         for chunk in chunks {
             block.room()[..chunk.len()].copy_from_slice(chunk);
             block.read(chunk.len());
+            if stash {
+                // Nothing of it can be written yet.
+                block.stash(&mut tail);
+                block.load(&mut tail);
+            }
             while let Some(cut) = block.cut() {
                 match cut {
                     Cut::Lines(range) => {
@@ -218,10 +224,6 @@ mod tests {
                     }
                     Cut::Piece { range, first, last } => out.push((block.bytes(range).to_vec(), true, first, last)),
                 }
-            }
-            if stash {
-                block.stash(&mut tail);
-                block.load(&mut tail);
             }
         }
         if let Some((range, first)) = block.rest() {

@@ -99,21 +99,22 @@ fn is_bare(rule: &Rule) -> bool {
 fn hiding(rules: &[Rule], samples: &[Sample], warnings: &mut Vec<(usize, String)>) {
     let critical: Vec<_> = samples.iter().filter(|s| s.positive && s.effect == Effect::Critical).collect();
     let noise: Vec<_> = (0..rules.len()).filter(|index| rules[*index].effect == Effect::Noise).collect();
-    let set = RuleSet::new(noise.iter().map(|index| rules[*index].clone()).collect());
     let mut scratch = Scratch::default();
-    for sample in critical {
-        if decide_effect(&set, &sample.line, Stream::Stderr, &mut scratch).is_none() {
-            continue;
-        }
-        for &index in &noise {
-            let one = RuleSet::new(vec![rules[index].clone()]);
-            if decide_effect(&one, &sample.line, Stream::Stderr, &mut scratch).is_some() {
-                let line = String::from_utf8_lossy(&sample.line);
-                warnings.push((
-                    index,
-                    format!("it is meant to drop noise, and matches the error {line:?}; write more of it"),
-                ));
-            }
+    let mut hits = |set: &RuleSet| {
+        let hit = |sample: &&&Sample| decide_effect(set, &sample.line, Stream::Stderr, &mut scratch).is_some();
+        critical.iter().filter(hit).copied().collect::<Vec<_>>()
+    };
+    if hits(&RuleSet::new(noise.iter().map(|index| rules[*index].clone()).collect())).is_empty() {
+        return;
+    }
+    for &index in &noise {
+        let found = hits(&RuleSet::new(vec![rules[index].clone()]));
+        if let Some(first) = found.first() {
+            let (count, line) = (found.len(), String::from_utf8_lossy(&first.line));
+            let text = format!(
+                "it is meant to drop noise, and matches {count} known errors, such as {line:?}; write more of it"
+            );
+            warnings.push((index, text));
         }
     }
 }
@@ -135,7 +136,7 @@ mod tests {
             "t:5: the same as t:2",
             "t:6: t:2 matches every line",
             "t:8: t:3 matches every line",
-            "t:14: it is meant to drop noise, and matches the error \"ERR panic x\"",
+            "t:14: it is meant to drop noise, and matches 1 known errors, such as \"ERR panic x\"",
             "t:15: it holds ESC",
         ];
         assert_eq!(found.len(), expected.len(), "{found:#?}");

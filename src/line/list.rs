@@ -130,14 +130,20 @@ pub fn parse(name: &str, bytes: &[u8], resolve: &mut Resolve<'_>) -> Result<List
     if parser.mistakes.is_empty() { Ok(parser.list) } else { Err(parser.mistakes) }
 }
 
-/// Reads the text of a `-e` or `-k` option: the body of one rule. A leading `#`, `!` or `%` is plain text here.
+/// Reads the text of a `-e` or `-k` option: the body of one rule. A leading `#`, `!` or `%` is plain text here, and so are
+/// blanks at the edges: a shell has been told to keep them.
 ///
 /// # Errors
 /// The mistake in the text.
 pub fn parse_rule(option: &str, ordinal: u32, effect: Effect, text: &[u8]) -> Result<Rule, Mistake> {
     let place = Place { list: option.into(), line: ordinal };
-    let line = Line { place: &place, bytes: text };
-    line.rule(trim(text, 0), &Section { effect, ..Section::default() })
+    let (start, end) = trim(text, 0);
+    let blanks = |bytes: &[u8]| bytes.iter().flat_map(|b| format!("\\x{b:02X}").into_bytes()).collect::<Vec<_>>();
+    let kept = [&blanks(&text[..start])[..], &text[start..end], &blanks(&text[end..])].concat();
+    let mut rule =
+        Line { place: &place, bytes: &kept }.rule((0, kept.len()), &Section { effect, ..Section::default() })?;
+    rule.text = text.into();
+    Ok(rule)
 }
 
 /// Writes a literal so that a list takes it for just these bytes; none when no list can (empty, NUL or LF in it).

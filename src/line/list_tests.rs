@@ -117,6 +117,8 @@ fn mistakes_have_place_and_remedy() {
 fn options_are_rule_bodies() {
     let rule = parse_rule("-e", 2, Effect::Noise, b"#tag && x$").unwrap();
     assert_eq!((rule.parts.len(), rule.place.to_string().as_str()), (2, "-e:2"));
+    let rule = parse_rule("-k", 1, Effect::Keep, b" 503 ").unwrap();
+    assert_eq!((rule.parts[0].spellings[0].as_slice(), &*rule.text), (&b" 503 "[..], &b" 503 "[..]));
     assert_eq!(parse_rule("-k", 1, Effect::Keep, b"a\\").unwrap_err().to_string().find("-k:1:2"), Some(0));
 }
 

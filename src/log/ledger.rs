@@ -271,8 +271,9 @@ impl Ledger {
         text
     }
 
-    /// `suppressed 1204 lines: heartbeat:7 "…" 1000, …`, of what was suppressed since it was last asked for.
-    pub fn take_summary(&mut self) -> Option<String> {
+    /// `suppressed 1204 lines: heartbeat:7 "…" 1000, …`, of what was suppressed since `summarised`.
+    #[must_use]
+    pub fn summary(&self) -> Option<String> {
         let order = self.by_weight(|slot| self.since_summary[slot]);
         let lines: u64 = order.iter().map(|slot| self.since_summary[*slot].lines).sum();
         if lines == 0 {
@@ -289,12 +290,16 @@ impl Ledger {
         if rest > 0 {
             let _ = write!(text, ", {} other rules {rest}", order.len() - named);
         }
-        self.since_summary.fill(Count::default());
         if text.len() > SUMMARY_TEXT_BYTES_MAX {
             text.truncate(text.floor_char_boundary(SUMMARY_TEXT_BYTES_MAX));
             text.push('…');
         }
         Some(text)
+    }
+
+    /// The summary has been written: the next one starts from here.
+    pub fn summarised(&mut self) {
+        self.since_summary.fill(Count::default());
     }
 
     /// Whether a summary is due at the next rotation or end.
@@ -368,12 +373,13 @@ mod tests {
     fn summaries_start_anew() {
         let mut ledger = Ledger::new(&["stdin"]);
         ledger.attach((1..9).map(key).collect());
-        assert_eq!(ledger.take_summary(), None);
+        assert_eq!(ledger.summary(), None);
         (0..8).for_each(|rule| ledger.suppress(0, Some(rule), count(u64::from(rule) + 1, 9)));
-        let text = ledger.take_summary().unwrap();
+        let text = ledger.summary().unwrap();
         assert!(text.starts_with("suppressed 36 lines: t:8 \"pattern 8\" 8, t:7"), "{text}");
         assert!(text.ends_with("t:4 \"pattern 4\" 4, 3 other rules 6"), "{text}");
-        assert_eq!(ledger.take_summary(), None);
+        ledger.summarised();
+        assert_eq!(ledger.summary(), None);
     }
 
     #[test]
@@ -382,6 +388,6 @@ mod tests {
         let long = |line| RuleKey { list: "é".repeat(500), line, pattern: "\u{1}".repeat(5000) };
         ledger.attach((0..9).map(long).collect());
         (0..9).for_each(|rule| ledger.suppress(0, Some(rule), count(1, 1)));
-        assert!(ledger.take_summary().unwrap().len() < SUMMARY_BYTES_MAX - 100);
+        assert!(ledger.summary().unwrap().len() < SUMMARY_BYTES_MAX - 100);
     }
 }

@@ -27,6 +27,8 @@ pub enum Overflow {
 /// How a log directory is kept.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The name in messages.
+    pub label: String,
     /// When a file is closed.
     pub rotate: rotate::Policy,
     /// How long archives are kept.

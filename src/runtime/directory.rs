@@ -1,7 +1,8 @@
 //! What a log directory must be able to do. There are two: the real one, and the model of one in the tests, in which the
 //! n-th step fails or is the last.
 
-use crate::sys::dir::{Dir, LogFile};
+use crate::log::name::LOCK;
+use crate::sys::dir::{Dir, Lock, Locking, LogFile};
 use std::fmt::Debug;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -71,23 +72,32 @@ pub fn write_all(file: &impl Append, mut bytes: &[u8]) -> io::Result<()> {
 pub struct OnDisk {
     dir: Dir,
     path: PathBuf,
+    /// Held by the one that writes; none in what was opened from it.
+    _lock: Option<Lock>,
+}
+
+/// What came of trying to be the one writer of a directory.
+#[derive(Debug)]
+pub enum Owning {
+    /// It is ours.
+    Ours(OnDisk),
+    /// Another writes there, and says this of itself.
+    Taken(String),
 }
 
 impl OnDisk {
-    /// Opens the directory, making it where it does not exist. Symbolic links on the way are followed this once: later
-    /// openings go by the path that they led to.
+    /// Opens and locks the directory, making it where it does not exist. Symbolic links on the way are followed this
+    /// once: later openings go by the path that they led to.
     ///
     /// # Errors
-    /// As mkdir(2) and open(2).
-    pub fn create(path: &Path) -> io::Result<OnDisk> {
+    /// As mkdir(2), open(2) and flock(2).
+    pub fn own(path: &Path) -> io::Result<Owning> {
         let dir = Dir::create(path)?;
-        Ok(OnDisk { dir, path: path.canonicalize()? })
-    }
-
-    /// The directory by itself.
-    #[must_use]
-    pub fn dir(&self) -> &Dir {
-        &self.dir
+        let path = path.canonicalize()?;
+        Ok(match dir.lock(LOCK, &format!("quell (pid {})\n", std::process::id()))? {
+            Locking::Held(lock) => Owning::Ours(OnDisk { dir, path, _lock: Some(lock) }),
+            Locking::Taken(holder) => Owning::Taken(holder),
+        })
     }
 }
 
@@ -119,10 +129,10 @@ impl Directory for OnDisk {
         self.dir.sync()
     }
     fn folder(&self, name: &str) -> io::Result<OnDisk> {
-        Ok(OnDisk { dir: self.dir.folder(name)?, path: self.path.join(name) })
+        Ok(OnDisk { dir: self.dir.folder(name)?, path: self.path.join(name), _lock: None })
     }
     fn again(&self) -> io::Result<OnDisk> {
-        Ok(OnDisk { dir: self.dir.again()?, path: self.path.clone() })
+        Ok(OnDisk { dir: self.dir.again()?, path: self.path.clone(), _lock: None })
     }
     fn moved(&self) -> io::Result<Option<OnDisk>> {
         if self.dir.is_at(&self.path) {
@@ -132,7 +142,12 @@ impl Directory for OnDisk {
             let text = format!("{} has become a symbolic link; it is not followed", self.path.display());
             return Err(io::Error::other(text));
         }
-        Ok(Some(OnDisk { dir: Dir::create(&self.path)?, path: self.path.clone() }))
+        match OnDisk::own(&self.path)? {
+            Owning::Ours(dir) => Ok(Some(dir)),
+            Owning::Taken(holder) => {
+                Err(io::Error::other(format!("{} is being written by {holder}", self.path.display())))
+            }
+        }
     }
     fn path(&self) -> &Path {
         &self.path

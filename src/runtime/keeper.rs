@@ -22,6 +22,8 @@ use std::time::Duration;
 const CLOSED_WAITING_MAX: usize = 16;
 /// How long after a critical line it is durable.
 const CRITICAL_SYNC: Duration = Duration::from_secs(1);
+/// How long to wait before an archive that could not be deleted is tried again.
+const PURGE_RETRY: Duration = Duration::from_secs(60);
 /// How long the end of quell waits for a disk.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 /// Compression: level and window, so that it stays below 8 MiB.
@@ -73,6 +75,8 @@ pub struct Syncer<D: Directory> {
     dir: D,
     rules: Rules,
     compressor: Option<Compressor<D>>,
+    /// Archives that were not compressed when this began. What is rotated since then comes as a job.
+    leftover: Vec<(Which, Archive)>,
     sync_at: [Option<Tick>; 2],
     purge_at: Option<Tick>,
     dirty: Arc<[AtomicBool; 2]>,
@@ -84,18 +88,22 @@ impl Which {
 }
 
 impl<D: Directory> Syncer<D> {
-    /// A syncer for a directory, and the compressor that it hands archives to.
+    /// A syncer for a directory that nobody writes to yet, and the compressor that it hands archives to.
     pub fn new(dir: D, rules: Rules, dirty: Arc<[AtomicBool; 2]>, compressor: Option<Compressor<D>>) -> Self {
-        Syncer { dir, rules, compressor, sync_at: [None; 2], purge_at: None, dirty }
+        let mut leftover = Vec::new();
+        for which in Which::BOTH {
+            let stored = folder(&dir, which).ok().flatten().and_then(|dir| archives(&dir).ok()).unwrap_or_default();
+            let plain = stored.iter().filter(|s| s.archive.packed == Packed::No);
+            leftover.extend(plain.map(|s| (which, s.archive)));
+        }
+        Syncer { dir, rules, compressor, leftover, sync_at: [None; 2], purge_at: None, dirty }
     }
 
-    /// What is to be done at start: archives that are not compressed yet, and those that expired meanwhile.
+    /// What is to be done at start: purge what expired meanwhile, compress what earlier runs left.
     pub fn start(&mut self, now: Now) {
         self.purge(now);
-        for which in Which::BOTH {
-            let stored = self.folder(which).ok().flatten().and_then(|dir| archives(&dir).ok()).unwrap_or_default();
-            let plain = stored.into_iter().filter(|s| s.archive.packed == Packed::No);
-            plain.for_each(|s| self.compress(which, s.archive));
+        for (which, archive) in std::mem::take(&mut self.leftover) {
+            self.compress(which, archive);
         }
     }
 
@@ -120,7 +128,14 @@ impl<D: Directory> Syncer<D> {
                     tracing::warn!("cannot store {}: {e}", self.dir.path().join(LEDGER).display());
                 }
             }
-            Job::Moved(dir) => self.dir = dir,
+            Job::Moved(dir) => {
+                let again = self.compressor.take().map(|_| dir.again()).transpose();
+                self.dir = dir;
+                match again {
+                    Ok(dir) => self.compressor = dir.map(Compressor::new),
+                    Err(e) => tracing::warn!("cannot go on compressing in {}: {e}", self.dir.path().display()),
+                }
+            }
             Job::Stop => {
                 Which::BOTH.into_iter().for_each(|which| self.sync(which));
                 return false;
@@ -200,12 +215,19 @@ impl<D: Directory> Syncer<D> {
         };
         let stored = archives(&dir)?;
         let gone = retain::expired(&stored, policy, self.rules.reserved, now.wall);
+        let mut retry = None;
         for Stored { archive, .. } in &gone {
-            dir.remove(&archive.to_string())?;
-            tracing::debug!("purged {archive}");
+            match dir.remove(&archive.to_string()) {
+                Ok(()) => tracing::debug!("purged {archive}"),
+                Err(e) => {
+                    tracing::warn!("cannot purge {archive}: {e}");
+                    retry = Some(now.tick.after(PURGE_RETRY));
+                }
+            }
         }
         let left: Vec<_> = stored.into_iter().filter(|s| !gone.contains(s)).collect();
-        Ok(retain::next_expiry(&left, policy).map(|at| now.tick.after(at.until(now.wall))))
+        let next = retain::next_expiry(&left, policy).map(|at| now.tick.after(at.until(now.wall)));
+        Ok(earliest([next, retry]))
     }
 
     fn compress(&mut self, which: Which, archive: Archive) {
@@ -284,6 +306,7 @@ impl<F: Append> Write for Appender<'_, F> {
 pub struct Keepers<D: Directory> {
     lane: Lane<D>,
     dirty: Arc<[AtomicBool; 2]>,
+    syncs_by_time: bool,
 }
 
 /// How a job gets to the syncer.
@@ -313,7 +336,8 @@ impl<D: Directory> Keepers<D> {
             // Whoever waits for it may have given up.
             let _ = done.send(());
         })?;
-        Ok(Keepers { lane: Lane::Thread { jobs, stopped, syncer }, dirty })
+        let syncs_by_time = rules.sync_after.is_some();
+        Ok(Keepers { lane: Lane::Thread { jobs, stopped, syncer }, dirty, syncs_by_time })
     }
 
     /// Keepers without threads.
@@ -321,7 +345,7 @@ impl<D: Directory> Keepers<D> {
     pub(super) fn inline(dir: &D, rules: Rules) -> io::Result<Keepers<D>> {
         let dirty: Arc<[AtomicBool; 2]> = Arc::default();
         let syncer = Syncer::new(dir.again()?, rules, dirty.clone(), None);
-        Ok(Keepers { lane: Lane::Inline(syncer.into()), dirty })
+        Ok(Keepers { lane: Lane::Inline(syncer.into()), dirty, syncs_by_time: rules.sync_after.is_some() })
     }
 
     /// Hands a job over. Waits only where so many closed files wait for their sync that the disk cannot keep up.
@@ -338,6 +362,13 @@ impl<D: Directory> Keepers<D> {
     pub fn dirty(&self, which: Which) {
         if !self.dirty[which as usize].swap(true, Ordering::AcqRel) {
             self.send(Job::Dirty(which));
+        }
+    }
+
+    /// `current` is being written to: it is synced at the end, whatever else happens.
+    pub fn soil(&self, which: Which) {
+        if !self.syncs_by_time {
+            self.dirty[which as usize].store(true, Ordering::Release);
         }
     }
 

@@ -6,13 +6,14 @@
 //! away, never called clean, and the next one is tried.
 
 use super::accounts;
+use super::backlog::{Outgoing, Trouble, Waiting};
 use super::directory::Directory;
 use super::keeper::{Job, Keepers, Rules, Which};
 use super::series::{Closed, Series, Short};
 use crate::clock::{Now, Tick, earliest};
 use crate::config::unit::show_duration;
 use crate::log::ledger::{Count, Ledger, SUMMARY_BYTES_MAX};
-use crate::log::name::CRITICAL;
+use crate::log::name::{CRITICAL, CURRENT};
 use crate::log::record::{Batch, last_record_end};
 use crate::log::settings::{Overflow, Settings, Sync};
 use crate::log::stamp::Stamp;
@@ -31,36 +32,6 @@ pub struct LogDir<D: Directory> {
     keepers: Keepers<D>,
     waiting: Option<Waiting>,
     trouble: Option<Trouble>,
-}
-
-/// Records that the disk did not take yet.
-#[derive(Debug)]
-struct Waiting {
-    batch: Batch,
-    records: Vec<u8>,
-    written: usize,
-    critical: Vec<u8>,
-    critical_written: usize,
-    retry_at: Tick,
-    backoff: Duration,
-}
-
-/// Records that are being written: how far both copies have come.
-struct Outgoing<'a> {
-    batch: Batch,
-    records: &'a [u8],
-    written: usize,
-    critical: &'a [u8],
-    critical_written: usize,
-}
-
-/// A time in which the disk took no more, from the first failure to the next success.
-#[derive(Debug)]
-struct Trouble {
-    since: Tick,
-    error: String,
-    dropped: Count,
-    say_after: Tick,
 }
 
 impl<D: Directory> LogDir<D> {
@@ -94,8 +65,8 @@ impl<D: Directory> LogDir<D> {
                 Sync::Rotation | Sync::Always => None,
             },
         };
-        let keepers = keepers(&dir, rules)?;
         let main = Series::open(dir, settings.rotate, ledger.sequences[0], now)?;
+        let keepers = keepers(main.dir(), rules)?;
         let mut logdir = LogDir { main, critical, settings, keepers, waiting: None, trouble: None };
         if let Some(series) = &mut logdir.critical {
             series.rest();
@@ -145,8 +116,11 @@ impl<D: Directory> LogDir<D> {
 
     /// When there is something to do that no line and no message brings.
     pub fn deadline(&self, now: Now) -> Option<Tick> {
+        if let Some(waiting) = &self.waiting {
+            return Some(waiting.retry_at);
+        }
         let critical = self.critical.as_ref().and_then(|series| series.deadline(now));
-        earliest([self.main.deadline(now), critical, self.waiting.as_ref().map(|w| w.retry_at)])
+        earliest([self.main.deadline(now), critical])
     }
 
     /// Does what is due: a file that is old enough, a write that failed.
@@ -199,6 +173,10 @@ impl<D: Directory> LogDir<D> {
             waiting.critical_written = last_record_end(&waiting.critical, waiting.critical_written);
             self.waiting = Some(waiting);
         }
+        self.reopen_files(now)
+    }
+
+    fn reopen_files(&mut self, now: Now) -> io::Result<()> {
         if self.main.reopen(now)? {
             self.keepers.send(Job::Moved(self.main.dir().again()?));
         }
@@ -274,11 +252,12 @@ impl<D: Directory> LogDir<D> {
             return Ok(());
         }
         self.open_critical(which, ledger, now)?;
+        self.keepers.soil(which);
         while *written < records.len() {
             // Files change between records only.
             if last_record_end(records, *written) == *written {
                 self.rotate_if_due(which, ledger, now);
-                self.series(which).look_for_current(now)?;
+                self.look_for(which, ledger, now)?;
             }
             let reserved = self.reserved(which, ledger);
             match self.series(which).append(&records[*written..], Some(reserved), now) {
@@ -330,7 +309,7 @@ impl<D: Directory> LogDir<D> {
         let for_critical = self.critical.as_ref().filter(|_| which == Which::Critical);
         for series in [Some(&self.main), for_critical].into_iter().flatten() {
             if let Ok(Some(archive)) = series.remove_oldest() {
-                tracing::warn!("the disk is full: deleted {archive} to make room");
+                tracing::warn!("{}: the disk is full: deleted {archive} to make room", self.settings.label);
                 return true;
             }
         }
@@ -366,7 +345,11 @@ impl<D: Directory> LogDir<D> {
                 Overflow::Block => "reading stops until it goes on (--overflow block)",
                 Overflow::Drop => "lines are dropped and counted until it goes on (--overflow drop)",
             };
-            tracing::error!("cannot write to {}: {error}; {remedy}", self.main.dir().path().display());
+            tracing::error!(
+                "{}: cannot write to {}: {error}; {remedy}",
+                self.settings.label,
+                self.main.dir().path().display()
+            );
             self.trouble = Some(Trouble {
                 since: now.tick,
                 error: error.to_string(),
@@ -380,7 +363,7 @@ impl<D: Directory> LogDir<D> {
     fn relieved(&mut self, now: Now) {
         let Some(trouble) = self.trouble.take_if(|trouble| trouble.dropped == Count::default()) else { return };
         let lasted = show_duration(now.tick.until(trouble.since));
-        tracing::warn!("writing to {} again after {lasted}", self.main.dir().path().display());
+        tracing::warn!("{}: writing to {} again after {lasted}", self.settings.label, self.main.dir().path().display());
     }
 
     /// Says in the log what was dropped, as soon as there is room for it; tried at most once a second.
@@ -390,7 +373,7 @@ impl<D: Directory> LogDir<D> {
         let Count { lines, bytes } = trouble.dropped;
         let text = format!("dropped {lines} lines, {bytes} bytes: {}", trouble.error);
         if self.own_record(&text, now) {
-            tracing::warn!("{text}");
+            tracing::warn!("{}: {text}", self.settings.label);
         } else {
             trouble.say_after = now.tick.after(RETRY_MAX);
             self.trouble = Some(trouble);
@@ -438,17 +421,15 @@ impl<D: Directory> LogDir<D> {
     }
 
     fn summarise(&mut self, ledger: &mut Ledger, now: Now) {
-        if let Some(text) = ledger.take_summary() {
-            self.own_record(&text, now);
+        if let Some(text) = ledger.summary()
+            && self.own_record(&text, now)
+        {
+            ledger.summarised();
         }
     }
 
     /// Whether it could be written.
     fn own_record(&mut self, text: &str, now: Now) -> bool {
-        if let Err(error) = self.main.look_for_current(now) {
-            tracing::debug!("cannot write {text:?}: {error}");
-            return false;
-        }
         let mut record = Vec::new();
         self.settings.stamp.write(now.wall, &mut record);
         record.extend_from_slice(b"quell: ");
@@ -478,6 +459,20 @@ impl<D: Directory> LogDir<D> {
     /// Room that is left for the summary line when the file is closed.
     fn reserved(&self, which: Which, ledger: &Ledger) -> u64 {
         if which == Which::Main && ledger.has_summary() { SUMMARY_BYTES_MAX as u64 } else { 0 }
+    }
+
+    /// Makes anew what somebody removed.
+    fn look_for(&mut self, which: Which, ledger: &Ledger, now: Now) -> io::Result<()> {
+        if !self.main.is_there(now)? {
+            tracing::warn!("somebody removed {}; it is made anew", self.main.dir().path().join(CURRENT).display());
+            self.reopen_files(now)?;
+        }
+        self.open_critical(which, ledger, now)?;
+        if which == Which::Critical && !self.series(which).is_there(now)? {
+            self.critical = None;
+            self.open_critical(which, ledger, now)?;
+        }
+        Ok(())
     }
 
     fn open_critical(&mut self, which: Which, ledger: &Ledger, now: Now) -> io::Result<()> {

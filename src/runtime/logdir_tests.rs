@@ -181,6 +181,7 @@ const BATCH: usize = 6;
 
 fn settings(overflow: Overflow, sync: Sync) -> Settings {
     Settings {
+        label: "model".into(),
         rotate: "4KiB".parse().unwrap(),
         routine: retain::Policy::default(),
         critical: retain::Policy::default(),

@@ -12,7 +12,7 @@ use crate::line::{Class, Stream};
 use crate::log::ledger::{Count, Ledger, RuleKey};
 use crate::log::record::{Batch, push_records};
 use crate::log::stamp::stamp_lines;
-use crate::sys::fd;
+use crate::sys::fd::{self, Outlet};
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
@@ -90,8 +90,12 @@ pub enum Brought {
 #[derive(Debug)]
 pub struct Output<D: Directory> {
     sorting: Sorting,
+    /// What comes into force when no line is half sorted.
+    next_sorting: Option<Sorting>,
     tag: bool,
     sources: Vec<Source>,
+    /// The outlets of all sources are one file: a line that is half out on one holds up all.
+    one_outlet: bool,
     ledger: Ledger,
     log: Option<LogDir<D>>,
     block: Block,
@@ -123,10 +127,15 @@ impl<D: Directory> Output<D> {
     ) -> Output<D> {
         ledger.attach(sorting.keys());
         let source = |(stream, pass)| Source { stream, follow: Follow::default(), tail: Tail::default(), pass };
+        let sources: Vec<_> = streams.into_iter().map(source).collect();
+        let files =
+            sources.iter().map(|s| s.pass.as_ref().and_then(Pass::outlet).map(Outlet::file)).collect::<Vec<_>>();
         Output {
             sorting,
+            next_sorting: None,
             tag: false,
-            sources: streams.into_iter().map(source).collect(),
+            one_outlet: files.windows(2).all(|pair| pair[0] == pair[1]),
+            sources,
             ledger,
             log,
             block: Block::new(line_bytes_max),
@@ -171,7 +180,10 @@ impl<D: Directory> Output<D> {
 
     /// Whether a stream must not be read, for what came before it could not be written yet.
     pub fn is_stalled(&self, source: usize) -> bool {
-        self.log.as_ref().is_some_and(LogDir::is_waiting) || self.pass(source).is_some_and(|p| p.waits_for().is_some())
+        let waits = |source: &Source| source.pass.as_ref().is_some_and(|pass| pass.waits_for().is_some());
+        self.log.as_ref().is_some_and(LogDir::is_waiting)
+            || waits(&self.sources[source])
+            || (self.one_outlet && self.sources.iter().any(waits))
     }
 
     /// Where the kept lines of a stream are passed on to.
@@ -214,10 +226,20 @@ impl<D: Directory> Output<D> {
         }
     }
 
-    /// Sorts by other rules from now on.
+    /// Sorts by other rules from now on; a line whose first piece has been sorted is sorted to its end by the old ones.
     pub fn reload(&mut self, sorting: Sorting) {
-        self.ledger.attach(sorting.keys());
-        self.sorting = sorting;
+        self.next_sorting = Some(sorting);
+        self.settle_sorting();
+    }
+
+    fn settle_sorting(&mut self) {
+        if self.sources.iter().any(|source| source.follow.is_mid_line()) {
+            return;
+        }
+        if let Some(sorting) = self.next_sorting.take() {
+            self.ledger.attach(sorting.keys());
+            self.sorting = sorting;
+        }
     }
 
     /// Rotates the log, where there is one.
@@ -293,7 +315,10 @@ impl<D: Directory> Output<D> {
             match self.block.cut() {
                 None => return,
                 Some(Cut::Lines(range)) => self.lines(source, range, now),
-                Some(Cut::Piece { range, first, last }) => self.piece(source, range, first, last, now),
+                Some(Cut::Piece { range, first, last }) => {
+                    self.piece(source, range, first, last, now);
+                    self.settle_sorting();
+                }
             }
         }
     }

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// How many reads a stream gets before the next has its turn.
 const READS_PER_TURN: usize = 4;
+/// How many reads a pipe gets that is given up: more than it can hold.
+const RELEASE_READS_MAX: usize = 16;
 /// A pipe that never falls silent is released after so many drain windows.
 const DRAIN_WINDOWS_MAX: u32 = 10;
 
@@ -41,7 +43,7 @@ pub enum ToPlane {
 pub struct Plane {
     messages: Sender<ToPlane>,
     waker: Waker,
-    thread: JoinHandle<Ledger>,
+    thread: JoinHandle<(Ledger, bool)>,
 }
 
 impl Plane {
@@ -69,7 +71,8 @@ impl Plane {
             let inode = fd::inode(&pipe)?;
             pumps.push(Pump { token: Some(reactor.add(Watched::Pipe(pipe), Interest::Read)?), inode });
         }
-        let work = Work { output, reactor, pumps, inbox, drain: None, ended: Some((ended, on_end)) };
+        let ended = Some(EndNotice { told: ended, wake: on_end });
+        let work = Work { output, reactor, pumps, inbox, drain: None, released: false, failed: false, ended };
         let thread = std::thread::Builder::new().name("output".into()).spawn(move || work.begin())?;
         Ok(Plane { messages, waker, thread })
     }
@@ -84,8 +87,8 @@ impl Plane {
         }
     }
 
-    /// Waits for its end, after `Finish`: the ledger. None when it panicked.
-    pub fn join(self) -> Option<Ledger> {
+    /// Waits for its end, after `Finish`: the ledger, and whether passing output on failed. None when it panicked.
+    pub fn join(self) -> Option<(Ledger, bool)> {
         self.thread.join().ok()
     }
 }
@@ -123,19 +126,51 @@ struct Drain {
     by: Tick,
 }
 
+impl Drain {
+    fn new(window: Duration, now: Now) -> Drain {
+        Drain { window, until: now.tick.after(window), by: now.tick.after(window * DRAIN_WINDOWS_MAX) }
+    }
+}
+
+/// What is left in a pipe that is given up is lost, but not unsaid.
+fn say_unread(pipe: &Watched) {
+    if let Ok(bytes @ 1..) = fd::unread(pipe) {
+        tracing::warn!("{bytes} bytes of output were left unread");
+    }
+}
+
 struct Work<D: Directory> {
     output: Output<D>,
     reactor: Reactor<Watched>,
     pumps: Vec<Pump>,
     inbox: Receiver<ToPlane>,
     drain: Option<Drain>,
-    /// To whom the end of the streams is told, once.
-    ended: Option<(Sender<()>, Arc<Waker>)>,
+    /// The output is given up: what cannot be written is not waited for.
+    released: bool,
+    /// Passing output on failed.
+    failed: bool,
+    ended: Option<EndNotice>,
+}
+
+/// Tells the control plane that all streams have ended, when it is dropped: when they have, or in a panic.
+struct EndNotice {
+    told: Sender<()>,
+    wake: Arc<Waker>,
+}
+
+impl Drop for EndNotice {
+    fn drop(&mut self) {
+        // The control plane listens until it has told this one to finish.
+        let _ = self.told.send(());
+        if let Err(e) = self.wake.wake() {
+            tracing::error!("cannot wake the control plane: {e}");
+        }
+    }
 }
 
 impl<D: Directory> Work<D> {
     /// Nothing is read before the start is noted, so that it stands before the first line.
-    fn begin(mut self) -> Ledger {
+    fn begin(mut self) -> (Ledger, bool) {
         match self.inbox.recv() {
             Ok(ToPlane::Begin(mark)) => {
                 if let Some(mark) = mark {
@@ -147,15 +182,15 @@ impl<D: Directory> Work<D> {
         }
     }
 
-    fn run(mut self) -> Ledger {
+    fn run(mut self) -> (Ledger, bool) {
         loop {
             let now = time::now();
             let serve = (0..self.pumps.len()).any(|source| self.is_servable(source));
-            let drain = self.drain.as_ref().map(|drain| drain.until.min(drain.by));
+            let drain = self.drain.as_ref().filter(|_| !self.is_held_up()).map(|drain| drain.until.min(drain.by));
             let deadline = if serve { Some(now.tick) } else { earliest([self.output.deadline(now), drain]) };
             if let Err(e) = self.reactor.wait(deadline.map(|at| at.until(now.tick))) {
                 tracing::error!("cannot wait for output: {e}");
-                self.release();
+                self.release(now);
             }
             let now = time::now();
             match self.messages(now) {
@@ -169,11 +204,11 @@ impl<D: Directory> Work<D> {
     fn messages(&mut self, now: Now) -> Option<Option<String>> {
         loop {
             match self.inbox.try_recv() {
-                Ok(ToPlane::Drain(window)) => {
-                    let by = now.tick.after(window * DRAIN_WINDOWS_MAX);
-                    self.drain = Some(Drain { window, until: now.tick.after(window), by });
+                Ok(ToPlane::Drain(window)) => self.drain = Some(Drain::new(window, now)),
+                Ok(ToPlane::Release) => {
+                    self.release(now);
+                    self.released = true;
                 }
-                Ok(ToPlane::Release) => self.release(),
                 Ok(ToPlane::Begin(_)) => {}
                 Ok(ToPlane::Rotate) => self.output.rotate(now),
                 Ok(ToPlane::Finish(mark)) => return Some(mark),
@@ -184,26 +219,34 @@ impl<D: Directory> Work<D> {
     }
 
     fn turn(&mut self, now: Now) {
+        if let Some(drain) = self.drain.as_mut().filter(|_| (0..self.pumps.len()).any(|s| self.output.is_stalled(s))) {
+            // It is not the worker who is silent, but whoever should take its lines.
+            *drain = Drain::new(drain.window, now);
+        }
         self.output.flush(now);
         self.output.due(now);
         for source in 0..self.pumps.len() {
             self.serve(source, now);
             if let Some(e) = self.output.take_failure(source) {
                 tracing::error!("cannot pass output on: {e}");
+                self.failed = true;
             }
             if self.output.is_closed(source) {
                 self.close(source);
             }
         }
-        if self.drain.as_ref().is_some_and(|drain| drain.until.min(drain.by) <= now.tick) {
+        if !self.is_held_up() && self.drain.as_ref().is_some_and(|drain| drain.until.min(drain.by) <= now.tick) {
             self.say_holders();
-            self.release();
+            self.release(now);
         }
-        if self.pumps.iter().all(|pump| pump.token.is_none())
-            && !(0..self.pumps.len()).any(|source| self.output.is_stalled(source))
-        {
-            self.tell_end();
+        if self.pumps.iter().all(|pump| pump.token.is_none()) && (self.released || !self.is_held_up()) {
+            self.ended = None;
         }
+    }
+
+    /// Whether something that was read waits to be written.
+    fn is_held_up(&self) -> bool {
+        (0..self.pumps.len()).any(|source| self.output.is_stalled(source))
     }
 
     fn is_servable(&self, source: usize) -> bool {
@@ -243,9 +286,23 @@ impl<D: Directory> Work<D> {
         }
     }
 
-    /// Gives up the pipes that are still open: whoever writes to them gets SIGPIPE.
-    fn release(&mut self) {
-        (0..self.pumps.len()).for_each(|source| self.close(source));
+    /// Reads what is in the pipes that are still open, as far as it can be written, and gives them up: whoever writes to
+    /// them gets SIGPIPE.
+    fn release(&mut self, now: Now) {
+        for source in 0..self.pumps.len() {
+            for _ in 0..RELEASE_READS_MAX {
+                let Some(pipe) = self.pumps[source].token.and_then(|token| self.reactor.get(token)) else { break };
+                if self.output.is_stalled(source) {
+                    say_unread(pipe);
+                    break;
+                }
+                match self.output.read(source, pipe, now) {
+                    Ok(Brought::Bytes(_)) => {}
+                    Ok(Brought::Nothing | Brought::End) | Err(_) => break,
+                }
+            }
+            self.close(source);
+        }
         self.drain = None;
     }
 
@@ -255,28 +312,21 @@ impl<D: Directory> Work<D> {
             return;
         }
         let holders = proc::pipe_holders(&open);
+        if holders.is_empty() && proc::is_there() {
+            return;
+        }
         let names: Vec<_> = holders.iter().map(ToString::to_string).collect();
         let who = if names.is_empty() { "a process that cannot be seen".to_owned() } else { names.join(", ") };
         tracing::warn!("the command has ended, but its output is still held open by {who}; no longer reading it");
     }
 
-    fn tell_end(&mut self) {
-        if let Some((ended, waker)) = self.ended.take() {
-            // The control plane listens until it has told this one to finish.
-            let _ = ended.send(());
-            if let Err(e) = waker.wake() {
-                tracing::error!("cannot wake the control plane: {e}");
-            }
-        }
-    }
-
-    fn finish(mut self, mark: Option<String>) -> Ledger {
-        self.release();
+    fn finish(mut self, mark: Option<String>) -> (Ledger, bool) {
         let now = time::now();
+        self.release(now);
         self.output.end_all(now);
         if let Some(mark) = mark {
             self.output.own_line(&mark, now);
         }
-        self.output.finish(now)
+        (self.output.finish(now), self.failed)
     }
 }

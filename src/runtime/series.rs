@@ -55,6 +55,8 @@ pub struct Series<D: Directory> {
     archive: Option<Archive>,
     /// Writing to the open file failed.
     failed: bool,
+    /// The open file ends in half a record, to which nothing must be glued.
+    torn: bool,
     policy: Policy,
     rotate_after: Tick,
     look_after: Tick,
@@ -77,6 +79,7 @@ impl<D: Directory> Series<D> {
             step: Step::Settled,
             archive: None,
             failed: false,
+            torn: false,
             policy,
             rotate_after: Tick(0),
             look_after: now.tick.after(PRESENCE_EVERY),
@@ -109,7 +112,8 @@ impl<D: Directory> Series<D> {
 
     /// When `current` will be old enough, or a rotation that failed is to be tried again.
     pub fn deadline(&self, now: Now) -> Option<Tick> {
-        let due = self.policy.due_at(self.since).map(|due| now.tick.after(due.until(now.wall)));
+        let due =
+            self.policy.due_at(self.since.filter(|_| self.bytes > 0)).map(|due| now.tick.after(due.until(now.wall)));
         let pending = self.step == Step::Renamed;
         due.or(pending.then_some(self.rotate_after)).map(|at| at.max(self.rotate_after))
     }
@@ -127,6 +131,9 @@ impl<D: Directory> Series<D> {
             }
             _ => records.len(),
         };
+        if self.torn {
+            self.mend().map_err(|error| Short { written: 0, error })?;
+        }
         let mut written = 0;
         while written < end {
             let Some(file) = &self.file else { return Err(Short { written, error: io::ErrorKind::NotFound.into() }) };
@@ -143,14 +150,27 @@ impl<D: Directory> Series<D> {
         Ok(written)
     }
 
-    /// Takes back the last bytes written, down to the end of a record.
+    fn mend(&mut self) -> io::Result<()> {
+        if let Some(file) = &self.file {
+            write_all(file, CUT_MARK)?;
+            self.bytes += CUT_MARK.len() as u64;
+            self.torn = false;
+        }
+        Ok(())
+    }
+
+    /// Takes back the last bytes written, down to the end of a record. Where that fails, the half record gets a mark
+    /// before anything else is written.
     ///
     /// # Errors
     /// As ftruncate(2).
     pub fn take_back(&mut self, bytes: u64) -> io::Result<()> {
         if let Some(file) = &self.file {
+            self.torn = true;
             file.truncate(self.bytes - bytes)?;
+            self.torn = false;
             self.bytes -= bytes;
+            self.since = self.since.filter(|_| self.bytes > 0);
         }
         Ok(())
     }
@@ -184,6 +204,7 @@ impl<D: Directory> Series<D> {
         self.rotate_after = Tick(0);
         self.bytes = next.size()?.0;
         self.since = (self.bytes > 0).then_some(now.wall);
+        self.torn = false;
         let file = self.file.replace(next);
         let failed = std::mem::take(&mut self.failed);
         let done = file.zip(self.archive.take());
@@ -253,25 +274,27 @@ impl<D: Directory> Series<D> {
         }
         self.since = (bytes > 0).then(|| self.since.unwrap_or(now.wall));
         (self.file, self.bytes, self.step, self.archive) = (Some(file), bytes, Step::Settled, None);
+        self.torn = false;
         Ok(())
     }
 
-    /// Opens `current` where it rests, and anew where somebody has removed it. To be called between records.
+    /// Opens `current` where it rests. False when somebody has removed it, or the directory: then it is to be reopened.
+    /// It is looked for once a second at most. To be called between records.
     ///
     /// # Errors
     /// What the directory says.
-    pub fn look_for_current(&mut self, now: Now) -> io::Result<()> {
-        let Some(file) = &self.file else { return self.open_current(now) };
+    pub fn is_there(&mut self, now: Now) -> io::Result<bool> {
+        let Some(file) = &self.file else {
+            return match self.open_current(now) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+                opened => opened.map(|()| true),
+            };
+        };
         if now.tick < self.look_after || self.step != Step::Settled {
-            return Ok(());
+            return Ok(true);
         }
         self.look_after = now.tick.after(PRESENCE_EVERY);
-        if file.size()?.1 {
-            return Ok(());
-        }
-        tracing::warn!("somebody removed {}; it is made anew", self.dir.path().join(CURRENT).display());
-        self.since = None;
-        self.reopen(now).map(|_| ())
+        Ok(file.size()?.1)
     }
 }
 

@@ -43,6 +43,17 @@ pub struct Command {
     pub label: String,
 }
 
+/// How it ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// How the command did.
+    pub outcome: Outcome,
+    /// What became of its output.
+    pub ledger: Ledger,
+    /// Output could not be passed on, though its reader had not left.
+    pub failed: bool,
+}
+
 /// Why the command was not run, or not to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum WrapError {
@@ -73,7 +84,7 @@ pub fn run<D: Directory>(
     output: Output<D>,
     inherited: &Inherited,
     signals: &mut Signals,
-) -> Result<(Outcome, Ledger), WrapError> {
+) -> Result<Ended, WrapError> {
     if command.policy.kill_descendants {
         step("cannot become a subreaper", reap::become_subreaper())?;
     }
@@ -86,6 +97,11 @@ pub fn run<D: Directory>(
     let plane =
         step("cannot start the output plane", Plane::start(output, vec![stdout, stderr], ended, waker.clone()))?;
     step("cannot wait for signals", poller.add(&*signals, SIGNALS, Interest::Read))?;
+    // What we had before the command is not below it.
+    let strangers: HashSet<i32> = match command.policy.kill_descendants {
+        true => proc::children(std::process::id() as i32).iter().map(|child| child.pid).collect(),
+        false => HashSet::new(),
+    };
     let started = time::now();
     let process = match spawn(&command.argv, stdout_end.as_fd(), stderr_end.as_fd(), inherited, signals) {
         Ok(process) => process,
@@ -99,16 +115,33 @@ pub fn run<D: Directory>(
     plane.send(ToPlane::Begin(command.marks.then(|| format!("started pid {} ({})", process.pid(), command.label))));
     step("cannot wait for the command", poller.add(&process, EXIT, Interest::Read))?;
     let life = Wrapped::new(command.policy);
-    let control =
-        Control { command, process: Some(process), pid: 0, plane: &plane, life, swept: HashSet::new(), sweep: None };
-    let outcome = control.run(&mut poller, signals, &output_ended)?;
-    let lasted = time::now().tick.until(started.tick);
+    let control = Control {
+        command,
+        process: Some(process),
+        pid: 0,
+        ended_at: started.tick,
+        plane: &plane,
+        life,
+        strangers,
+        swept: HashSet::new(),
+        sweep: None,
+    };
+    let (outcome, ended) = match control.run(&mut poller, signals, &output_ended) {
+        Ok(ended) => ended,
+        Err(e) => {
+            plane.send(ToPlane::Finish(None));
+            plane.join();
+            return Err(e);
+        }
+    };
+    let lasted = ended.until(started.tick);
     let mark = command.marks.then(|| format!("{} ({})", outcome.describe(signal::name, lasted), command.label));
     tracing::debug!("{}: {}", command.label, outcome.describe(signal::name, lasted));
     plane.send(ToPlane::Finish(mark));
     drop(waker);
     let ledger = plane.join().ok_or_else(|| io::Error::other("it panicked"));
-    Ok((outcome, step("the output plane", ledger)?))
+    let (ledger, failed) = step("the output plane", ledger)?;
+    Ok(Ended { outcome, ledger, failed })
 }
 
 struct Control<'a> {
@@ -116,19 +149,27 @@ struct Control<'a> {
     /// None once it is reaped.
     process: Option<Process>,
     pid: i32,
+    ended_at: Tick,
     plane: &'a Plane,
     life: Wrapped,
     /// The signal that descendants get, and who has had it.
     sweep: Option<i32>,
+    /// Children that are none of the command's.
+    strangers: HashSet<i32>,
     swept: HashSet<i32>,
 }
 
 impl Control<'_> {
-    fn run(mut self, poller: &mut Poller, signals: &mut Signals, ended: &Receiver<()>) -> Result<Outcome, WrapError> {
+    fn run(
+        mut self,
+        poller: &mut Poller,
+        signals: &mut Signals,
+        ended: &Receiver<()>,
+    ) -> Result<(Outcome, Tick), WrapError> {
         self.pid = self.process.as_ref().map_or(0, Process::pid);
         loop {
             if let State::Done(outcome) = self.life.state {
-                return Ok(outcome);
+                return Ok((outcome, self.ended_at));
             }
             let now = time::now().tick;
             let timeout = self.life.deadline.map(|at| at.until(now));
@@ -164,6 +205,7 @@ impl Control<'_> {
         let Some(exit) = step("cannot wait for the command", process.reap())? else { return Ok(()) };
         step("cannot let go of the command", poller.remove(process))?;
         self.process = None;
+        self.ended_at = now;
         let outcome = match exit {
             Exit::Code(code) => Outcome::Exited(code),
             Exit::Signal { number, core } => Outcome::Signalled { number, core },
@@ -185,7 +227,8 @@ impl Control<'_> {
     fn sweep_on(&mut self, now: Tick) {
         let Some(number) = self.sweep.filter(|_| matches!(self.life.state, State::Sweeping(_))) else { return };
         let ourselves = std::process::id() as i32;
-        let children = proc::children(ourselves);
+        let mut children = proc::children(ourselves);
+        children.retain(|child| !self.strangers.contains(&child.pid));
         for child in &children {
             if self.swept.insert(child.pid) {
                 tracing::info!("{} outlives the command: sending {}", child, signal::name(number));

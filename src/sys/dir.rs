@@ -28,17 +28,19 @@ pub struct LogFile {
 }
 
 impl Dir {
-    /// Opens the directory, making it and its parents (0750) where they do not exist.
+    /// Opens the directory, making it (0750, whatever the umask) and its parents where they do not exist.
     ///
     /// # Errors
     /// As mkdir(2) and open(2).
     pub fn create(path: &Path) -> io::Result<Dir> {
-        if let Err(e) = std::fs::DirBuilder::new().recursive(true).mode(0o750).create(path)
-            && e.kind() != io::ErrorKind::AlreadyExists
-        {
-            return Err(e);
+        match Dir::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
         }
-        Dir::open(path)
+        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(path)?;
+        let dir = Dir::open(path)?;
+        stat::fchmod(&dir.fd, DIR_MODE)?;
+        Ok(dir)
     }
 
     /// Opens the directory.

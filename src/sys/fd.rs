@@ -61,6 +61,13 @@ pub fn write(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     retry(|| nix::unistd::write(fd.as_fd(), bytes))
 }
 
+/// Writes up to 4096 bytes where there is room for them, without waiting, and without saying whether there was.
+pub fn write_if_room(fd: BorrowedFd<'_>, bytes: &[u8]) {
+    if let Ok([true]) = wait([Some((fd, Interest::Write))], Some(Duration::ZERO)) {
+        let _ = write(fd, &bytes[..bytes.len().min(PIPE_BUF)]);
+    }
+}
+
 /// A pipe: the end to read from, which does not block, and the end to write to, which does. Neither survives an exec.
 ///
 /// # Errors
@@ -137,6 +144,7 @@ pub enum Interest {
 #[derive(Debug)]
 pub struct Outlet {
     inherited: BorrowedFd<'static>,
+    file: (u64, u64),
     way: Way,
 }
 
@@ -158,7 +166,8 @@ impl Outlet {
     /// # Errors
     /// As fstat(2).
     pub fn new(inherited: BorrowedFd<'static>) -> io::Result<Outlet> {
-        let kind = SFlag::from_bits_truncate(stat::fstat(inherited)?.st_mode) & SFlag::S_IFMT;
+        let found = stat::fstat(inherited)?;
+        let kind = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT;
         let way = match kind {
             SFlag::S_IFSOCK => Way::Socket,
             SFlag::S_IFIFO => reopen(inherited).map_or(Way::Careful, Way::Reopened),
@@ -167,7 +176,7 @@ impl Outlet {
             }
             _ => Way::Plain,
         };
-        Ok(Outlet { inherited, way })
+        Ok(Outlet { inherited, file: (found.st_dev, found.st_ino), way })
     }
 
     /// Writes what there is room for.
@@ -194,6 +203,12 @@ impl Outlet {
                 write(self.inherited, &bytes[..bytes.len().min(PIPE_BUF)])
             }
         }
+    }
+
+    /// The device and inode that it leads to.
+    #[must_use]
+    pub fn file(&self) -> (u64, u64) {
+        self.file
     }
 
     /// Whether writing can ever block.

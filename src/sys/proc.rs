@@ -17,6 +17,12 @@ impl std::fmt::Display for Named {
     }
 }
 
+/// Whether there is a `/proc` to look into.
+#[must_use]
+pub fn is_there() -> bool {
+    fs::exists("/proc/self/stat").unwrap_or(false)
+}
+
 /// The processes other than ourselves that hold an end of one of these pipes.
 #[must_use]
 pub fn pipe_holders(inodes: &[u64]) -> Vec<Named> {

@@ -50,7 +50,12 @@ impl Inherited {
         let mut mask = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;
         // The Rust runtime has set SIGPIPE to be ignored; what it was before cannot be known, and is taken for default.
-        let ignored = (1..=NUMBER_MAX).filter(|&n| n != libc::SIGPIPE && is_ignored(n)).collect();
+        let ignored: Vec<_> = (1..=NUMBER_MAX).filter(|&n| n != libc::SIGPIPE && is_ignored(n)).collect();
+        if ignored.contains(&libc::SIGCHLD) {
+            // While it is ignored the kernel reaps children, and their status is lost (waitpid(2), NOTES).
+            // SAFETY: a valid number and disposition; no handler is involved.
+            unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+        }
         Ok(Inherited { mask, ignored })
     }
 
@@ -81,7 +86,8 @@ impl Signals {
     /// # Errors
     /// As socketpair(2) and sigaction(2).
     pub fn take(inherited: &Inherited, numbers: &[Number]) -> io::Result<Signals> {
-        let numbers: Vec<_> = numbers.iter().copied().filter(|n| !inherited.ignores(*n)).collect();
+        let numbers: Vec<_> =
+            numbers.iter().copied().filter(|n| *n == libc::SIGCHLD || !inherited.ignores(*n)).collect();
         let (reader, writer) = UnixStream::pair()?;
         let delivery = SignalDelivery::with_pipe(reader, writer, WithRawSiginfo, &numbers)?;
         let signals = Signals { delivery, numbers };

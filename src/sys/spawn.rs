@@ -192,6 +192,9 @@ impl Plan<'_> {
             for number in self.taken {
                 libc::signal(*number, libc::SIG_DFL);
             }
+            if self.inherited.ignores(libc::SIGCHLD) {
+                libc::signal(libc::SIGCHLD, libc::SIG_IGN);
+            }
             libc::sigprocmask(libc::SIG_SETMASK, self.inherited.mask().as_ref(), ptr::null_mut());
         }
     }
@@ -212,7 +215,11 @@ impl Plan<'_> {
                 _ => return last,
             }
         }
-        if denied { Errno::EACCES } else { last }
+        match self.paths {
+            [_] => last,
+            _ if denied => Errno::EACCES,
+            _ => Errno::ENOENT,
+        }
     }
 }
 

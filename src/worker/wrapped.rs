@@ -50,7 +50,7 @@ pub enum Event {
     Signal {
         /// Its number.
         number: i32,
-        /// The terminal sent it to the whole group: the command has it already.
+        /// The kernel sent it: where a key did that, the whole group has it, the command too.
         from_terminal: bool,
     },
     /// The deadline has passed.
@@ -85,13 +85,15 @@ pub struct Wrapped {
     /// When to do something about what has not ended.
     pub deadline: Option<Tick>,
     output_ended: bool,
+    /// The suspend key has stopped us and the command; whoever continues the group continues both.
+    stopped_by_key: bool,
 }
 
 impl Wrapped {
     /// A command that has been started.
     #[must_use]
     pub fn new(policy: Policy) -> Wrapped {
-        Wrapped { policy, state: State::Running, deadline: None, output_ended: false }
+        Wrapped { policy, state: State::Running, deadline: None, output_ended: false, stopped_by_key: false }
     }
 
     /// What an event leads to.
@@ -159,13 +161,19 @@ impl Wrapped {
             effects.push(Effect::Rotate);
             return;
         }
-        if !from_terminal {
+        if number == libc::SIGCONT && std::mem::take(&mut self.stopped_by_key) {
+            return;
+        }
+        // A hang-up goes to the session's leader alone, and an alarm to whoever set it.
+        let to_the_group = matches!(number, libc::SIGINT | libc::SIGQUIT | libc::SIGTSTP | libc::SIGWINCH);
+        if !(from_terminal && to_the_group) {
             effects.push(Effect::Forward(number));
             if asks_to_end(number) && self.deadline.is_none() {
                 self.deadline = self.policy.grace.map(|grace| now.after(grace));
             }
         }
         if number == libc::SIGTSTP {
+            self.stopped_by_key = from_terminal;
             effects.push(Effect::StopSelf);
         }
     }
@@ -203,9 +211,13 @@ mod tests {
     fn a_key_at_the_terminal_is_not_passed_on_twice() {
         let key = Event::Signal { number: libc::SIGINT, from_terminal: true };
         assert_eq!(run(Policy::default(), &[key]).1, []);
+        let hangup = Event::Signal { number: libc::SIGHUP, from_terminal: true };
+        assert_eq!(run(Policy::default(), &[hangup]).1, [Effect::Forward(libc::SIGHUP)]);
         assert_eq!(run(Policy::default(), &[sent(libc::SIGINT)]).1, [Effect::Forward(libc::SIGINT)]);
         let stop = Event::Signal { number: libc::SIGTSTP, from_terminal: true };
         assert_eq!(run(Policy::default(), &[stop]).1, [Effect::StopSelf]);
+        assert_eq!(run(Policy::default(), &[stop, sent(libc::SIGCONT)]).1, [Effect::StopSelf], "`fg` continues both");
+        assert_eq!(run(Policy::default(), &[sent(libc::SIGCONT)]).1, [Effect::Forward(libc::SIGCONT)]);
         assert_eq!(
             run(Policy::default(), &[sent(libc::SIGTSTP)]).1,
             [Effect::Forward(libc::SIGTSTP), Effect::StopSelf]
@@ -255,7 +267,7 @@ mod tests {
     /// once all is done, and the end can be reached from everywhere.
     #[test]
     fn every_reachable_state_holds() {
-        let signals = [libc::SIGTERM, libc::SIGHUP, libc::SIGTSTP, libc::SIGALRM];
+        let signals = [libc::SIGTERM, libc::SIGHUP, libc::SIGTSTP, libc::SIGCONT, libc::SIGALRM];
         let signals = signals
             .into_iter()
             .flat_map(|number| [true, false].map(|from_terminal| Event::Signal { number, from_terminal }));
@@ -264,7 +276,7 @@ mod tests {
         for bits in 0..8u8 {
             let grace = (bits & 1 > 0).then_some(Duration::from_secs(1));
             let policy = Policy { grace, kill_descendants: bits & 2 > 0, has_log: bits & 4 > 0 };
-            let key = |life: &Wrapped| (life.state, life.deadline, life.output_ended);
+            let key = |life: &Wrapped| (life.state, life.deadline, life.output_ended, life.stopped_by_key);
             let mut todo = vec![Wrapped::new(policy)];
             let mut seen = vec![key(&todo[0])];
             while let Some(life) = todo.pop() {
