@@ -376,3 +376,75 @@ fn wrong_options_are_refused_before_anything_is_made() {
     let done = feed(&mut log(&file, &[]), b"x\n");
     assert!(done.code() == 1 && done.stderr.contains("Not a directory"), "{done:?}");
 }
+
+/// A3: the folder of critical lines is made anew too, at the next line that goes there.
+#[test]
+fn a_critical_folder_that_was_removed_is_made_anew() {
+    let folder = Folder::new();
+    let mut live = Live::new(folder.path(), &[]);
+    live.line("panicked at one\n");
+    std::fs::remove_dir_all(folder.join("critical")).unwrap();
+    live.line("panicked at two\n");
+    assert_eq!(live.end().0, Some(0));
+    assert_eq!(contents(folder.path()), b"panicked at one\npanicked at two\n");
+    assert_eq!(contents(&folder.join("critical")), b"panicked at two\n");
+}
+
+/// A9: a directory that was made anew is locked anew.
+#[test]
+fn a_directory_made_anew_has_one_writer_too() {
+    let folder = Folder::new();
+    let dir = folder.join("d");
+    let mut live = Live::new(&dir, &["--rotate", "4KiB", "--retain", "routine=12KiB"]);
+    live.line("one\n");
+    std::fs::rename(&dir, folder.join("away")).unwrap();
+    live.signal(Signal::SIGUSR1);
+    wait_until(folder.path(), "a new directory", || dir.join("current").exists());
+    let second = feed(&mut log(&dir, &[]), b"x\n");
+    assert!(second.code() == 1 && second.stderr.contains("is being written by"), "{second:?}");
+    for number in 0..40 {
+        live.line(&format!("line {number} {}\n", "x".repeat(1000)));
+    }
+    wait_until(&dir, "the keepers", || {
+        let all = archives(&dir);
+        all.len() <= 2 && all.iter().all(|name| name.ends_with(".s")) && dir.join("ledger.json").exists()
+    });
+    assert_eq!(live.end().0, Some(0));
+}
+
+/// A line whose first piece was sorted by the old lists is sorted by them to its end, and counted under its rule.
+#[test]
+fn a_reload_in_the_middle_of_a_long_line() {
+    let folder = Folder::new();
+    let list = folder.write("my.list", "aaaa\nbbbb\ncccc noise\n");
+    let dir = folder.join("d");
+    let mut live = Live::new(&dir, &["-v", "--no-levels", "--line-max", "100B", "-l", list.to_str().unwrap()]);
+    live.line("begin\n");
+    live.stdin.write_all(format!("cccc noise {}", "x".repeat(150)).as_bytes()).unwrap();
+    while quell::sys::fd::unread(&live.stdin).unwrap() > 0 {
+        std::thread::yield_now();
+    }
+    std::fs::write(&list, "other\n").unwrap();
+    let mut stderr = live.child.stderr.take().unwrap();
+    live.signal(Signal::SIGHUP);
+    read_until(&mut stderr, "lists reloaded");
+    live.child.stderr = Some(stderr);
+    live.stdin.write_all(format!("{}\n", "y".repeat(150)).as_bytes()).unwrap();
+    live.lines("other\ncccc noise is kept now\n", "cccc noise is kept now\n");
+    assert_eq!(live.end().0, Some(0));
+    let ledger = Ledger::of(&dir);
+    assert_eq!((ledger.lines("in"), ledger.lines("suppressed")), (4, 2));
+}
+
+/// What is rotated while the keepers start is compressed once.
+#[test]
+fn no_archive_is_there_twice() {
+    let input: Vec<u8> = (0..60_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+    for _ in 0..10 {
+        let folder = Folder::new();
+        let done = feed(&mut log(folder.path(), &["--stamp", "none", "--rotate", "32KiB"]), &input);
+        assert_eq!((done.code(), done.stderr.as_str()), (0, ""));
+        assert!(contents(folder.path()) == input, "{:?}", names(folder.path()));
+        assert!(archives(folder.path()).iter().all(|name| name.contains("Z.s")), "{:?}", names(folder.path()));
+    }
+}

@@ -213,3 +213,99 @@ fn a_start_is_undone_where_the_command_is_missing() {
     assert_eq!(contents(folder.path()), b"");
     assert!(Ledger::of(folder.path()).value().get("unclean").is_none());
 }
+
+/// What was read or still stands in the pipes is not given up because its reader is slow, however short the drain window.
+#[test]
+fn a_slow_reader_gets_all_after_the_commands_end() {
+    for log in [false, true] {
+        let folder = Folder::new();
+        let mut command = quell();
+        command.args(["run", "--drain", "1ms"]);
+        if log {
+            command.args(["--tee", "--log"]).arg(folder.path());
+        }
+        let mut child = command.args(["--", "seq", "30000"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        // The command has ended, or waits for a pipe that is full: only reading goes on from here.
+        let mut got = Vec::new();
+        let mut chunk = [0; 512];
+        loop {
+            match std::io::Read::read(&mut stdout, &mut chunk).unwrap() {
+                0 => break,
+                bytes => got.extend_from_slice(&chunk[..bytes]),
+            }
+            std::thread::yield_now();
+        }
+        assert_eq!(got.iter().filter(|b| **b == b'\n').count(), 30_000);
+        assert_eq!(wait(&mut child).code(), Some(0));
+    }
+}
+
+/// Both streams on one pipe: no line is cut into by another.
+#[test]
+fn two_streams_on_one_pipe_keep_their_lines_whole() {
+    let script = "\"$0\" run -- sh -c 'seq -f \"out %08.0f xxxxxxxxxxxxxxxxxxxxxxxx\" 40000 & \
+                  seq -f \"err %08.0f yyyyyyyyyyyyyyyyyyyyyyyy\" 40000 >&2; wait' 2>&1";
+    let done = finish(Command::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_quell")]));
+    let lines: Vec<_> = done.text().lines().collect();
+    assert_eq!(lines.len(), 80_000);
+    assert!(lines.iter().all(|line| line.len() == 37), "{:?}", lines.iter().find(|line| line.len() != 37));
+}
+
+/// With nobody reading, a second TERM is not needed: what is left is given up and counted.
+#[test]
+#[serial]
+fn a_stalled_run_ends_when_told() {
+    let mut command = quell();
+    command.args(["run", "--stats=json", "--", "yes"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    read_until(&mut stdout, "y\n");
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    // The command has ended by the first; the second says not to wait for the reader.
+    loop {
+        nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+        let [said] = quell::sys::fd::wait(
+            [Some((std::os::fd::AsFd::as_fd(&stderr), quell::sys::fd::Interest::Read))],
+            Some(std::time::Duration::from_millis(50)),
+        )
+        .unwrap();
+        if said {
+            break;
+        }
+    }
+    let text = read_until(&mut stderr, "}}}\n");
+    Ledger::new(text.lines().find(|line| line.starts_with('{')).unwrap());
+    assert_eq!(wait(&mut child).signal(), Some(libc::SIGTERM));
+}
+
+/// A parent that ignores SIGCHLD does not cost the command its exit code.
+#[test]
+#[serial]
+fn an_ignored_sigchld_loses_no_status() {
+    let script = "trap '' CHLD; exec \"$0\" run -- sh -c 'exit 3'";
+    let done = finish(Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_quell")]));
+    assert_eq!(done.code(), 3, "{done:?}");
+}
+
+/// What quell's process had as children before it became quell is not the command's, and is left alone.
+#[test]
+#[serial]
+fn children_from_before_are_left_alone() {
+    let script = "sleep 1000 > /dev/null 2>&1 & echo $!; exec \"$0\" run --kill-descendants -- true";
+    let done = finish(Command::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_quell")]).stderr(Stdio::null()));
+    let pid: i32 = done.text().trim().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).expect("it still lives");
+}
+
+#[test]
+fn options_of_a_log_want_a_log() {
+    for args in [["--rotate", "16MiB"], ["--retain", "routine=1d"], ["--stamp", "none"]] {
+        let done = finish(quell().arg("run").args(args).args(["--", "true"]));
+        assert!(done.code() == 125 && done.stderr.contains("add --log DIR"), "{done:?}");
+    }
+    let done = finish(quell().args(["run", "--", "echo", "hi"]).stdin(Stdio::null()));
+    assert_eq!(done.text(), "hi\n");
+}

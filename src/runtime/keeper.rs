@@ -332,8 +332,9 @@ impl<D: Directory> Keepers<D> {
         let mut syncer = Syncer::new(dir.again()?, rules, dirty.clone(), compressor);
         let syncer = std::thread::Builder::new().name("syncer".into()).spawn(move || {
             sync_loop(&mut syncer, &inbox);
-            drop(syncer);
             // Whoever waits for it may have given up.
+            let _ = done.send(());
+            drop(syncer);
             let _ = done.send(());
         })?;
         let syncs_by_time = rules.sync_after.is_some();
@@ -376,10 +377,14 @@ impl<D: Directory> Keepers<D> {
     pub fn stop(self) {
         self.send(Job::Stop);
         match self.lane {
-            Lane::Thread { stopped, syncer, .. } => match stopped.recv_timeout(STOP_WAIT) {
-                Ok(()) => drop(syncer.join()),
-                Err(_) => tracing::error!("the disk does not answer; the last lines may not be durable"),
-            },
+            Lane::Thread { stopped, syncer, .. } => {
+                // It says so twice: when all is durable, and when the compressor has let go.
+                if stopped.recv_timeout(STOP_WAIT).is_err() {
+                    tracing::error!("the disk does not answer; the last lines may not be durable");
+                } else if stopped.recv_timeout(STOP_WAIT).is_ok() {
+                    drop(syncer.join());
+                }
+            }
             #[cfg(test)]
             Lane::Inline(_) => {}
         }
