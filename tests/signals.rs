@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 /// A command under quell that says `ready`, and the signals that it gets.
 fn listening(args: &[&str]) -> (Child, ChildStdout) {
     const SCRIPT: &str = "for s in INT TERM HUP QUIT USR1 USR2 WINCH CONT ALRM; do trap \"echo got $s\" $s; done
-        echo ready; while :; do sleep 100 & wait; done";
+        echo ready; while :; do sleep 4242 & wait; done";
     let mut command = quell();
     command.args(["run"]).args(args).args(["--", "sh", "-c", SCRIPT]).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -29,7 +29,14 @@ fn end(mut child: Child, stdout: ChildStdout) {
     child.kill().unwrap();
     wait(&mut child);
     drop(stdout);
-    finish(Command::new("pkill").args(["-KILL", "-f", "for s in INT TERM HUP QUIT USR1 USR2 WINCH CONT ALRM"]));
+    clean_up();
+}
+
+/// Ends what the killed leave behind: the script, and what it waits for.
+fn clean_up() {
+    for pattern in ["for s in INT TERM HUP QUIT USR1 USR2 WINCH CONT ALRM", "sleep 4242"] {
+        finish(Command::new("pkill").args(["-KILL", "-f", pattern]));
+    }
 }
 
 #[test]
@@ -61,6 +68,7 @@ fn kill_follows_where_grace_is_given() {
     send(&child, Signal::SIGTERM);
     assert_eq!(wait(&mut child).signal(), Some(libc::SIGKILL));
     drop(stdout);
+    clean_up();
 }
 
 #[test]
