@@ -101,6 +101,41 @@ fn the_interrupt_key_stops_the_script_around() {
     terminal.leave();
 }
 
+/// D5: the suspend key stops both, the command first, so that it reads nothing of what is typed to the shell; and `fg`
+/// continues both.
+#[test]
+#[serial]
+fn the_suspend_key_stops_and_fg_continues() {
+    let mut terminal = Terminal::new();
+    terminal.type_in("\"$QUELL\" run -- sh -c 'echo ready; read x; echo read-$x'\n");
+    terminal.wait_for("ready");
+    terminal.type_in("\x1a");
+    terminal.wait_for("topped");
+    terminal.type_in("echo shell''-is-back\n");
+    terminal.wait_for("shell-is-back");
+    terminal.type_in("fg\n");
+    terminal.type_in("input\n");
+    terminal.wait_for("read-input");
+    terminal.type_in("echo rc=$?\n");
+    terminal.wait_for("rc=0");
+    terminal.leave();
+}
+
+/// D5: a command that does not stop for the suspend key goes on, and quell with it.
+#[test]
+#[serial]
+fn a_command_that_ignores_the_suspend_key_goes_on() {
+    let mut terminal = Terminal::new();
+    terminal.type_in("\"$QUELL\" run -- sh -c 'trap \"echo key\" TSTP; echo ready; until read x && test \"$x\" = two; do :; done; echo read-$x'\n");
+    terminal.wait_for("ready");
+    terminal.type_in("\x1a");
+    terminal.type_in("one\n");
+    terminal.wait_for("key");
+    terminal.type_in("two\n");
+    terminal.wait_for("read-two");
+    terminal.leave();
+}
+
 /// A pipeline that the key interrupts: what the producer has left to say still reaches the log.
 #[test]
 #[serial]

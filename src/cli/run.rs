@@ -69,7 +69,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What is passed on to the command, or acted on.
-const SIGNALS: [i32; 10] = [
+const SIGNALS: [i32; 11] = [
     libc::SIGINT,
     libc::SIGTERM,
     libc::SIGHUP,
@@ -80,6 +80,7 @@ const SIGNALS: [i32; 10] = [
     libc::SIGCONT,
     libc::SIGTSTP,
     libc::SIGALRM,
+    libc::SIGCHLD,
 ];
 
 impl Options {
@@ -102,11 +103,8 @@ impl Options {
         let outlets = outlets.map_err(|e| Failure::new(format!("cannot pass output on: {e}")))?;
         let streams = [Stream::Stdout, Stream::Stderr].into_iter().zip(outlets).collect();
 
-        // Orphans come to us only as a subreaper or as PID 1.
-        let adopts = self.kill_descendants || std::process::id() == 1;
-        let numbers: Vec<_> = SIGNALS.into_iter().chain(adopts.then_some(libc::SIGCHLD)).collect();
         let mut signals =
-            Signals::take(inherited, &numbers).map_err(|e| Failure::new(format!("cannot take signals: {e}")))?;
+            Signals::take(inherited, &SIGNALS).map_err(|e| Failure::new(format!("cannot take signals: {e}")))?;
         let command = Command {
             argv: self.command.clone(),
             policy: Policy { grace: self.grace, kill_descendants: self.kill_descendants, has_log: log.is_some() },

@@ -330,7 +330,7 @@ impl<D: Directory> Keepers<D> {
         let dirty: Arc<[AtomicBool; 2]> = Arc::default();
         let compressor = if rules.compress { Some(Compressor::new(dir.again()?)) } else { None };
         let mut syncer = Syncer::new(dir.again()?, rules, dirty.clone(), compressor);
-        let syncer = std::thread::Builder::new().name("syncer".into()).spawn(move || {
+        let syncer = thread::spawn("syncer", move || {
             sync_loop(&mut syncer, &inbox);
             // Whoever waits for it may have given up.
             let _ = done.send(());
@@ -416,8 +416,7 @@ impl<D: Directory> Compressor<D> {
         if let Some(dir) = self.dir.take() {
             let (archives, inbox) = channel();
             let stop = self.stop.clone();
-            let thread = std::thread::Builder::new().name("compressor".into());
-            let thread = thread.spawn(move || compress_loop(&dir, &inbox, &stop))?;
+            let thread = thread::spawn("compressor", move || compress_loop(&dir, &inbox, &stop))?;
             self.running = Some(Running { archives, thread });
         }
         if let Some(running) = &self.running {

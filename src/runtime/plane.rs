@@ -8,7 +8,7 @@ use crate::clock::{Now, Tick, earliest};
 use crate::log::ledger::Ledger;
 use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Waker;
-use crate::sys::{proc, time};
+use crate::sys::{proc, thread, time};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Plane {
         }
         let ended = Some(EndNotice { told: ended, wake: on_end });
         let work = Work { output, reactor, pumps, inbox, drain: None, released: false, failed: false, ended };
-        let thread = std::thread::Builder::new().name("output".into()).spawn(move || work.begin())?;
+        let thread = thread::spawn("output", move || work.begin())?;
         Ok(Plane { messages, waker, thread })
     }
 

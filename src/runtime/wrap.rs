@@ -191,6 +191,10 @@ impl Control<'_> {
                     self.step(Event::Signal { number, from_terminal: from_kernel }, now);
                 }
             }
+            // Looked at whenever something has come, SIGCHLD for the stop included: it may stand before the key's signal.
+            if self.life.asked_to_stop() && self.is_stopped() {
+                self.step(Event::Stopped, now);
+            }
             if ended.try_recv().is_ok() {
                 self.step(Event::OutputEnded, now);
             }
@@ -248,6 +252,11 @@ impl Control<'_> {
         for effect in effects {
             match effect {
                 Effect::Forward(number) => self.forward(number),
+                Effect::Continue => {
+                    if self.is_stopped() {
+                        self.forward(libc::SIGCONT);
+                    }
+                }
                 Effect::StopSelf => signal::stop_self(),
                 Effect::Rotate => self.plane.send(ToPlane::Rotate),
                 Effect::Sweep(number) => {
@@ -259,6 +268,11 @@ impl Control<'_> {
                 Effect::Release => self.plane.send(ToPlane::Release),
             }
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        // waitid(2) of a child that is ours cannot fail.
+        self.process.as_ref().is_some_and(|process| process.is_stopped().unwrap_or(false))
     }
 
     fn forward(&self, number: i32) {

@@ -61,6 +61,16 @@ impl Process {
         }
     }
 
+    /// Whether a signal has stopped it, and it was not continued since.
+    ///
+    /// # Errors
+    /// As waitid(2).
+    pub fn is_stopped(&self) -> io::Result<bool> {
+        // The state is looked at and left there to be seen, so that this can be asked again.
+        let options = libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT;
+        wait(libc::P_PIDFD, self.pidfd.as_raw_fd() as libc::id_t, options).map(|state| state.is_some())
+    }
+
     /// Reaps it if it has ended. Call it no more once it has given an answer.
     ///
     /// # Errors
@@ -95,10 +105,11 @@ pub fn reap_adopted(except: Option<i32>) -> io::Result<Option<i32>> {
     }
 }
 
+/// waitid(2): whose state changed, and how it ended where the change was its end.
 fn wait(kind: libc::idtype_t, id: libc::id_t, options: i32) -> io::Result<Option<(i32, Exit)>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: the structure is zeroed, is large enough and outlives the call; its fields are read only where the kernel
-    // says that a child ended, which is when it fills those of SIGCHLD.
+    // says that a child changed its state, which is when it fills those of SIGCHLD.
     let (pid, code, status) = super::fd::retry(|| unsafe {
         Errno::result(libc::waitid(kind, id, info.as_mut_ptr(), options))?;
         let info = info.assume_init();

@@ -138,7 +138,8 @@ fn raise_default(number: Number) {
     let mut mask = SigSet::empty();
     remove(&mut mask, number);
     // SAFETY: the actions are fully initialised, the old one is put back as it was read, and the set holds one valid
-    // number. kill and sigprocmask take plain numbers and valid sets.
+    // number. raise and pthread_sigmask take plain numbers and valid sets. raise is for this thread, which so has it
+    // before it goes on; for the process, another thread could have it later, when the handler stands again.
     unsafe {
         let mut default: libc::sigaction = MaybeUninit::zeroed().assume_init();
         let mut before = default;
@@ -148,7 +149,7 @@ fn raise_default(number: Number) {
         libc::sigaddset(&raw mut only, number);
         libc::sigaction(number, &raw const default, &raw mut before);
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const only, ptr::null_mut());
-        libc::kill(libc::getpid(), number);
+        libc::raise(number);
         libc::sigaction(number, &raw const before, ptr::null_mut());
     }
 }

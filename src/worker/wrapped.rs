@@ -44,6 +44,8 @@ pub enum State {
 pub enum Event {
     /// The command ended.
     Exit(Outcome),
+    /// It has stopped, as it was asked to (`asked_to_stop`).
+    Stopped,
     /// All its output was read, or given up.
     OutputEnded,
     /// A signal came.
@@ -64,6 +66,8 @@ pub enum Event {
 pub enum Effect {
     /// Send the command a signal.
     Forward(i32),
+    /// Continue the command, unless whoever continued us (`fg`: the whole group) has.
+    Continue,
     /// Stop ourselves, as the suspend key does.
     StopSelf,
     /// Rotate the log.
@@ -76,6 +80,18 @@ pub enum Effect {
     Release,
 }
 
+/// How far a suspension is. The command stops first and we after it, or the shell that waits for us alone would have the
+/// terminal back while the command still reads from it. A command that does not stop for the signal does not stop us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suspend {
+    /// None is under way.
+    Not,
+    /// The command was asked to stop.
+    Asked,
+    /// Both have stopped, since the last signal to continue.
+    Both,
+}
+
 /// A wrapped command's life.
 #[derive(Clone, Copy, Debug)]
 pub struct Wrapped {
@@ -85,15 +101,14 @@ pub struct Wrapped {
     /// When to do something about what has not ended.
     pub deadline: Option<Tick>,
     output_ended: bool,
-    /// The suspend key has stopped us and the command; whoever continues the group continues both.
-    stopped_by_key: bool,
+    suspend: Suspend,
 }
 
 impl Wrapped {
     /// A command that has been started.
     #[must_use]
     pub fn new(policy: Policy) -> Wrapped {
-        Wrapped { policy, state: State::Running, deadline: None, output_ended: false, stopped_by_key: false }
+        Wrapped { policy, state: State::Running, deadline: None, output_ended: false, suspend: Suspend::Not }
     }
 
     /// What an event leads to.
@@ -103,6 +118,10 @@ impl Wrapped {
             (State::Running | State::Sweeping(_), Event::OutputEnded) => self.output_ended = true,
             (State::Running, Event::Signal { number, from_terminal }) => {
                 self.signal(number, from_terminal, now, effects)
+            }
+            (State::Running, Event::Stopped) => {
+                self.suspend = Suspend::Both;
+                effects.push(Effect::StopSelf);
             }
             (State::Running, Event::Deadline) => {
                 self.deadline = None;
@@ -126,13 +145,20 @@ impl Wrapped {
                 _ if asks_to_end(number) => effects.push(Effect::Release),
                 _ => {}
             },
-            (State::Running, Event::NoneLeft)
+            (_, Event::Stopped)
+            | (State::Running, Event::NoneLeft)
             | (State::Draining(_), Event::Deadline | Event::NoneLeft)
             | (State::Done(_), Event::OutputEnded | Event::Signal { .. } | Event::Deadline | Event::NoneLeft) => {}
             (State::Sweeping(_) | State::Draining(_) | State::Done(_), Event::Exit(_)) => {
                 unreachable!("a process ends once")
             }
         }
+    }
+
+    /// Whether the command is expected to stop.
+    #[must_use]
+    pub fn asked_to_stop(&self) -> bool {
+        self.state == State::Running && self.suspend == Suspend::Asked
     }
 
     fn ended(&mut self, outcome: Outcome, now: Tick, effects: &mut Vec<Effect>) {
@@ -161,7 +187,8 @@ impl Wrapped {
             effects.push(Effect::Rotate);
             return;
         }
-        if number == libc::SIGCONT && std::mem::take(&mut self.stopped_by_key) {
+        if number == libc::SIGCONT && std::mem::replace(&mut self.suspend, Suspend::Not) == Suspend::Both {
+            effects.push(Effect::Continue);
             return;
         }
         // A hang-up goes to the session's leader alone, and an alarm to whoever set it.
@@ -173,8 +200,7 @@ impl Wrapped {
             }
         }
         if number == libc::SIGTSTP {
-            self.stopped_by_key = from_terminal;
-            effects.push(Effect::StopSelf);
+            self.suspend = Suspend::Asked;
         }
     }
 }
@@ -215,13 +241,18 @@ mod tests {
         assert_eq!(run(Policy::default(), &[hangup]).1, [Effect::Forward(libc::SIGHUP)]);
         assert_eq!(run(Policy::default(), &[sent(libc::SIGINT)]).1, [Effect::Forward(libc::SIGINT)]);
         let stop = Event::Signal { number: libc::SIGTSTP, from_terminal: true };
-        assert_eq!(run(Policy::default(), &[stop]).1, [Effect::StopSelf]);
-        assert_eq!(run(Policy::default(), &[stop, sent(libc::SIGCONT)]).1, [Effect::StopSelf], "`fg` continues both");
-        assert_eq!(run(Policy::default(), &[sent(libc::SIGCONT)]).1, [Effect::Forward(libc::SIGCONT)]);
-        assert_eq!(
-            run(Policy::default(), &[sent(libc::SIGTSTP)]).1,
-            [Effect::Forward(libc::SIGTSTP), Effect::StopSelf]
-        );
+        assert_eq!(run(Policy::default(), &[stop]).1, []);
+        assert_eq!(run(Policy::default(), &[sent(libc::SIGTSTP)]).1, [Effect::Forward(libc::SIGTSTP)]);
+    }
+
+    #[test]
+    fn we_stop_after_the_command() {
+        let stop = Event::Signal { number: libc::SIGTSTP, from_terminal: true };
+        let cont = sent(libc::SIGCONT);
+        assert_eq!(run(Policy::default(), &[stop, Event::Stopped]).1, [Effect::StopSelf]);
+        assert_eq!(run(Policy::default(), &[stop, Event::Stopped, cont]).1, [Effect::StopSelf, Effect::Continue]);
+        assert_eq!(run(Policy::default(), &[cont]).1, [Effect::Forward(libc::SIGCONT)]);
+        assert_eq!(run(Policy::default(), &[stop, cont]).1, [Effect::Forward(libc::SIGCONT)], "it did not stop");
     }
 
     #[test]
@@ -271,22 +302,28 @@ mod tests {
         let signals = signals
             .into_iter()
             .flat_map(|number| [true, false].map(|from_terminal| Event::Signal { number, from_terminal }));
-        let events: Vec<_> =
-            signals.chain([Event::Exit(OVER), Event::OutputEnded, Event::Deadline, Event::NoneLeft]).collect();
+        let events: Vec<_> = signals
+            .chain([Event::Exit(OVER), Event::OutputEnded, Event::Deadline, Event::NoneLeft, Event::Stopped])
+            .collect();
         for bits in 0..8u8 {
             let grace = (bits & 1 > 0).then_some(Duration::from_secs(1));
             let policy = Policy { grace, kill_descendants: bits & 2 > 0, has_log: bits & 4 > 0 };
-            let key = |life: &Wrapped| (life.state, life.deadline, life.output_ended, life.stopped_by_key);
+            let key = |life: &Wrapped| (life.state, life.deadline, life.output_ended, life.suspend);
             let mut todo = vec![Wrapped::new(policy)];
             let mut seen = vec![key(&todo[0])];
             while let Some(life) = todo.pop() {
                 for &event in &events {
-                    if matches!(event, Event::Exit(_)) && life.state != State::Running {
+                    let possible = match event {
+                        Event::Exit(_) => life.state == State::Running,
+                        Event::Stopped => life.asked_to_stop(),
+                        _ => true,
+                    };
+                    if !possible {
                         continue;
                     }
                     let (mut next, mut effects) = (life, Vec::new());
                     next.step(event, Tick(0), &mut effects);
-                    let forwards = effects.iter().any(|e| matches!(e, Effect::Forward(_)));
+                    let forwards = effects.iter().any(|e| matches!(e, Effect::Forward(_) | Effect::Continue));
                     assert!(!forwards || life.state == State::Running, "{life:?} {event:?}");
                     assert!(!matches!(life.state, State::Done(_)) || effects.is_empty(), "{life:?} {event:?}");
                     assert!(!matches!(next.state, State::Done(_)) || next.deadline.is_none());
