@@ -7,10 +7,12 @@
 
 use super::list::Effect;
 use super::rules::{Matches, RuleId, RuleSet, Scratch};
+use super::search::{Hit, Scan};
 use super::text::{is_continuation, strip_ansi, without_newline};
 use super::{Class, Stream};
 use memchr::{memchr, memchr_iter, memmem, memrchr};
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// What one line is, and the rule under which it is counted if it is noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,7 @@ pub struct Follow {
 
 /// The header of a Python traceback, whose last line, the exception, is the one that is not indented.
 const TRACEBACK: &[u8] = b"Traceback (most recent call last)";
+static TRACEBACK_FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(TRACEBACK));
 
 /// Sorts a block of whole lines into runs, which cover the block in order. `runs` is cleared first.
 pub fn classify(
@@ -60,14 +63,13 @@ pub fn classify(
     runs: &mut Vec<Run>,
 ) {
     runs.clear();
-    let mut cursor = Cursor { set, block, stream, follow, scratch, runs, at: 0 };
+    let (plain, watch) = (set.plain.scan(block), set.watch.scan(block));
+    let mut cursor = Cursor { set, block, stream, follow, scratch, runs, at: 0, plain, watch, escape: None };
     cursor.group();
-    let mut plain = Next::new(block, |from| set.plain.find(block, from).map(|hit| (hit.start, hit.pattern)));
-    let mut watch = Next::new(block, |from| set.watch.find(block, from).map(|hit| (hit.start, 0)));
-    let mut escape = Next::new(block, |from| memchr(0x1b, &block[from..]).map(|at| (from + at, 0)));
     while cursor.at < block.len() {
-        let (noise, doubt) = (plain.from(cursor.at), watch.from(cursor.at).0.min(escape.from(cursor.at).0));
-        let hit = noise.0.min(doubt);
+        let doubt = cursor.watch.from(cursor.at).start.min(cursor.escape());
+        let noise = cursor.plain.from(cursor.at);
+        let hit = noise.start.min(doubt);
         if hit == block.len() {
             cursor.routine(hit);
             break;
@@ -79,7 +81,7 @@ pub fn classify(
             cursor.exact(end);
             cursor.group();
         } else {
-            cursor.push(end, Verdict { class: Class::Noise, rule: Some(set.plain_rule(noise.1)) }, 1);
+            cursor.push(end, Verdict { class: Class::Noise, rule: Some(set.plain_rule(noise.pattern)) }, 1);
         }
     }
 }
@@ -146,9 +148,9 @@ impl Follow {
             return suppressed;
         }
         let raised = found.raised.max(group);
-        let header = memmem::find(text, TRACEBACK).is_some();
         self.group = raised;
-        self.traceback = raised.is_some() && (header || (self.traceback && group.is_some() && !closes));
+        let goes_on = self.traceback && group.is_some() && !closes;
+        self.traceback = raised.is_some() && (goes_on || TRACEBACK_FINDER.find(text).is_some());
         match raised {
             Some(class) => Verdict { class, rule: None },
             None if found.suppressor.is_some() && !found.keep => suppressed,
@@ -162,29 +164,6 @@ impl Follow {
     }
 }
 
-/// The next hit of one search, looked for again only when it has been passed.
-struct Next<F> {
-    find: F,
-    hit: (usize, usize),
-    end: usize,
-}
-
-impl<F: Fn(usize) -> Option<(usize, usize)>> Next<F> {
-    fn new(block: &[u8], find: F) -> Next<F> {
-        let end = block.len();
-        let hit = find(0).unwrap_or((end, 0));
-        Next { find, hit, end }
-    }
-
-    /// The first hit at or after `at` (the block's end when there is none), and its pattern.
-    fn from(&mut self, at: usize) -> (usize, usize) {
-        if self.hit.0 < at {
-            self.hit = (self.find)(at).unwrap_or((self.end, 0));
-        }
-        self.hit
-    }
-}
-
 /// Walks one block; everything before `at` is in `runs`.
 struct Cursor<'a> {
     set: &'a RuleSet,
@@ -194,6 +173,10 @@ struct Cursor<'a> {
     scratch: &'a mut Scratch,
     runs: &'a mut Vec<Run>,
     at: usize,
+    plain: Scan<'a>,
+    watch: Scan<'a>,
+    /// The next ESC, once it was looked for; the block's end where there is none.
+    escape: Option<usize>,
 }
 
 impl Cursor<'_> {
@@ -205,10 +188,26 @@ impl Cursor<'_> {
         }
     }
 
+    /// The next ESC; the block's end where there is none.
+    fn escape(&mut self) -> usize {
+        match self.escape {
+            Some(at) if at >= self.at => at,
+            _ => *self.escape.insert(memchr(0x1b, &self.block[self.at..]).map_or(self.block.len(), |at| self.at + at)),
+        }
+    }
+
     /// Decides the one line up to `end`.
     fn exact(&mut self, end: usize) {
-        let line = &self.block[self.at..end];
-        let verdict = decide(self.set, line, self.stream, self.follow, self.scratch);
+        let (set, at, block) = (self.set, self.at, self.block);
+        let line = &block[at..end];
+        let verdict = if self.escape() < end {
+            decide(set, line, self.stream, self.follow, self.scratch)
+        } else {
+            let here = |hit: Hit| (hit.start < end).then(|| Hit { start: hit.start - at, ..hit });
+            let (plain, watch) = (here(self.plain.from(at)), here(self.watch.from(at)));
+            let text = without_newline(line);
+            self.follow.step(text, set.matches_from(text, plain, watch, self.stream, self.scratch))
+        };
         self.push(end, verdict, 1);
     }
 

@@ -1,15 +1,17 @@
 //! Bytes, cut into whole lines, sorted into classes. Pure: no file, no clock, no output.
 //!
 //! `frame` cuts what was read into lines; `list` reads the syntax of filter lists; `search` finds the first of many
-//! literals; `rules` compiles lists into a rule set; `classify` decides what each line is, a block at a time; `lint`
+//! literals (`shift` that of thousands), `prefix` which of them begin at a place; `rules` compiles lists into a rule set; `classify` decides what each line is, a block at a time; `lint`
 //! warns of rules that cannot be what was meant; `shipped` holds the lists that come with the program.
 
 pub mod classify;
 pub mod frame;
 pub mod lint;
 pub mod list;
+mod prefix;
 pub mod rules;
-mod search;
+pub mod search;
+mod shift;
 pub mod shipped;
 pub mod text;
 

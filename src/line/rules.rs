@@ -5,11 +5,13 @@
 //! to a stream, `%slower`) are *watched*: one literal of each is looked for, and a line in which one occurs is decided
 //! alone and exactly. So two searches that only ever look for the first of some literals decide a whole block.
 
-use super::list::{Effect, Part, Rule};
-use super::search::Searcher;
+use super::list::{Effect, Rule};
+use super::prefix::Prefixes;
+use super::search::{Hit, Searcher};
 use super::{Class, Stream};
 use crate::config::unit;
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use memchr::memmem;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Index of a rule in its set.
@@ -22,23 +24,24 @@ pub struct RuleSet {
     /// The plain noise rules.
     pub(super) plain: Searcher,
     plain_rules: Vec<RuleId>,
-    /// One literal of each other rule; a line without one needs no exact decision.
+    /// One part of each other rule; a line without one needs no exact decision.
     pub(super) watch: Searcher,
-    exact: Option<AhoCorasick>,
-    /// For each pattern of `exact`: its part.
-    pattern_parts: Vec<u32>,
-    /// All parts of the watched rules, rule by rule.
-    parts: Vec<PartOf>,
-    /// The watched rules, and where their parts begin in `parts`.
-    watched: Vec<(RuleId, usize)>,
+    /// The same literals: which of them begin where the searcher has found the first.
+    watch_here: Prefixes,
+    /// For each literal of `watch`: its rule in `watched`, and its length.
+    watch_rules: Vec<u32>,
+    watch_bytes: Vec<u32>,
+    watched: Vec<Watched>,
 }
 
-/// What `exact` knows of a part.
+/// A rule that one of its parts stands for in the search.
 #[derive(Debug)]
-struct PartOf {
-    at_start: bool,
-    at_end: bool,
-    slower: Option<Duration>,
+struct Watched {
+    id: RuleId,
+    /// Which part that is.
+    part: usize,
+    /// How the others are found; all of their spellings.
+    others: Vec<(usize, Vec<memmem::Finder<'static>>)>,
 }
 
 /// Which rules match one line.
@@ -55,8 +58,10 @@ pub(super) struct Matches {
 /// Room for one exact decision; kept between decisions so that none allocates.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// For each part, where it first occurred.
-    first: Vec<Option<usize>>,
+    /// For each watched rule: the last decision in which it was settled.
+    settled: Vec<u64>,
+    /// The number of the decision.
+    decision: u64,
     pub(super) plain_text: Vec<u8>,
 }
 
@@ -71,31 +76,28 @@ impl RuleSet {
             suppresses && bare && rule.stdout && rule.stderr
         };
         let (mut plain, mut plain_rules) = (Vec::new(), Vec::new());
-        let (mut watch, mut patterns, mut pattern_parts) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut parts, mut watched) = (Vec::new(), Vec::new());
+        let (mut watch, mut watch_rules, mut watched) = (Vec::new(), Vec::new(), Vec::new());
         for (id, rule) in (0..).zip(&rules) {
             if is_plain(rule) {
                 plain.extend(&rule.parts[0].spellings);
                 plain_rules.resize(plain.len(), id);
                 continue;
             }
-            watch.extend(&rarest(rule).spellings);
-            watched.push((id, parts.len()));
-            for part in &rule.parts {
-                patterns.extend(&part.spellings);
-                pattern_parts.resize(patterns.len(), parts.len() as u32);
-                parts.push(PartOf { at_start: part.at_start, at_end: part.at_end, slower: rule.slower });
-            }
+            let part = rarest(rule);
+            watch.extend(&rule.parts[part].spellings);
+            watch_rules.resize(watch.len(), watched.len() as u32);
+            watched.push(Watched::new(id, rule, part));
         }
-        let (plain, watch) = (Searcher::new(&plain), Searcher::new(&watch));
-        let exact = (!patterns.is_empty()).then(|| {
-            AhoCorasick::builder()
-                .match_kind(MatchKind::Standard)
-                .kind(Some(AhoCorasickKind::ContiguousNFA))
-                .build(&patterns)
-                .expect("fewer than 2^31 bytes of patterns")
-        });
-        RuleSet { plain, plain_rules, watch, exact, pattern_parts, parts, watched, rules }
+        RuleSet {
+            plain: Searcher::new(&plain),
+            plain_rules,
+            watch_bytes: watch.iter().map(|literal| literal.len() as u32).collect(),
+            watch_here: Prefixes::new(&watch),
+            watch: Searcher::new(&watch),
+            watch_rules,
+            watched,
+            rules,
+        }
     }
 
     /// The rules, in the order given.
@@ -106,7 +108,7 @@ impl RuleSet {
 
     /// Which engines were chosen: for plain rules and for watched ones.
     #[must_use]
-    pub fn engines(&self) -> (&'static str, &'static str) {
+    pub fn engines(&self) -> (String, String) {
         (self.plain.name(), self.watch.name())
     }
 
@@ -117,66 +119,102 @@ impl RuleSet {
 
     /// Every rule that matches one line (without its newline, ANSI sequences removed).
     pub(super) fn matches(&self, text: &[u8], stream: Stream, scratch: &mut Scratch) -> Matches {
+        self.matches_from(text, self.plain.find(text, 0), self.watch.find(text, 0), stream, scratch)
+    }
+
+    /// The same, where the first hits in the line are known.
+    pub(super) fn matches_from(
+        &self,
+        text: &[u8],
+        plain: Option<Hit>,
+        watch: Option<Hit>,
+        stream: Stream,
+        scratch: &mut Scratch,
+    ) -> Matches {
         let mut found = Matches::default();
-        if let Some(hit) = self.plain.find(text, 0) {
-            found.suppressor = Some((hit.start, self.plain_rules[hit.pattern]));
-            found.drop = self.rules[self.plain_rules[hit.pattern] as usize].effect == Effect::Drop;
+        if let Some(hit) = plain {
+            let rule = self.plain_rules[hit.pattern];
+            found.suppressor = Some((hit.start, rule));
+            found.drop = self.rules[rule as usize].effect == Effect::Drop;
         }
-        let Some(exact) = &self.exact else { return found };
-        let first = &mut scratch.first;
-        first.clear();
-        first.resize(self.parts.len(), None);
-        let mut any = false;
-        for hit in exact.find_overlapping_iter(text) {
-            let part = self.pattern_parts[hit.pattern()] as usize;
-            if self.parts[part].holds(text, hit.start(), hit.end()) {
-                any = true;
-                first[part] = Some(first[part].map_or(hit.start(), |at| at.min(hit.start())));
+        scratch.decision += 1;
+        scratch.settled.resize(self.watched.len(), 0);
+        let mut next = watch;
+        while let Some(hit) = next {
+            for pattern in self.watch_here.of(&text[hit.start..]) {
+                let index = self.watch_rules[pattern as usize] as usize;
+                let watched = &self.watched[index];
+                let rule = &self.rules[watched.id as usize];
+                let end = hit.start + self.watch_bytes[pattern as usize] as usize;
+                if scratch.settled[index] == scratch.decision || !rule.holds(watched.part, text, hit.start..end) {
+                    continue;
+                }
+                // Its other parts occur in the line or do not, wherever this one occurs again.
+                scratch.settled[index] = scratch.decision;
+                let listens = match stream {
+                    Stream::Stdout => rule.stdout,
+                    Stream::Stderr => rule.stderr,
+                };
+                if let Some(start) = watched.leftmost(rule, text, hit.start).filter(|_| listens) {
+                    found.add(rule.effect, start, watched.id);
+                }
             }
-        }
-        if any {
-            for &(id, parts_at) in &self.watched {
-                self.apply(id, &first[parts_at..], stream, &mut found);
-            }
+            next = self.watch.find(text, hit.start + 1);
         }
         found
     }
+}
 
-    /// Adds what a watched rule does, where all of its parts occurred.
-    fn apply(&self, id: RuleId, first: &[Option<usize>], stream: Stream, found: &mut Matches) {
-        let rule = &self.rules[id as usize];
-        let listens = match stream {
-            Stream::Stdout => rule.stdout,
-            Stream::Stderr => rule.stderr,
-        };
-        let all = first[..rule.parts.len()].iter().try_fold(usize::MAX, |least, at| at.map(|at| least.min(at)));
-        let Some(start) = all.filter(|_| listens) else { return };
-        match rule.effect {
-            Effect::Keep => found.keep = true,
-            Effect::Critical => found.raised = Some(Class::Critical),
-            Effect::Anomaly => found.raised = found.raised.max(Some(Class::Anomaly)),
+impl Matches {
+    /// Adds what a rule does that matches from `start` on.
+    fn add(&mut self, effect: Effect, start: usize, id: RuleId) {
+        match effect {
+            Effect::Keep => self.keep = true,
+            Effect::Critical => self.raised = Some(Class::Critical),
+            Effect::Anomaly => self.raised = self.raised.max(Some(Class::Anomaly)),
             Effect::Drop | Effect::Noise => {
-                found.drop |= rule.effect == Effect::Drop;
+                self.drop |= effect == Effect::Drop;
                 let this = (start, id);
-                found.suppressor = Some(found.suppressor.map_or(this, |other| other.min(this)));
+                self.suppressor = Some(self.suppressor.map_or(this, |other| other.min(this)));
             }
         }
     }
 }
 
-impl PartOf {
-    /// Whether an occurrence counts: its anchors and, for `%slower`, the number after it.
-    fn holds(&self, text: &[u8], start: usize, end: usize) -> bool {
-        let ends = || end == text.len() || (end + 1 == text.len() && text[end] == b'\r');
-        (!self.at_start || start == 0)
-            && (!self.at_end || ends())
-            && self.slower.is_none_or(|limit| duration_at(&text[end..]).is_some_and(|found| found >= limit))
+impl Watched {
+    fn new(id: RuleId, rule: &Rule, part: usize) -> Watched {
+        let finders =
+            |at: usize| rule.parts[at].spellings.iter().map(|s| memmem::Finder::new(s).into_owned()).collect();
+        let others = (0..rule.parts.len()).filter(|at| *at != part).map(|at| (at, finders(at))).collect();
+        Watched { id, part, others }
+    }
+
+    /// The leftmost of the places where the parts first hold, of which one is known; none where one does not.
+    fn leftmost(&self, rule: &Rule, text: &[u8], known: usize) -> Option<usize> {
+        self.others.iter().try_fold(known, |leftmost, (part, finders)| {
+            let first = |finder: &memmem::Finder<'static>| {
+                let bytes = finder.needle().len();
+                finder.find_iter(text).find(|start| rule.holds(*part, text, *start..start + bytes))
+            };
+            finders.iter().filter_map(first).min().map(|start| leftmost.min(start))
+        })
+    }
+}
+
+impl Rule {
+    /// Whether an occurrence of a part counts: its anchors and, for `%slower`, the number after it.
+    fn holds(&self, part: usize, text: &[u8], at: Range<usize>) -> bool {
+        let part = &self.parts[part];
+        let ends = || at.end == text.len() || (at.end + 1 == text.len() && text[at.end] == b'\r');
+        (!part.at_start || at.start == 0)
+            && (!part.at_end || ends())
+            && self.slower.is_none_or(|limit| duration_at(&text[at.end..]).is_some_and(|found| found >= limit))
     }
 }
 
 /// The part that the searcher looks for on behalf of its rule: the longest, for that occurs in the fewest lines.
-fn rarest(rule: &Rule) -> &Part {
-    rule.parts.iter().max_by_key(|part| part.spellings[0].len()).expect("a rule has a part")
+fn rarest(rule: &Rule) -> usize {
+    (0..rule.parts.len()).max_by_key(|part| rule.parts[*part].spellings[0].len()).expect("a rule has a part")
 }
 
 /// The duration at the start of `text`, blanks skipped: `12ms`, `0.8 s`, `3` (seconds). Units: ns us ms s m; a number
@@ -225,7 +263,10 @@ mod tests {
     #[test]
     fn a_plain_drop_rule_is_watched_only_where_something_outranks_noise() {
         let rules = |text: &[u8]| super::super::list::parse("t", text, &mut |_, _| Err(String::new())).unwrap().rules;
-        assert_eq!(RuleSet::new(rules(b"%class drop\nabcd")).engines(), ("memmem", "none"));
-        assert_eq!(RuleSet::new(rules(b"%class drop\nabcd\n%class critical\nefgh")).engines(), ("none", "teddy"));
+        assert_eq!(RuleSet::new(rules(b"%class drop\nabcd")).engines(), ("memmem".into(), "none".into()));
+        assert_eq!(
+            RuleSet::new(rules(b"%class drop\nabcd\n%class critical\nefgh")).engines(),
+            ("none".into(), "teddy".into())
+        );
     }
 }

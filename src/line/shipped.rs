@@ -67,7 +67,7 @@ mod tests {
     fn levels_fits_the_fast_search() {
         let list = parse(find(LEVELS).unwrap());
         assert!(list.rules.iter().all(|r| matches!(r.effect, Effect::Critical | Effect::Anomaly | Effect::Keep)));
-        assert_eq!(RuleSet::new(list.rules).engines(), ("none", "teddy"));
+        assert_eq!(RuleSet::new(list.rules).engines(), ("none".into(), "teddy".into()));
     }
 
     #[test]
