@@ -27,15 +27,30 @@ impl Verdict {
     const ROUTINE: Verdict = Verdict { class: Class::Routine, rule: None };
 }
 
-/// Neighbouring whole lines of one verdict.
+/// Neighbouring whole lines of one verdict; of noise, one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// Where in the block.
     pub range: Range<usize>,
     /// What they are.
     pub verdict: Verdict,
-    /// How many lines.
-    pub lines: u64,
+}
+
+impl Run {
+    /// How many lines of its block it is.
+    #[must_use]
+    pub fn lines(&self, block: &[u8]) -> u64 {
+        match self.verdict.class {
+            Class::Noise => 1,
+            _ => count_lines(&block[self.range.clone()]),
+        }
+    }
+}
+
+/// How many whole lines there are.
+#[must_use]
+pub fn count_lines(lines: &[u8]) -> u64 {
+    memchr_iter(b'\n', lines).count() as u64
 }
 
 /// What one stream's next line may follow: kept by the caller from block to block.
@@ -81,7 +96,7 @@ pub fn classify(
             cursor.exact(end);
             cursor.group();
         } else {
-            cursor.push(end, Verdict { class: Class::Noise, rule: Some(set.plain_rule(noise.pattern)) }, 1);
+            cursor.push(end, Verdict { class: Class::Noise, rule: Some(set.plain_rule(noise.pattern)) });
         }
     }
 }
@@ -183,8 +198,7 @@ impl Cursor<'_> {
     /// The lines up to `end` are routine; they end any group.
     fn routine(&mut self, end: usize) {
         if self.at < end {
-            let lines = memchr_iter(b'\n', &self.block[self.at..end]).count() as u64;
-            self.push(end, Verdict::ROUTINE, lines);
+            self.push(end, Verdict::ROUTINE);
         }
     }
 
@@ -208,7 +222,7 @@ impl Cursor<'_> {
             let text = without_newline(line);
             self.follow.step(text, set.matches_from(text, plain, watch, self.stream, self.scratch))
         };
-        self.push(end, verdict, 1);
+        self.push(end, verdict);
     }
 
     /// Decides the lines that may continue a critical or anomaly line; at the first that does not, the group is over.
@@ -222,15 +236,12 @@ impl Cursor<'_> {
         }
     }
 
-    fn push(&mut self, end: usize, verdict: Verdict, lines: u64) {
+    fn push(&mut self, end: usize, verdict: Verdict) {
         let range = self.at..end;
         self.at = end;
         match self.runs.last_mut() {
-            Some(last) if last.verdict == verdict => {
-                last.range.end = end;
-                last.lines += lines;
-            }
-            _ => self.runs.push(Run { range, verdict, lines }),
+            Some(last) if last.verdict == verdict && verdict.class != Class::Noise => last.range.end = end,
+            _ => self.runs.push(Run { range, verdict }),
         }
     }
 }

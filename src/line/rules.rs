@@ -7,7 +7,7 @@
 
 use super::list::{Effect, Rule};
 use super::prefix::Prefixes;
-use super::search::{Hit, Searcher};
+use super::search::{self, Hit, Searcher};
 use super::{Class, Stream};
 use crate::config::unit;
 use memchr::memmem;
@@ -28,10 +28,20 @@ pub struct RuleSet {
     pub(super) watch: Searcher,
     /// The same literals: which of them begin where the searcher has found the first.
     watch_here: Prefixes,
-    /// For each literal of `watch`: its rule in `watched`, and its length.
-    watch_rules: Vec<u32>,
-    watch_bytes: Vec<u32>,
+    /// For each of these literals: what it is the end of.
+    spellings: Vec<Spelling>,
     watched: Vec<Watched>,
+}
+
+/// A spelling of a watched rule's part.
+#[derive(Debug)]
+struct Spelling {
+    /// Place in `watched`.
+    rule: usize,
+    /// Place in the part's spellings.
+    index: usize,
+    /// How many of its bytes stand before the literal that is looked for.
+    cut: usize,
 }
 
 /// A rule that one of its parts stands for in the search.
@@ -76,7 +86,7 @@ impl RuleSet {
             suppresses && bare && rule.stdout && rule.stderr
         };
         let (mut plain, mut plain_rules) = (Vec::new(), Vec::new());
-        let (mut watch, mut watch_rules, mut watched) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut watch, mut spellings, mut watched) = (Vec::new(), Vec::new(), Vec::new());
         for (id, rule) in (0..).zip(&rules) {
             if is_plain(rule) {
                 plain.extend(&rule.parts[0].spellings);
@@ -84,20 +94,24 @@ impl RuleSet {
                 continue;
             }
             let part = rarest(rule);
-            watch.extend(&rule.parts[part].spellings);
-            watch_rules.resize(watch.len(), watched.len() as u32);
+            for (index, spelling) in rule.parts[part].spellings.iter().enumerate() {
+                watch.push(spelling.as_slice());
+                spellings.push(Spelling { rule: watched.len(), index, cut: 0 });
+            }
             watched.push(Watched::new(id, rule, part));
         }
-        RuleSet {
-            plain: Searcher::new(&plain),
-            plain_rules,
-            watch_bytes: watch.iter().map(|literal| literal.len() as u32).collect(),
-            watch_here: Prefixes::new(&watch),
-            watch: Searcher::new(&watch),
-            watch_rules,
-            watched,
-            rules,
+        // Where a rule suppresses, its leftmost occurrence counts, which need not be the one whose cut end is.
+        let raises =
+            |at: usize| !matches!(rules[watched[spellings[at].rule].id as usize].effect, Effect::Noise | Effect::Drop);
+        for (at, cut) in search::cuts(&watch, raises) {
+            spellings[at].cut = cut;
+            watch[at] = &watch[at][cut..];
         }
+        let (plain, watch_here) = (Searcher::new(&plain), Prefixes::new(&watch));
+        watch.sort_unstable();
+        watch.dedup();
+        let watch = Searcher::new(&watch);
+        RuleSet { plain, plain_rules, watch, watch_here, spellings, watched, rules }
     }
 
     /// The rules, in the order given.
@@ -141,21 +155,25 @@ impl RuleSet {
         scratch.settled.resize(self.watched.len(), 0);
         let mut next = watch;
         while let Some(hit) = next {
-            for pattern in self.watch_here.of(&text[hit.start..]) {
-                let index = self.watch_rules[pattern as usize] as usize;
+            for literal in self.watch_here.of(&text[hit.start..]) {
+                let Spelling { rule: index, index: spelling, cut } = self.spellings[literal as usize];
                 let watched = &self.watched[index];
                 let rule = &self.rules[watched.id as usize];
-                let end = hit.start + self.watch_bytes[pattern as usize] as usize;
-                if scratch.settled[index] == scratch.decision || !rule.holds(watched.part, text, hit.start..end) {
+                let spelling = &rule.parts[watched.part].spellings[spelling];
+                let Some(start) = hit.start.checked_sub(cut).filter(|at| text[*at..].starts_with(spelling)) else {
+                    continue;
+                };
+                let settled = &mut scratch.settled[index];
+                if *settled == scratch.decision || !rule.holds(watched.part, text, start..start + spelling.len()) {
                     continue;
                 }
                 // Its other parts occur in the line or do not, wherever this one occurs again.
-                scratch.settled[index] = scratch.decision;
+                *settled = scratch.decision;
                 let listens = match stream {
                     Stream::Stdout => rule.stdout,
                     Stream::Stderr => rule.stderr,
                 };
-                if let Some(start) = watched.leftmost(rule, text, hit.start).filter(|_| listens) {
+                if let Some(start) = watched.leftmost(rule, text, start).filter(|_| listens) {
                     found.add(rule.effect, start, watched.id);
                 }
             }

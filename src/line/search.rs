@@ -84,6 +84,33 @@ impl Searcher {
     }
 }
 
+/// How many bytes of a pattern Teddy compares at once, before it looks at the rest.
+const TEDDY_HEAD_BYTES: usize = 4;
+
+/// Where to begin to look for patterns, of those that may be looked for by an end of theirs: `(index, bytes to leave out)`.
+/// What Teddy serves is cut so that few different bytes begin the literals (`ERRO` for ` ERROR ` and `[ERROR]`): each such
+/// head costs a look at all that resembles it. Half of a pattern stays, or its end would be found in other words.
+#[must_use]
+pub fn cuts(patterns: &[&[u8]], may_cut: impl Fn(usize) -> bool) -> Vec<(usize, usize)> {
+    let mut cuts = Vec::new();
+    if patterns.len() > TEDDY_PATTERNS_MAX {
+        return cuts;
+    }
+    let front = |at: usize| &patterns[at][..(patterns[at].len() / 2 + TEDDY_HEAD_BYTES).min(patterns[at].len())];
+    let mut left: Vec<usize> = (0..patterns.len()).filter(|at| may_cut(*at)).collect();
+    // The head that most of them share, then the one that most of the rest share.
+    loop {
+        let share = |head: &[u8]| left.iter().filter(|at| memmem::find(front(**at), head).is_some()).count();
+        let heads = left.iter().rev().flat_map(|at| front(*at).windows(TEDDY_HEAD_BYTES).rev());
+        let Some(head) = heads.max_by_key(|head| share(head)) else { return cuts };
+        left.retain(|at| {
+            let cut = memmem::find(front(*at), head);
+            cuts.extend(cut.map(|cut| (*at, cut)));
+            cut.is_none()
+        });
+    }
+}
+
 /// There is one for long patterns and one for short ones.
 const ENGINES_MAX: usize = 2;
 /// The pattern of a hit that has not been looked for.

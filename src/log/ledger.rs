@@ -125,8 +125,8 @@ pub struct Ledger {
     /// Streams in use, then streams that only earlier runs had.
     streams: Vec<(String, Tally)>,
     rules: Vec<RuleCount>,
-    /// For each rule, what it suppressed since the last summary.
-    since_summary: Vec<Count>,
+    /// For each rule, its total at the last summary.
+    at_summary: Vec<Count>,
     /// Index into `rules` of each rule in force; the last is `--only`.
     slots: Vec<usize>,
     /// The highest sequence given to an archive: of the directory, of its critical folder.
@@ -161,7 +161,7 @@ impl Ledger {
             }
         }
         self.rules = stored.suppressed.by_rule;
-        self.since_summary = vec![Count::default(); self.rules.len()];
+        self.at_summary = self.rules.iter().map(|rule| rule.total).collect();
         self.slots.clear();
         self.sequences = [stored.sequence, stored.critical_sequence];
         self.unclean = stored.unclean;
@@ -179,7 +179,7 @@ impl Ledger {
             let slot = *known.entry(key.clone()).or_insert(self.rules.len());
             if slot == self.rules.len() {
                 self.rules.push(RuleCount { rule: key, total: Count::default() });
-                self.since_summary.push(Count::default());
+                self.at_summary.push(Count::default());
             }
             self.slots.push(slot);
         }
@@ -195,7 +195,12 @@ impl Ledger {
         let slot = self.slots[rule.map_or(self.slots.len() - 1, |id| id as usize)];
         self.streams[stream].1.suppressed += count;
         self.rules[slot].total += count;
-        self.since_summary[slot] += count;
+    }
+
+    fn since_summary(&self, slot: usize) -> Count {
+        let mut since = self.rules[slot].total;
+        since -= self.at_summary[slot];
+        since
     }
 
     /// What must still be held somewhere.
@@ -274,8 +279,8 @@ impl Ledger {
     /// `suppressed 1204 lines: heartbeat:7 "…" 1000, …`, of what was suppressed since `summarised`.
     #[must_use]
     pub fn summary(&self) -> Option<String> {
-        let order = self.by_weight(|slot| self.since_summary[slot]);
-        let lines: u64 = order.iter().map(|slot| self.since_summary[*slot].lines).sum();
+        let order = self.by_weight(|slot| self.since_summary(slot));
+        let lines: u64 = order.iter().map(|slot| self.since_summary(*slot).lines).sum();
         if lines == 0 {
             return None;
         }
@@ -283,10 +288,10 @@ impl Ledger {
         let mut text = format!("suppressed {lines} {noun}: ");
         let named = order.len().min(SUMMARY_RULES_MAX);
         let parts = order[..named].iter().map(|slot| {
-            format!("{} {}", self.rules[*slot].rule.show(SUMMARY_PATTERN_CHARS), self.since_summary[*slot].lines)
+            format!("{} {}", self.rules[*slot].rule.show(SUMMARY_PATTERN_CHARS), self.since_summary(*slot).lines)
         });
         text.push_str(&parts.collect::<Vec<_>>().join(", "));
-        let rest: u64 = order[named..].iter().map(|slot| self.since_summary[*slot].lines).sum();
+        let rest: u64 = order[named..].iter().map(|slot| self.since_summary(*slot).lines).sum();
         if rest > 0 {
             let _ = write!(text, ", {} other rules {rest}", order.len() - named);
         }
@@ -299,13 +304,13 @@ impl Ledger {
 
     /// The summary has been written: the next one starts from here.
     pub fn summarised(&mut self) {
-        self.since_summary.fill(Count::default());
+        self.at_summary = self.rules.iter().map(|rule| rule.total).collect();
     }
 
     /// Whether a summary is due at the next rotation or end.
     #[must_use]
     pub fn has_summary(&self) -> bool {
-        self.since_summary.iter().any(|count| count.lines > 0)
+        (0..self.rules.len()).any(|slot| self.since_summary(slot).lines > 0)
     }
 
     /// The rules with a count, most lines first.

@@ -5,7 +5,7 @@ use super::directory::Directory;
 use super::logdir::LogDir;
 use super::pass::Pass;
 use crate::clock::{Now, Tick};
-use crate::line::classify::{Follow, Run, classify, classify_piece};
+use crate::line::classify::{Follow, Run, classify, classify_piece, count_lines};
 use crate::line::frame::{Block, Cut, Tail};
 use crate::line::rules::{RuleSet, Scratch};
 use crate::line::{Class, Stream};
@@ -339,44 +339,42 @@ impl<D: Directory> Output<D> {
         let Buffers { scratch, runs, stamp, stamped, critical, tagged } = &mut self.buffers;
         classify(&self.sorting.rules, self.block.bytes(range.clone()), *stream, follow, scratch, runs);
 
-        let kept = |run: &Run| self.sorting.kept.has(run.verdict.class);
-        let mut count = Count::default();
-        for run in runs.iter() {
-            let this = Count { lines: run.lines, bytes: run.range.len() as u64 };
-            self.ledger.stream(index).read.lines += this.lines;
-            if kept(run) {
-                count += this;
-            } else {
-                self.ledger.suppress(index, run.verdict.rule, this);
+        let lines = self.block.bytes(range.clone());
+        runs.retain(|run| {
+            let kept = self.sorting.kept.has(run.verdict.class);
+            if !kept {
+                let count = Count { lines: run.lines(lines), bytes: run.range.len() as u64 };
+                self.ledger.stream(index).read.lines += count.lines;
+                self.ledger.suppress(index, run.verdict.rule, count);
             }
-        }
-        runs.retain(kept);
+            kept
+        });
         if runs.is_empty() {
             return;
         }
-        let lines = self.block.bytes(range.clone());
-        let mut batch = Batch { stream: index, count, prefix_bytes: 0, single: false };
         stamp.clear();
-        stamped.clear();
         critical.clear();
+        tagged.clear();
         if let Some(log) = &self.log {
             log.stamp().write(now.wall, stamp);
             for run in runs.iter().filter(|run| run.verdict.class >= Class::Anomaly) {
                 stamp_lines(stamp, &lines[run.range.clone()], critical);
             }
-            if !stamp.is_empty() {
-                runs.iter().for_each(|run| stamp_lines(stamp, &lines[run.range.clone()], stamped));
-            }
         }
         if self.tag {
-            tagged.clear();
             runs.iter().for_each(|run| stamp_lines(&tag(run.verdict.class), &lines[run.range.clone()], tagged));
         }
         let bytes = self.block.bytes_mut(range);
         let closed_up = close_up(bytes, runs);
         let plain = &bytes[closed_up];
+        let count = Count { lines: count_lines(plain), bytes: plain.len() as u64 };
+        self.ledger.stream(index).read.lines += count.lines;
+        let mut batch = Batch { stream: index, count, prefix_bytes: stamp.len(), single: false };
         if let Some(log) = &mut self.log {
-            batch.prefix_bytes = stamp.len();
+            stamped.clear();
+            if !stamp.is_empty() {
+                stamp_lines(stamp, plain, stamped);
+            }
             log.append(batch, if stamp.is_empty() { plain } else { stamped }, critical, &mut self.ledger, now);
         }
         if let Some(pass) = pass.as_mut().filter(|pass| !pass.is_closed() || self.log.is_none()) {
