@@ -5,8 +5,10 @@
 
 use super::directory::Directory;
 use super::output::{Brought, Output, Sorting};
+use super::pace::{Advice, PIPE_BYTES_BUSY, Pace};
 use super::pass::Pass;
 use crate::clock::{Now, Tick, earliest};
+use crate::line::frame::READ_BYTES;
 use crate::log::ledger::Ledger;
 use crate::sys::fd::{self, Interest, Outlet};
 use crate::sys::signal::{Number, Received, Signals};
@@ -55,6 +57,9 @@ pub fn run<D: Directory>(
 ) -> io::Result<(Ended, Ledger)> {
     let mut leaving: Option<Leaving> = None;
     let mut at_end = false;
+    // What is passed on is passed on at once.
+    let mut pace = fd::pipe_bytes(fd::stdin()).filter(|_| output.has_log()).map(Pace::new);
+    let mut rest: Option<Tick> = None;
     let ended = loop {
         let now = time::now();
         let stalled = output.is_stalled(0);
@@ -62,12 +67,13 @@ pub fn run<D: Directory>(
             break leaving.map_or(Ended::Input, |l| Ended::Signal(l.number));
         }
         // Nothing is waited for after TERM, but what is in the pipe is read.
+        rest = rest.filter(|rest| *rest > now.tick && leaving.is_none());
         let deadline = match leaving {
             Some(Leaving { last_words: false, .. }) if !stalled => Some(now.tick),
-            _ => earliest([output.deadline(now), leaving.map(|l| l.by)]),
+            _ => earliest([output.deadline(now), leaving.map(|l| l.by), rest.filter(|_| !stalled)]),
         };
         let outlet = output.pass(0).and_then(Pass::waits_for).map(|o| (Outlet::as_fd(o), Interest::Write));
-        let input = (!stalled && !at_end).then(|| (fd::stdin(), Interest::Read));
+        let input = (!stalled && !at_end && rest.is_none()).then(|| (fd::stdin(), Interest::Read));
         let signal = Some((signals.as_fd(), Interest::Read));
         let [signal, writable, readable] = fd::wait([signal, outlet, input], deadline.map(|at| at.until(now.tick)))?;
         let now = time::now();
@@ -82,10 +88,11 @@ pub fn run<D: Directory>(
         output.due(now);
         if readable && !output.is_stalled(0) {
             match output.read(0, fd::stdin(), now) {
-                Ok(Brought::Bytes(_)) => {
+                Ok(Brought::Bytes(bytes)) => {
                     if let Some(leaving) = leaving.as_mut().filter(|l| l.last_words) {
                         leaving.by = now.tick.after(LAST_WORDS);
                     }
+                    rest = pace.as_mut().and_then(|pace| rest_after(pace, bytes, now));
                 }
                 Ok(Brought::Nothing) => {}
                 Ok(Brought::End) => {
@@ -108,6 +115,19 @@ pub fn run<D: Directory>(
     let failure = output.take_failure(0);
     let ledger = output.finish(time::now());
     Ok((failure.map_or(ended, Ended::Failed), ledger))
+}
+
+/// Until when to leave the input alone after a read.
+fn rest_after(pace: &mut Pace, bytes: usize, now: Now) -> Option<Tick> {
+    match pace.read(bytes, READ_BYTES, now.tick) {
+        Advice::Rest(until) => Some(until),
+        Advice::Widen => {
+            let holds = fd::resize_pipe(fd::stdin(), PIPE_BYTES_BUSY).unwrap_or(0);
+            pace.resized(PIPE_BYTES_BUSY, holds);
+            None
+        }
+        Advice::ReadOn => None,
+    }
 }
 
 /// What nobody will read now stays with whoever wrote it, but not unsaid.

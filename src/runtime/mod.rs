@@ -7,6 +7,7 @@ pub mod intake;
 pub mod keeper;
 pub mod logdir;
 pub mod output;
+pub mod pace;
 pub mod pass;
 pub mod plane;
 pub mod reactor;

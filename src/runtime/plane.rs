@@ -3,8 +3,10 @@
 
 use super::directory::Directory;
 use super::output::{Brought, Output};
+use super::pace::{Advice, PIPE_BYTES_BUSY, Pace};
 use super::reactor::{Reactor, Token};
 use crate::clock::{Now, Tick, earliest};
+use crate::line::frame::READ_BYTES;
 use crate::log::ledger::Ledger;
 use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Waker;
@@ -69,7 +71,9 @@ impl Plane {
                 reactor.add(Watched::Outlet(outlet.as_fd().try_clone_to_owned()?), Interest::Write)?;
             }
             let inode = fd::inode(&pipe)?;
-            pumps.push(Pump { token: Some(reactor.add(Watched::Pipe(pipe), Interest::Read)?), inode });
+            let pipe_bytes = fd::pipe_bytes(&pipe).unwrap_or(0);
+            let token = Some(reactor.add(Watched::Pipe(pipe), Interest::Read)?);
+            pumps.push(Pump { token, inode, pipe_bytes, pace: Pace::new(pipe_bytes), rest: None });
         }
         let ended = Some(EndNotice { told: ended, wake: on_end });
         let work = Work { output, reactor, pumps, inbox, drain: None, released: false, failed: false, ended };
@@ -114,6 +118,11 @@ struct Pump {
     /// None when it is closed.
     token: Option<Token>,
     inode: u64,
+    /// What its pipe holds while it is not busy.
+    pipe_bytes: usize,
+    pace: Pace,
+    /// It is not waited on, but looked at then.
+    rest: Option<Tick>,
 }
 
 /// What is read after the command's end.
@@ -185,9 +194,10 @@ impl<D: Directory> Work<D> {
     fn run(mut self) -> (Ledger, bool) {
         loop {
             let now = time::now();
-            let serve = (0..self.pumps.len()).any(|source| self.is_servable(source));
+            let serve = (0..self.pumps.len()).any(|source| self.is_servable(source, now));
             let drain = self.drain.as_ref().filter(|_| !self.is_held_up()).map(|drain| drain.until.min(drain.by));
-            let deadline = if serve { Some(now.tick) } else { earliest([self.output.deadline(now), drain]) };
+            let deadline =
+                if serve { Some(now.tick) } else { earliest([self.output.deadline(now), drain, self.rest()]) };
             if let Err(e) = self.reactor.wait(deadline.map(|at| at.until(now.tick))) {
                 tracing::error!("cannot wait for output: {e}");
                 self.release(now);
@@ -204,7 +214,10 @@ impl<D: Directory> Work<D> {
     fn messages(&mut self, now: Now) -> Option<Option<String>> {
         loop {
             match self.inbox.try_recv() {
-                Ok(ToPlane::Drain(window)) => self.drain = Some(Drain::new(window, now)),
+                Ok(ToPlane::Drain(window)) => {
+                    self.drain = Some(Drain::new(window, now));
+                    self.pumps.iter_mut().filter_map(|pump| pump.rest.as_mut()).for_each(|rest| *rest = now.tick);
+                }
                 Ok(ToPlane::Release) => {
                     self.release(now);
                     self.released = true;
@@ -249,25 +262,32 @@ impl<D: Directory> Work<D> {
         (0..self.pumps.len()).any(|source| self.output.is_stalled(source))
     }
 
-    fn is_servable(&self, source: usize) -> bool {
-        self.pumps[source].token.is_some_and(|token| self.reactor.is_ready(token)) && !self.output.is_stalled(source)
+    fn is_servable(&self, source: usize, now: Now) -> bool {
+        let pump = &self.pumps[source];
+        let ready = |token| pump.rest.map_or_else(|| self.reactor.is_ready(token), |rest| rest <= now.tick);
+        pump.token.is_some_and(ready) && !self.output.is_stalled(source)
+    }
+
+    /// When the first rest is over.
+    fn rest(&self) -> Option<Tick> {
+        let rest = |source: usize| self.pumps[source].rest.filter(|_| !self.output.is_stalled(source));
+        (0..self.pumps.len()).filter_map(rest).min()
     }
 
     /// Reads a stream, up to its share of the turn.
     fn serve(&mut self, source: usize, now: Now) {
         for _ in 0..READS_PER_TURN {
-            if !self.is_servable(source) {
+            if !self.is_servable(source, now) {
                 return;
             }
             let Some(token) = self.pumps[source].token else { return };
             let Some(pipe) = self.reactor.get(token) else { return };
             match self.output.read(source, pipe, now) {
-                Ok(Brought::Bytes(_)) => {
-                    if let Some(drain) = &mut self.drain {
-                        drain.until = now.tick.after(drain.window);
-                    }
-                }
-                Ok(Brought::Nothing) => self.reactor.would_block(token),
+                Ok(Brought::Bytes(bytes)) => match &mut self.drain {
+                    Some(drain) => drain.until = now.tick.after(drain.window),
+                    None => self.pace(source, token, bytes, now),
+                },
+                Ok(Brought::Nothing) => self.quiet(source, token),
                 Ok(Brought::End) => {
                     self.output.end(source, now);
                     self.close(source);
@@ -277,6 +297,42 @@ impl<D: Directory> Work<D> {
                     self.close(source);
                 }
             }
+        }
+    }
+
+    /// Lets a stream rest after a read, where that saves wake-ups.
+    fn pace(&mut self, source: usize, token: Token, bytes: usize, now: Now) {
+        let pump = &mut self.pumps[source];
+        match pump.pace.read(bytes, READ_BYTES, now.tick) {
+            Advice::Rest(until) => {
+                if pump.rest.replace(until).is_none() {
+                    self.reactor.rest(token);
+                }
+            }
+            Advice::Widen => {
+                let holds = self.reactor.get(token).and_then(|pipe| fd::resize_pipe(pipe, PIPE_BYTES_BUSY));
+                pump.pace.resized(PIPE_BYTES_BUSY, holds.unwrap_or(0));
+            }
+            Advice::ReadOn => {}
+        }
+    }
+
+    /// There is nothing to read in a stream: it is waited on, and its pipe is what it was.
+    fn quiet(&mut self, source: usize, token: Token) {
+        self.reactor.would_block(token);
+        let pump = &mut self.pumps[source];
+        pump.pace.quiet();
+        if pump.rest.take().is_none() {
+            return;
+        }
+        if pump.pace.is_wider_than(pump.pipe_bytes)
+            && let Some(holds) = self.reactor.get(token).and_then(|pipe| fd::resize_pipe(pipe, pump.pipe_bytes))
+        {
+            pump.pace.resized(pump.pipe_bytes, holds);
+        }
+        if let Err(e) = self.reactor.watch(token, Interest::Read) {
+            tracing::error!("cannot wait for output: {e}");
+            self.close(source);
         }
     }
 

@@ -96,6 +96,25 @@ impl<T: AsFd> Reactor<T> {
         }
     }
 
+    /// Waits on the source no more, until `watch`; it is kept.
+    pub fn rest(&mut self, token: Token) {
+        if let Some(slot) = self.slot(token) {
+            slot.ready = false;
+            if let Some(source) = self.get(token) {
+                // As in `remove`.
+                let _ = self.poller.remove(source);
+            }
+        }
+    }
+
+    /// Waits on a source again that rested.
+    ///
+    /// # Errors
+    /// As epoll_ctl(2).
+    pub fn watch(&mut self, token: Token, interest: Interest) -> io::Result<()> {
+        self.get(token).map_or(Ok(()), |source| self.poller.add(source, token.0, interest))
+    }
+
     /// Waits, and marks what is ready. Give no time at all while something ready has not been served.
     ///
     /// # Errors

@@ -78,6 +78,21 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
+/// How many bytes a pipe holds at most; none where it is no pipe.
+#[must_use]
+pub fn pipe_bytes(fd: impl AsFd) -> Option<usize> {
+    fcntl(fd, FcntlArg::F_GETPIPE_SZ).ok().map(|bytes| bytes as usize)
+}
+
+/// Makes a pipe hold so many bytes, and says how many it holds then. What cannot be (a user's pipes hold too much
+/// together, more stands in it) leaves it as it was.
+#[must_use]
+pub fn resize_pipe(fd: impl AsFd, bytes: usize) -> Option<usize> {
+    // A refusal is an answer: it stays.
+    let _ = fcntl(fd.as_fd(), FcntlArg::F_SETPIPE_SZ(i32::try_from(bytes).unwrap_or(i32::MAX)));
+    pipe_bytes(fd)
+}
+
 /// How many bytes stand in a pipe, unread (FIONREAD).
 ///
 /// # Errors

@@ -1,0 +1,137 @@
+//! When to read a pipe again whose writer writes little at a time: not at each line, for that costs both sides a wake-up
+//! for each, but when some have come together. Pure: the times and sizes of reads in, what to do out.
+//!
+//! A line that comes alone is read at once. One that follows within `LATENCY_MAX` begins a rest, as long as the pipe
+//! takes to be half full at the pace of before; a pipe that would be full too soon is worth a larger one.
+
+use crate::clock::Tick;
+use std::time::Duration;
+
+/// The longest that a line waits in the pipe.
+const LATENCY_MAX: Duration = Duration::from_millis(5);
+/// The shortest rest: what epoll_wait(2) can measure.
+const REST_MIN: Duration = Duration::from_millis(1);
+/// What the pipe of a busy stream is made to hold, in bytes: what any user may ask for (pipe(7), pipe-max-size).
+pub const PIPE_BYTES_BUSY: usize = 1 << 20;
+
+/// The pace of one pipe.
+#[derive(Debug)]
+pub struct Pace {
+    /// What the pipe holds at most, in bytes.
+    capacity: usize,
+    /// It could not be widened.
+    refused: bool,
+    last: Option<Tick>,
+    /// What came since then in reads that left more behind.
+    gathered: usize,
+    resting: bool,
+}
+
+/// What to do after a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Read on, or wait until there is something to read.
+    ReadOn,
+    /// Do not look at it until then.
+    Rest(Tick),
+    /// It could rest if the pipe held more.
+    Widen,
+}
+
+impl Pace {
+    /// A pipe that holds so many bytes, and has not been read.
+    #[must_use]
+    pub fn new(capacity: usize) -> Pace {
+        Pace { capacity, refused: false, last: None, gathered: 0, resting: false }
+    }
+
+    /// The pipe was to hold `wanted` bytes, and holds so many.
+    pub fn resized(&mut self, wanted: usize, capacity: usize) {
+        self.refused = capacity < wanted;
+        self.capacity = capacity;
+    }
+
+    /// Whether it holds more than so many bytes.
+    #[must_use]
+    pub fn is_wider_than(&self, bytes: usize) -> bool {
+        self.capacity > bytes
+    }
+
+    /// So many bytes were read of `room` that there was for them.
+    pub fn read(&mut self, bytes: usize, room: usize, now: Tick) -> Advice {
+        self.gathered += bytes;
+        if bytes == room {
+            return Advice::ReadOn;
+        }
+        let bytes = std::mem::take(&mut self.gathered);
+        let since = self.last.replace(now).map_or(Duration::MAX, |last| now.until(last));
+        // A rest lasts somewhat longer than it should.
+        let follows = self.resting || since <= LATENCY_MAX;
+        self.resting = false;
+        if !follows || since.is_zero() {
+            return Advice::ReadOn;
+        }
+        let filling = since.as_secs_f64() * (self.capacity / 2) as f64 / bytes as f64;
+        if filling >= REST_MIN.as_secs_f64() {
+            self.resting = true;
+            Advice::Rest(now.after(LATENCY_MAX.min(Duration::from_secs_f64(filling.min(1.0)))))
+        } else if self.capacity < PIPE_BYTES_BUSY && !self.refused {
+            Advice::Widen
+        } else {
+            Advice::ReadOn
+        }
+    }
+
+    /// There was nothing to read.
+    pub fn quiet(&mut self) {
+        self.resting = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+    const ROOM: usize = 2 << 20;
+
+    #[test]
+    fn a_line_alone_is_read_at_once() {
+        let mut pace = Pace::new(65_536);
+        for second in 0..3 {
+            assert_eq!(pace.read(100, ROOM, Tick(second * 1000 * MS)), Advice::ReadOn);
+        }
+    }
+
+    #[test]
+    fn lines_that_follow_wait_no_longer_than_the_bound() {
+        let mut pace = Pace::new(65_536);
+        assert_eq!(pace.read(100, ROOM, Tick(0)), Advice::ReadOn);
+        assert_eq!(pace.read(100, ROOM, Tick(MS)), Advice::Rest(Tick(6 * MS)));
+        assert_eq!(pace.read(500, ROOM, Tick(6 * MS)), Advice::Rest(Tick(11 * MS)), "the same pace");
+        assert_eq!(pace.read(32_768, ROOM, Tick(8 * MS)), Advice::Rest(Tick(10 * MS)), "half full after 2 ms");
+        assert_eq!(pace.read(1, ROOM, Tick(11 * MS)), Advice::Rest(Tick(16 * MS)), "a rest is over late");
+        pace.quiet();
+        assert_eq!(pace.read(1, ROOM, Tick(30 * MS)), Advice::ReadOn, "the flood is over");
+    }
+
+    #[test]
+    fn reads_that_leave_more_behind_count_together() {
+        let mut pace = Pace::new(PIPE_BYTES_BUSY);
+        pace.read(110, ROOM, Tick(0));
+        assert_eq!(pace.read(ROOM, ROOM, Tick(4 * MS)), Advice::ReadOn);
+        assert_eq!(pace.read(0, ROOM, Tick(4 * MS)), Advice::Rest(Tick(5 * MS)), "2 MiB in 4 ms");
+    }
+
+    #[test]
+    fn a_pipe_that_fills_too_fast_is_widened_once() {
+        let mut pace = Pace::new(65_536);
+        pace.read(110, ROOM, Tick(0));
+        assert_eq!(pace.read(110, ROOM, Tick(1000)), Advice::Widen);
+        pace.resized(PIPE_BYTES_BUSY, PIPE_BYTES_BUSY);
+        assert_eq!(pace.read(110, ROOM, Tick(2000)), Advice::Rest(Tick(2000 + 4_766_255)));
+        assert_eq!(pace.read(1 << 20, ROOM, Tick(MS)), Advice::ReadOn, "nothing is gained by a rest");
+        pace.resized(PIPE_BYTES_BUSY, 65_536);
+        assert_eq!(pace.read(110, ROOM, Tick(MS + 1000)), Advice::ReadOn, "it was refused, and is not asked for again");
+    }
+}
