@@ -7,6 +7,7 @@
 use super::shift::ShiftTable;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, Span, packed};
 use memchr::memmem;
+use std::collections::HashMap;
 
 /// The most patterns that Teddy takes without slowing down.
 const TEDDY_PATTERNS_MAX: usize = 64;
@@ -96,19 +97,32 @@ pub fn cuts(patterns: &[&[u8]], may_cut: impl Fn(usize) -> bool) -> Vec<(usize, 
     if patterns.len() > TEDDY_PATTERNS_MAX {
         return cuts;
     }
-    let front = |at: usize| &patterns[at][..(patterns[at].len() / 2 + TEDDY_HEAD_BYTES).min(patterns[at].len())];
-    let mut left: Vec<usize> = (0..patterns.len()).filter(|at| may_cut(*at)).collect();
-    // The head that most of them share, then the one that most of the rest share.
-    loop {
-        let share = |head: &[u8]| left.iter().filter(|at| memmem::find(front(**at), head).is_some()).count();
-        let heads = left.iter().rev().flat_map(|at| front(*at).windows(TEDDY_HEAD_BYTES).rev());
-        let Some(head) = heads.max_by_key(|head| share(head)) else { return cuts };
-        left.retain(|at| {
-            let cut = memmem::find(front(*at), head);
-            cuts.extend(cut.map(|cut| (*at, cut)));
-            cut.is_none()
-        });
+    let head = |at: usize, cut: usize| &patterns[at][cut..cut + TEDDY_HEAD_BYTES];
+    // Each head that a pattern could have, at the first place where it does.
+    let mut left: Vec<(usize, usize)> = Vec::new();
+    for at in (0..patterns.len()).filter(|at| may_cut(*at)) {
+        let last = patterns[at].len().saturating_sub(TEDDY_HEAD_BYTES).min(patterns[at].len() / 2);
+        let cuts = 0..if patterns[at].len() < TEDDY_HEAD_BYTES { 0 } else { last + 1 };
+        left.extend(
+            cuts.clone().filter(|cut| (0..*cut).all(|other| head(at, other) != head(at, *cut))).map(|cut| (at, cut)),
+        );
     }
+    let mut shares: HashMap<&[u8], usize> = HashMap::new();
+    left.iter().for_each(|(at, cut)| *shares.entry(head(*at, *cut)).or_default() += 1);
+    // The head that most of them share, then the one that most of the rest share.
+    while let Some(&(at, cut)) = left.iter().rev().max_by_key(|(at, cut)| shares[head(*at, *cut)]) {
+        let chosen = head(at, cut);
+        let found: Vec<_> = left.iter().copied().filter(|(at, cut)| head(*at, *cut) == chosen).collect();
+        left.retain(|(at, cut)| {
+            let stays = found.iter().all(|(other, _)| other != at);
+            if !stays {
+                shares.entry(head(*at, *cut)).and_modify(|share| *share -= 1);
+            }
+            stays
+        });
+        cuts.extend(found);
+    }
+    cuts
 }
 
 /// There is one for long patterns and one for short ones.

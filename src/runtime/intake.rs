@@ -8,7 +8,6 @@ use super::output::{Brought, Output, Sorting};
 use super::pace::{Advice, PIPE_BYTES_BUSY, Pace};
 use super::pass::Pass;
 use crate::clock::{Now, Tick, earliest};
-use crate::line::frame::READ_BYTES;
 use crate::log::ledger::Ledger;
 use crate::sys::fd::{self, Interest, Outlet};
 use crate::sys::signal::{Number, Received, Signals};
@@ -119,7 +118,7 @@ pub fn run<D: Directory>(
 
 /// Until when to leave the input alone after a read.
 fn rest_after(pace: &mut Pace, bytes: usize, now: Now) -> Option<Tick> {
-    match pace.read(bytes, READ_BYTES, now.tick) {
+    match pace.read(bytes, now.tick) {
         Advice::Rest(until) => Some(until),
         Advice::Widen => {
             let holds = fd::resize_pipe(fd::stdin(), PIPE_BYTES_BUSY).unwrap_or(0);

@@ -2,7 +2,7 @@
 //! for each, but when some have come together. Pure: the times and sizes of reads in, what to do out.
 //!
 //! A line that comes alone is read at once. One that follows within `LATENCY_MAX` begins a rest, as long as the pipe
-//! takes to be half full at the pace of before; a pipe that would be full too soon is worth a larger one.
+//! takes to be a quarter full at the pace of before; a pipe that would be full too soon is worth a larger one.
 
 use crate::clock::Tick;
 use std::time::Duration;
@@ -11,6 +11,8 @@ use std::time::Duration;
 const LATENCY_MAX: Duration = Duration::from_millis(5);
 /// The shortest rest: what epoll_wait(2) can measure.
 const REST_MIN: Duration = Duration::from_millis(1);
+/// A read of less is worth waiting before the next one.
+const READ_BYTES_SMALL: usize = 16 << 10;
 /// What the pipe of a busy stream is made to hold, in bytes: what any user may ask for (pipe(7), pipe-max-size).
 pub const PIPE_BYTES_BUSY: usize = 1 << 20;
 
@@ -22,7 +24,7 @@ pub struct Pace {
     /// It could not be widened.
     refused: bool,
     last: Option<Tick>,
-    /// What came since then in reads that left more behind.
+    /// What came since then in large reads.
     gathered: usize,
     resting: bool,
 }
@@ -57,11 +59,12 @@ impl Pace {
         self.capacity > bytes
     }
 
-    /// So many bytes were read of `room` that there was for them.
-    pub fn read(&mut self, bytes: usize, room: usize, now: Tick) -> Advice {
+    /// So many bytes were read.
+    pub fn read(&mut self, bytes: usize, now: Tick) -> Advice {
         self.gathered += bytes;
-        if bytes == room {
-            return Advice::ReadOn;
+        if bytes >= READ_BYTES_SMALL {
+            // After a rest much has come together, whoever writes: what comes next tells.
+            return self.widen_if(bytes >= self.capacity);
         }
         let bytes = std::mem::take(&mut self.gathered);
         let since = self.last.replace(now).map_or(Duration::MAX, |last| now.until(last));
@@ -71,15 +74,17 @@ impl Pace {
         if !follows || since.is_zero() {
             return Advice::ReadOn;
         }
-        let filling = since.as_secs_f64() * (self.capacity / 2) as f64 / bytes as f64;
-        if filling >= REST_MIN.as_secs_f64() {
-            self.resting = true;
-            Advice::Rest(now.after(LATENCY_MAX.min(Duration::from_secs_f64(filling.min(1.0)))))
-        } else if self.capacity < PIPE_BYTES_BUSY && !self.refused {
-            Advice::Widen
-        } else {
-            Advice::ReadOn
+        let fills = Duration::try_from_secs_f64(since.as_secs_f64() * self.capacity as f64 / bytes as f64);
+        let fills = fills.unwrap_or(Duration::MAX);
+        if fills < REST_MIN * 3 / 2 {
+            return self.widen_if(true);
         }
+        self.resting = true;
+        Advice::Rest(now.after((fills / 4).clamp(REST_MIN, LATENCY_MAX)))
+    }
+
+    fn widen_if(&self, full: bool) -> Advice {
+        if full && self.capacity < PIPE_BYTES_BUSY && !self.refused { Advice::Widen } else { Advice::ReadOn }
     }
 
     /// There was nothing to read.
@@ -93,45 +98,46 @@ mod tests {
     use super::*;
 
     const MS: u64 = 1_000_000;
-    const ROOM: usize = 2 << 20;
 
     #[test]
     fn a_line_alone_is_read_at_once() {
         let mut pace = Pace::new(65_536);
         for second in 0..3 {
-            assert_eq!(pace.read(100, ROOM, Tick(second * 1000 * MS)), Advice::ReadOn);
+            assert_eq!(pace.read(100, Tick(second * 1000 * MS)), Advice::ReadOn);
         }
     }
 
     #[test]
     fn lines_that_follow_wait_no_longer_than_the_bound() {
         let mut pace = Pace::new(65_536);
-        assert_eq!(pace.read(100, ROOM, Tick(0)), Advice::ReadOn);
-        assert_eq!(pace.read(100, ROOM, Tick(MS)), Advice::Rest(Tick(6 * MS)));
-        assert_eq!(pace.read(500, ROOM, Tick(6 * MS)), Advice::Rest(Tick(11 * MS)), "the same pace");
-        assert_eq!(pace.read(32_768, ROOM, Tick(8 * MS)), Advice::Rest(Tick(10 * MS)), "half full after 2 ms");
-        assert_eq!(pace.read(1, ROOM, Tick(11 * MS)), Advice::Rest(Tick(16 * MS)), "a rest is over late");
+        assert_eq!(pace.read(100, Tick(0)), Advice::ReadOn);
+        assert_eq!(pace.read(100, Tick(MS)), Advice::Rest(Tick(6 * MS)));
+        assert_eq!(pace.read(500, Tick(6 * MS)), Advice::Rest(Tick(11 * MS)), "the same pace");
+        assert_eq!(pace.read(32_000, Tick(8 * MS)), Advice::ReadOn, "it may be a writer of large pieces");
+        assert_eq!(pace.read(768, Tick(8 * MS)), Advice::Rest(Tick(9 * MS)), "it is not; 32 KiB came in 2 ms");
+        assert_eq!(pace.read(1, Tick(11 * MS)), Advice::Rest(Tick(16 * MS)), "a rest is over late");
         pace.quiet();
-        assert_eq!(pace.read(1, ROOM, Tick(30 * MS)), Advice::ReadOn, "the flood is over");
+        assert_eq!(pace.read(1, Tick(30 * MS)), Advice::ReadOn, "the flood is over");
     }
 
     #[test]
-    fn reads_that_leave_more_behind_count_together() {
-        let mut pace = Pace::new(PIPE_BYTES_BUSY);
-        pace.read(110, ROOM, Tick(0));
-        assert_eq!(pace.read(ROOM, ROOM, Tick(4 * MS)), Advice::ReadOn);
-        assert_eq!(pace.read(0, ROOM, Tick(4 * MS)), Advice::Rest(Tick(5 * MS)), "2 MiB in 4 ms");
+    fn a_writer_of_large_pieces_is_read_without_rest() {
+        let mut pace = Pace::new(65_536);
+        assert_eq!(pace.read(65_536, Tick(0)), Advice::Widen);
+        pace.resized(PIPE_BYTES_BUSY, PIPE_BYTES_BUSY);
+        for ms in 1..9 {
+            assert_eq!(pace.read(100_000, Tick(ms * MS)), Advice::ReadOn);
+        }
     }
 
     #[test]
     fn a_pipe_that_fills_too_fast_is_widened_once() {
         let mut pace = Pace::new(65_536);
-        pace.read(110, ROOM, Tick(0));
-        assert_eq!(pace.read(110, ROOM, Tick(1000)), Advice::Widen);
+        pace.read(110, Tick(0));
+        assert_eq!(pace.read(110, Tick(1000)), Advice::Widen);
         pace.resized(PIPE_BYTES_BUSY, PIPE_BYTES_BUSY);
-        assert_eq!(pace.read(110, ROOM, Tick(2000)), Advice::Rest(Tick(2000 + 4_766_255)));
-        assert_eq!(pace.read(1 << 20, ROOM, Tick(MS)), Advice::ReadOn, "nothing is gained by a rest");
+        assert_eq!(pace.read(110, Tick(2000)), Advice::Rest(Tick(2000 + 2_383_127)));
         pace.resized(PIPE_BYTES_BUSY, 65_536);
-        assert_eq!(pace.read(110, ROOM, Tick(MS + 1000)), Advice::ReadOn, "it was refused, and is not asked for again");
+        assert_eq!(pace.read(110, Tick(3000)), Advice::ReadOn, "it was refused, and is not asked for again");
     }
 }

@@ -6,7 +6,6 @@ use super::output::{Brought, Output};
 use super::pace::{Advice, PIPE_BYTES_BUSY, Pace};
 use super::reactor::{Reactor, Token};
 use crate::clock::{Now, Tick, earliest};
-use crate::line::frame::READ_BYTES;
 use crate::log::ledger::Ledger;
 use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Waker;
@@ -303,7 +302,7 @@ impl<D: Directory> Work<D> {
     /// Lets a stream rest after a read, where that saves wake-ups.
     fn pace(&mut self, source: usize, token: Token, bytes: usize, now: Now) {
         let pump = &mut self.pumps[source];
-        match pump.pace.read(bytes, READ_BYTES, now.tick) {
+        match pump.pace.read(bytes, now.tick) {
             Advice::Rest(until) => {
                 if pump.rest.replace(until).is_none() {
                     self.reactor.rest(token);
