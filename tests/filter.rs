@@ -8,6 +8,7 @@ fn filter(args: &[&str], input: &[u8]) -> crate::harness::Done {
     feed(quell().arg("filter").args(args), input)
 }
 
+/// B2, B5: NUL, what is no UTF-8, CR LF, and a last line without newline.
 #[test]
 fn kept_lines_are_byte_for_byte_what_came_in() {
     let input = b"a\0b\r\n\xff\xfe\nnoise\r\n\n\tlast line, no newline";

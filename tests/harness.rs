@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::unistd::Pid;
 use quell::sys::fd::{self, Interest};
 use quell::sys::reap::Process;
 use std::io::{Read, Write};
@@ -208,6 +209,16 @@ pub fn contents(dir: &Path) -> Vec<u8> {
         }
     }
     all
+}
+
+/// The processes with this in their command line; zombies have none.
+pub fn running(text: &str) -> Vec<Pid> {
+    let pids = names(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok());
+    let says = |pid: &i32| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).replace('\0', " ").contains(text)
+    };
+    pids.filter(says).map(Pid::from_raw).collect()
 }
 
 /// Waits until something holds of a directory and the folders in it; looks only when something in them changes.

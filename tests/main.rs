@@ -6,6 +6,9 @@
 #![allow(clippy::disallowed_methods)]
 
 mod descriptors;
+mod disk;
+#[cfg(feature = "full-tests")]
+mod faults;
 mod filter;
 #[cfg(feature = "full-tests")]
 mod full;

@@ -24,6 +24,7 @@ const DECOYS: [&str; 6] = [
     "@x.s",
 ];
 
+/// A13: what only looks like an archive is left alone.
 #[test]
 fn what_is_past_its_age_is_gone_at_start_and_nothing_else() {
     let folder = Folder::new();

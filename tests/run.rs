@@ -3,6 +3,7 @@
 use crate::harness::{Folder, Ledger, contents, feed, finish, names, quell, read_until, start, wait};
 use nix::sys::signal::Signal;
 use serial_test::serial;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -308,4 +309,19 @@ fn options_of_a_log_want_a_log() {
     }
     let done = finish(quell().args(["run", "--", "echo", "hi"]).stdin(Stdio::null()));
     assert_eq!(done.text(), "hi\n");
+}
+
+/// B12: a stream that floods keeps no other one waiting.
+#[test]
+#[serial]
+fn a_flood_keeps_no_other_stream_waiting() {
+    let mut command = sh("yes flood & read x; echo $x >&2; kill $!");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    read_until(&mut stdout, "flood\nflood");
+    let drain = std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()).unwrap());
+    child.stdin.take().unwrap().write_all(b"said\n").unwrap();
+    read_until(child.stderr.as_mut().unwrap(), "said");
+    assert_eq!(wait(&mut child).code(), Some(0));
+    assert!(drain.join().unwrap() > 0);
 }

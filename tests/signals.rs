@@ -1,6 +1,6 @@
 //! Signals: what quell takes, passes on, and leaves as it found it.
 
-use crate::harness::{Folder, archives, contents, finish, quell, read_until, wait, wait_until};
+use crate::harness::{Folder, archives, contents, finish, quell, read_until, running, wait, wait_until};
 use nix::sys::signal::{SigHandler, Signal, kill};
 use nix::unistd::Pid;
 use serial_test::serial;
@@ -35,7 +35,9 @@ fn end(mut child: Child, stdout: ChildStdout) {
 /// Ends what the killed leave behind: the script, and what it waits for.
 fn clean_up() {
     for pattern in ["for s in INT TERM HUP QUIT USR1 USR2 WINCH CONT ALRM", "sleep 4242"] {
-        finish(Command::new("pkill").args(["-KILL", "-f", pattern]));
+        for pid in running(pattern) {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
     }
 }
 
@@ -164,4 +166,20 @@ fn statuses_are_not_stolen() {
     let script = "for i in 1 2 3 4 5 6 7 8 9; do sh -c \"exit $i\" & wait $!; [ $? = $i ] || echo stolen; done; exit 9";
     let done = finish(quell().args(["run", "--kill-descendants", "--", "sh", "-c", script]));
     assert_eq!((done.code(), done.text()), (9, ""));
+}
+
+/// D1: a signal that comes at any moment of the start ends quell, and leaves no command behind.
+#[test]
+#[serial]
+fn a_signal_at_any_moment_of_the_start() {
+    for delay in (0..50).map(|tenth| std::time::Duration::from_micros(100 * tenth)) {
+        let mut child = quell().args(["run", "--", "sleep", "4243"]).spawn().unwrap();
+        let start = std::time::Instant::now();
+        while start.elapsed() < delay {
+            std::hint::spin_loop();
+        }
+        send(&child, Signal::SIGTERM);
+        assert_eq!(wait(&mut child).signal(), Some(libc::SIGTERM), "after {delay:?}");
+        assert_eq!(running("sleep 4243"), [], "after {delay:?}");
+    }
 }

@@ -8,6 +8,7 @@ use crate::runtime::output::Output;
 use crate::runtime::pass::Pass;
 use crate::sys::fd::{self, Outlet};
 use crate::sys::signal::{Inherited, Signals};
+use crate::worker::name;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -39,7 +40,7 @@ impl Options {
     pub(super) fn execute(&self, inherited: &Inherited) -> Result<End, Failure> {
         let sorting = self.lists.load()?;
         let mut ledger = Ledger::new(&["stdin"]);
-        let name = || self.dir.file_name().unwrap_or(self.dir.as_os_str()).to_string_lossy().into_owned();
+        let name = || name::from_text(&self.dir.file_name().unwrap_or(self.dir.as_os_str()).to_string_lossy());
         let label = self.logging.name.clone().unwrap_or_else(name);
         let log = self.logging.open(&self.dir, &label, &mut ledger)?;
         let pass = match self.logging.tee {

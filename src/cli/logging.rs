@@ -11,6 +11,7 @@ use crate::runtime::directory::{OnDisk, Owning};
 use crate::runtime::logdir::LogDir;
 use crate::sys::dir::Dir;
 use crate::sys::time;
+use crate::worker::name;
 use clap::{Args, ValueEnum};
 use std::path::Path;
 use std::time::Duration;
@@ -42,7 +43,7 @@ pub(super) struct Options {
     #[arg(long, value_enum, default_value = "block")]
     overflow: OverflowKind,
     /// The name in marks and messages [default: the directory's, or the command's]
-    #[arg(long)]
+    #[arg(long, value_parser = name::check)]
     pub(super) name: Option<String>,
 }
 

@@ -11,6 +11,7 @@ use crate::runtime::wrap::{self, Command, WrapError};
 use crate::sys::fd::{self, Outlet};
 use crate::sys::signal::{Inherited, Signals};
 use crate::sys::spawn::{SpawnError, Step};
+use crate::worker::name;
 use crate::worker::outcome::Outcome;
 use crate::worker::wrapped::Policy;
 use clap::Args;
@@ -125,7 +126,7 @@ impl Options {
 
     fn label(&self) -> String {
         let program = || Path::new(&self.command[0]).file_name().map(OsStr::to_string_lossy);
-        self.logging.name.clone().unwrap_or_else(|| program().unwrap_or_default().into_owned())
+        self.logging.name.clone().unwrap_or_else(|| name::from_text(&program().unwrap_or_default()))
     }
 
     fn failure(&self, error: WrapError) -> Failure {

@@ -284,6 +284,7 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
+    /// B13.
     #[test]
     fn blocks_are_classified_as_a_naive_reading_line_by_line_would(
         rules in rules(),

@@ -104,6 +104,7 @@ mod tests {
         assert_eq!(gone(&all, "150s,10B", 0, 260), [1, 2]);
     }
 
+    /// A12.
     #[test]
     fn order_is_by_sequence_when_clocks_jumped() {
         let all = [stored(1, 900, 10), stored(2, 100, 10)];

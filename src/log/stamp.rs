@@ -68,6 +68,7 @@ mod tests {
         assert_eq!(stamped(&Stamp::Local(zone), time), "2026-11-21T02:15:23.000042+01:00 ");
     }
 
+    /// B4: no line of a worker's can pass for one that quell wrote.
     #[test]
     fn every_physical_line_is_stamped() {
         let mut out = Vec::new();

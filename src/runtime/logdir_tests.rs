@@ -318,7 +318,7 @@ fn a_crash_at_every_step() {
     }
 }
 
-/// An error at any step, once: under `block` nothing is lost.
+/// A1, A11: an error at any step, once: under `block` nothing is lost.
 #[test]
 fn an_error_at_every_step_loses_nothing_under_block() {
     for number in [libc::ENOSPC, libc::EIO, libc::EMFILE] {
