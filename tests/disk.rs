@@ -65,6 +65,8 @@ struct Live {
 
 impl Live {
     fn new(log: &Path, args: &[&str]) -> Live {
+        // It is there already, so that its files can be waited for.
+        std::fs::create_dir_all(log).unwrap();
         let mut command = quell();
         command.args(["log", "--compress", "none", "--stamp", "none", "--stats=json"]).args(args).arg(log);
         let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -117,7 +119,7 @@ fn a_full_disk_drops_and_counts() {
     let log = disk.0.join("log");
     let mut live = Live::new(&log, &["--overflow", "drop"]);
     live.write(&lines(1..2));
-    crate::harness::wait_until(disk.0.path(), "the log", || log.join("current").exists());
+    crate::harness::wait_until(&log, "the log", || log.join("current").exists());
     let filler = disk.0.write("filler", vec![0; FILLER_BYTES]);
     live.write(&lines(2..5000));
     read_until(&mut live.stderr, "lines are dropped");
@@ -179,7 +181,7 @@ fn a_directory_that_becomes_a_link_is_not_followed() {
     std::fs::create_dir(&elsewhere).unwrap();
     let mut live = Live::new(&log, &["--rotate", "4KiB"]);
     live.write(&lines(1..100));
-    crate::harness::wait_until(folder.path(), "the log", || log.join("current").exists());
+    crate::harness::wait_until(&log, "the log", || log.join("current").exists());
     std::fs::rename(&log, &moved).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &log).unwrap();
     let pid = nix::unistd::Pid::from_raw(live.child.id() as i32);
@@ -219,7 +221,7 @@ fn a_reader_of_a_rotated_file_is_not_disturbed() {
     let log = folder.join("log");
     let mut live = Live::new(&log, &["--rotate", "4KiB"]);
     live.write(&lines(1..2));
-    crate::harness::wait_until(folder.path(), "a line", || {
+    crate::harness::wait_until(&log, "a line", || {
         std::fs::metadata(log.join("current")).is_ok_and(|file| file.len() > 0)
     });
     let mut reader = File::open(log.join("current")).unwrap();

@@ -12,6 +12,9 @@ use std::ops::Range;
 /// How much is read at once.
 pub const READ_BYTES: usize = 256 * 1024;
 
+/// Room before and behind the bytes, for what is put beside a range (`Block::between`).
+const EDGE_BYTES: usize = 64;
+
 /// What can be taken from a block: a range of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -72,23 +75,24 @@ impl Block {
     #[must_use]
     pub fn new(line_bytes_max: usize) -> Block {
         assert!(line_bytes_max > 0, "a line has at least one byte");
-        let bytes = vec![0; line_bytes_max + 1 + READ_BYTES];
-        Block { bytes, taken: 0, searched: 0, filled: 0, mid_line: false, line_bytes_max }
+        let bytes = vec![0; EDGE_BYTES + line_bytes_max + 1 + READ_BYTES + EDGE_BYTES];
+        let start = EDGE_BYTES;
+        Block { bytes, taken: start, searched: start, filled: start, mid_line: false, line_bytes_max }
     }
 
     /// Room for the next read; call `read` with how much of it was filled.
     pub fn room(&mut self) -> &mut [u8] {
-        self.bytes.copy_within(self.taken..self.filled, 0);
-        self.searched -= self.taken;
-        self.filled -= self.taken;
-        self.taken = 0;
+        self.bytes.copy_within(self.taken..self.filled, EDGE_BYTES);
+        self.searched -= self.taken - EDGE_BYTES;
+        self.filled -= self.taken - EDGE_BYTES;
+        self.taken = EDGE_BYTES;
         &mut self.bytes[self.filled..self.filled + READ_BYTES]
     }
 
     /// So many bytes of `room` now hold what was read.
     pub fn read(&mut self, bytes: usize) {
         self.filled += bytes;
-        debug_assert!(self.filled <= self.bytes.len());
+        debug_assert!(self.filled <= self.bytes.len() - EDGE_BYTES);
     }
 
     /// The bytes of a cut.
@@ -100,6 +104,19 @@ impl Block {
     /// The bytes of a cut, for closing them up in place.
     pub fn bytes_mut(&mut self, range: Range<usize>) -> &mut [u8] {
         &mut self.bytes[range]
+    }
+
+    /// Looks at the bytes of a cut with others beside them, at most 64 on each side. A long piece is not copied for that.
+    pub fn between<T>(&mut self, before: &[u8], range: Range<usize>, after: &[u8], look: impl FnOnce(&[u8]) -> T) -> T {
+        let (start, end) = (range.start - before.len(), range.end + after.len());
+        // What stands before has been given out, or is the edge; what stands behind comes back.
+        self.bytes[start..range.start].copy_from_slice(before);
+        let mut behind = [0; EDGE_BYTES];
+        behind[..after.len()].copy_from_slice(&self.bytes[range.end..end]);
+        self.bytes[range.end..end].copy_from_slice(after);
+        let seen = look(&self.bytes[start..end]);
+        self.bytes[range.end..end].copy_from_slice(&behind[..after.len()]);
+        seen
     }
 
     /// How many bytes are held back because their line is not finished.
@@ -148,9 +165,10 @@ impl Block {
     /// Puts at the front what a stream has left. The block must hold nothing.
     pub fn load(&mut self, tail: &mut Tail) {
         debug_assert_eq!(self.held(), 0, "another stream's tail is still in the block");
-        self.bytes[..tail.bytes.len()].copy_from_slice(&tail.bytes);
+        let end = EDGE_BYTES + tail.bytes.len();
+        self.bytes[EDGE_BYTES..end].copy_from_slice(&tail.bytes);
         // A stream that could not be written has whole lines in its tail, too.
-        (self.taken, self.searched, self.filled) = (0, 0, tail.bytes.len());
+        (self.taken, self.searched, self.filled) = (EDGE_BYTES, EDGE_BYTES, end);
         self.mid_line = std::mem::take(&mut tail.mid_line);
         tail.bytes.clear();
     }
@@ -162,7 +180,7 @@ impl Block {
             tail.bytes = Vec::new();
         }
         tail.mid_line = std::mem::take(&mut self.mid_line);
-        (self.taken, self.searched, self.filled) = (0, 0, 0);
+        (self.taken, self.searched, self.filled) = (EDGE_BYTES, EDGE_BYTES, EDGE_BYTES);
     }
 
     fn take(&mut self, end: usize) -> Range<usize> {
@@ -230,6 +248,17 @@ mod tests {
             out.push((block.bytes(range).to_vec(), !first, first, false));
         }
         out
+    }
+
+    #[test]
+    fn what_is_put_beside_a_piece_leaves_no_trace() {
+        let mut block = Block::new(4);
+        block.room()[..9].copy_from_slice(b"abcdefgh\n");
+        block.read(9);
+        for (expected, mark) in [(&b"[abcd]"[..], &b"]"[..]), (b"[efgh\n", b"")] {
+            let Some(Cut::Piece { range, .. }) = block.cut() else { panic!("a line over the cap") };
+            assert_eq!(block.between(b"[", range, mark, <[u8]>::to_vec), expected);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::line::frame::{Block, Cut, Tail};
 use crate::line::rules::{RuleSet, Scratch};
 use crate::line::{Class, Stream};
 use crate::log::ledger::{Count, Ledger, RuleKey};
-use crate::log::record::{Batch, push_records};
+use crate::log::record::{Batch, CUT_MARK};
 use crate::log::stamp::stamp_lines;
 use crate::sys::fd::{self, Outlet};
 use std::io;
@@ -386,8 +386,8 @@ impl<D: Directory> Output<D> {
     /// A piece of a line over the cap, or a line that the end of its stream cut off.
     fn piece(&mut self, index: usize, range: Range<usize>, first: bool, last: bool, now: Now) {
         let Source { stream, follow, pass, .. } = &mut self.sources[index];
-        let Buffers { scratch, stamp, stamped, critical, tagged, .. } = &mut self.buffers;
-        let bytes = self.block.bytes(range);
+        let Buffers { scratch, stamp, .. } = &mut self.buffers;
+        let bytes = self.block.bytes(range.clone());
         let verdict = classify_piece(&self.sorting.rules, bytes, *stream, last, follow, scratch);
         let count = Count { lines: u64::from(first), bytes: bytes.len() as u64 };
         self.ledger.stream(index).read.lines += count.lines;
@@ -398,22 +398,17 @@ impl<D: Directory> Output<D> {
         let batch = Batch { stream: index, count, prefix_bytes: 0, single: true };
         if let Some(log) = &mut self.log {
             stamp.clear();
-            stamped.clear();
-            critical.clear();
             log.stamp().write(now.wall, stamp);
-            push_records(stamp, bytes, stamped);
-            if verdict.class >= Class::Anomaly {
-                critical.extend_from_slice(stamped);
-            }
-            log.append(batch, stamped, critical, &mut self.ledger, now);
+            let mark = if bytes.ends_with(b"\n") { b"" } else { CUT_MARK };
+            self.block.between(stamp, range.clone(), mark, |record| {
+                let critical = if verdict.class >= Class::Anomaly { record } else { b"" };
+                log.append(batch, record, critical, &mut self.ledger, now);
+            });
         }
         if let Some(pass) = pass.as_mut().filter(|pass| !pass.is_closed() || self.log.is_none()) {
-            tagged.clear();
-            if self.tag && first {
-                tagged.extend_from_slice(&tag(verdict.class));
-            }
-            tagged.extend_from_slice(bytes);
-            pass.write(batch, tagged, &mut self.ledger);
+            let tag = tag(verdict.class);
+            let tag = if self.tag && first { &tag[..] } else { b"" };
+            self.block.between(tag, range, b"", |bytes| pass.write(batch, bytes, &mut self.ledger));
         }
     }
 }
