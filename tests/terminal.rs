@@ -1,6 +1,6 @@
 //! Keys at a terminal: they behave as if quell were not there.
 
-use crate::harness::{LIMIT, read_until};
+use crate::harness::{Folder, LIMIT, read_until};
 use nix::pty::openpty;
 use quell::sys::fd::{self, Interest};
 use serial_test::serial;
@@ -91,8 +91,12 @@ fn the_interrupt_key_is_delivered_once() {
 #[test]
 #[serial]
 fn the_interrupt_key_stops_the_script_around() {
+    let folder = Folder::new();
+    let text = folder.write("text", "round\n");
     let mut terminal = Terminal::new();
-    terminal.type_in("bash -c 'for i in 1 2 3; do \"$QUELL\" run -- sh -c \"echo round; sleep 100\"; done'\n");
+    // Not a shell: between two commands dash passes over the key.
+    let command = format!("\"$QUELL\" run -- tail -f {}", text.display());
+    terminal.type_in(&format!("bash -c 'for i in 1 2 3; do {command}; done'\n"));
     terminal.wait_for("round");
     terminal.type_in("\x03");
     terminal.type_in("echo rc=$?\n");
@@ -140,11 +144,11 @@ fn a_command_that_ignores_the_suspend_key_goes_on() {
 #[test]
 #[serial]
 fn an_interrupted_pipeline_is_read_to_its_end() {
-    let folder = crate::harness::Folder::new();
+    let folder = Folder::new();
     let mut terminal = Terminal::new();
-    let producer = "trap 'echo last words; exit' INT; echo ready >&2; while :; do sleep 100; done";
+    let producer = "trap 'kill $!; echo last words; exit' INT; sleep 1000 & echo ready >&2; wait";
     let log = folder.join("log");
-    terminal.type_in(&format!("sh -c \"{producer}\" | \"$QUELL\" log {}\n", log.display()));
+    terminal.type_in(&format!("sh -c \"{}\" | \"$QUELL\" log {}\n", producer.replace('$', "\\$"), log.display()));
     terminal.wait_for("ready");
     crate::harness::wait_until(folder.path(), "the log", || log.join("ledger.json").exists());
     terminal.type_in("\x03");
