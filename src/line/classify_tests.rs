@@ -73,6 +73,8 @@ fn anchors_and_carriage_returns() {
     check(b"GET / 200\n", 4);
     check(b"200 GET / 200\r\n", 4);
     check(b"GET / 200 x\n", 0);
+    let rules = set(b"aa$ && 2s");
+    assert_eq!(classes(&rules, b"2sbaaaaa\n"), [(Noise, 1)], "it holds at an overlap of its own");
 }
 
 #[test]

@@ -212,11 +212,17 @@ impl Watched {
         self.others.iter().try_fold(known, |leftmost, (part, finders)| {
             let first = |finder: &memmem::Finder<'static>| {
                 let bytes = finder.needle().len();
-                finder.find_iter(text).find(|start| rule.holds(*part, text, *start..start + bytes))
+                occurrences(finder, text).find(|start| rule.holds(*part, text, *start..start + bytes))
             };
             finders.iter().filter_map(first).min().map(|start| leftmost.min(start))
         })
     }
+}
+
+/// Where a literal occurs, its own overlaps included: an anchored one may hold only there.
+fn occurrences<'a>(finder: &'a memmem::Finder<'_>, text: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    let next = move |from: usize| finder.find(text.get(from..)?).map(|at| from + at);
+    std::iter::successors(next(0), move |at| next(at + 1))
 }
 
 impl Rule {
