@@ -12,9 +12,10 @@ const GRAM_BYTES: usize = 4;
 const HEAD_BYTES: usize = 8;
 /// The longest move, and so the longest window but for the gram.
 const MOVE_MAX: usize = 64;
-/// Slots of the table for each gram of a literal's beginning, so that most of the text's grams meet an empty one.
+/// Slots of the table for each different gram of the literals' beginnings, so that most of the text's grams meet an empty one.
 const SLOTS_PER_GRAM: usize = 8;
-/// The largest table has so many bits in its index.
+/// The smallest and the largest table have so many bits in their index.
+const SLOT_BITS_MIN: u32 = 10;
 const SLOT_BITS_MAX: u32 = 18;
 
 /// Literals of at least `ShiftTable::PATTERN_BYTES_MIN` bytes, to be searched for.
@@ -40,13 +41,18 @@ impl ShiftTable {
         assert!(shortest >= Self::PATTERN_BYTES_MIN, "a literal is too short for this search");
         let window = shortest.min(MOVE_MAX + GRAM_BYTES - 1);
         let longest_move = window - GRAM_BYTES + 1;
-        let bits = (patterns.len() * longest_move * SLOTS_PER_GRAM).ilog2().clamp(10, SLOT_BITS_MAX);
+        // As small as it can be: each move waits for a look into it.
+        let mut grams: Vec<_> = patterns.iter().flat_map(|p| p.as_ref()[..window].windows(GRAM_BYTES)).collect();
+        grams.sort_unstable();
+        grams.dedup();
+        let bits = (grams.len() * SLOTS_PER_GRAM).ilog2().clamp(SLOT_BITS_MIN, SLOT_BITS_MAX);
+        let head_bits = (patterns.len() * SLOTS_PER_GRAM).ilog2().clamp(SLOT_BITS_MIN, SLOT_BITS_MAX);
         let mut table = ShiftTable {
             window,
             moves: vec![longest_move as u8; 1 << bits],
             moves_shift: 32 - bits,
-            heads: vec![0; 1 << (bits - 6)],
-            heads_shift: 64 - bits,
+            heads: vec![0; 1 << (head_bits - 6)],
+            heads_shift: 64 - head_bits,
             prefixes: Prefixes::new(patterns),
         };
         for pattern in patterns {
