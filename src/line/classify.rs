@@ -172,11 +172,6 @@ impl Follow {
             None => Verdict::ROUTINE,
         }
     }
-
-    /// Whether the line must be looked at by itself, for it may continue a group.
-    fn may_continue(&self, line: &[u8]) -> bool {
-        self.group.is_some() && (self.traceback || is_continuation(line) || line.first() == Some(&0x1b))
-    }
 }
 
 /// Walks one block; everything before `at` is in `runs`.
@@ -227,13 +222,21 @@ impl Cursor<'_> {
 
     /// Decides the lines that may continue a critical or anomaly line; at the first that does not, the group is over.
     fn group(&mut self) {
-        while self.at < self.block.len() && self.follow.may_continue(&self.block[self.at..]) {
+        while self.at < self.block.len() && self.may_continue() {
             self.exact(line_end(self.block, self.at));
         }
         if self.at < self.block.len() {
             self.follow.group = None;
             self.follow.traceback = false;
         }
+    }
+
+    /// Whether the next line must be looked at by itself, for it may continue a group. What a line with an ESC in it begins
+    /// with is not known before that is passed over.
+    fn may_continue(&mut self) -> bool {
+        let rest = &self.block[self.at..];
+        self.follow.group.is_some()
+            && (self.follow.traceback || is_continuation(rest) || self.escape() < line_end(self.block, self.at))
     }
 
     fn push(&mut self, end: usize, verdict: Verdict) {

@@ -131,6 +131,9 @@ fn colour_hides_nothing() {
     let rules = set(b"^beat ok\n%class critical\n ERROR \n\\ ERROR\\ ");
     let block = b"\x1b[32mbeat\x1b[0m ok\n\x1b[1m\x1b[31m ERROR \x1b[0m x\n\x1b[2m\tat y\nplain\n";
     assert_eq!(classes(&rules, block).iter().map(|c| c.0).collect::<Vec<_>>(), [Noise, Critical, Critical, Routine]);
+    let block = b" ERROR x\n... \x1b[1m5 more\nCaused\x1b[0m by: y\nCaused\x1b[0m it\n... 3 more\n";
+    let expected = [Critical, Critical, Critical, Routine, Routine];
+    assert_eq!(classes(&rules, block).iter().map(|c| c.0).collect::<Vec<_>>(), expected, "within a trace, too");
 }
 
 #[test]
