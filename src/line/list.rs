@@ -9,6 +9,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 /// How deep `%include` may nest.
 const INCLUDE_DEPTH_MAX: usize = 8;
+/// How many files a list may include, by itself or through others.
+const INCLUDES_MAX: usize = 256;
 
 /// What a rule does to the lines that it matches. Precedence: keep, drop, critical, anomaly, noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,8 +127,8 @@ pub type Resolve<'a> = dyn FnMut(&str, &str) -> Result<(String, Vec<u8>), String
 /// # Errors
 /// All mistakes of the list and of its includes.
 pub fn parse(name: &str, bytes: &[u8], resolve: &mut Resolve<'_>) -> Result<List, Vec<Mistake>> {
-    let mut parser = Parser { list: List::default(), mistakes: Vec::new(), resolve };
-    parser.file(name, bytes, 0);
+    let mut parser = Parser { list: List::default(), mistakes: Vec::new(), resolve, open: Vec::new(), included: 0 };
+    parser.file(name, bytes);
     if parser.mistakes.is_empty() { Ok(parser.list) } else { Err(parser.mistakes) }
 }
 
@@ -186,30 +188,35 @@ struct Parser<'r, 'f> {
     list: List,
     mistakes: Vec<Mistake>,
     resolve: &'r mut Resolve<'f>,
+    /// The files that are being read, each included by the one before.
+    open: Vec<Arc<str>>,
+    included: usize,
 }
 
 impl Parser<'_, '_> {
-    fn file(&mut self, name: &str, bytes: &[u8], depth: usize) {
+    fn file(&mut self, name: &str, bytes: &[u8]) {
         let list: Arc<str> = name.into();
+        self.open.push(list.clone());
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut section = Section::default();
         for (index, raw) in bytes.split(|b| *b == b'\n').enumerate() {
             let place = Place { list: list.clone(), line: index as u32 + 1 };
             let line = Line { place: &place, bytes: raw.strip_suffix(b"\r").unwrap_or(raw) };
-            if let Err(mistake) = self.line(&line, &mut section, depth) {
+            if let Err(mistake) = self.line(&line, &mut section) {
                 self.mistakes.push(mistake);
             }
         }
+        self.open.pop();
     }
 
-    fn line(&mut self, line: &Line<'_>, section: &mut Section, depth: usize) -> Result<(), Mistake> {
+    fn line(&mut self, line: &Line<'_>, section: &mut Section) -> Result<(), Mistake> {
         let body = trim(line.bytes, 0);
         match line.bytes.get(body.0) {
             Some(b'#') => {
                 self.list.samples.extend(line.sample(body.0, section.effect));
                 Ok(())
             }
-            Some(b'%') => self.directive(line, body, section, depth),
+            Some(b'%') => self.directive(line, body, section),
             _ if body.0 == body.1 => Ok(()),
             Some(b'!') => {
                 let after = (body.0 + 1, body.1);
@@ -230,7 +237,6 @@ impl Parser<'_, '_> {
         line: &Line<'_>,
         (start, end): (usize, usize),
         section: &mut Section,
-        depth: usize,
     ) -> Result<(), Mistake> {
         let name_end = (start..end).find(|at| is_blank(line.bytes[*at])).unwrap_or(end);
         let value = trim_span(line.bytes, (name_end, end));
@@ -257,7 +263,7 @@ impl Parser<'_, '_> {
                 rule.expect = Some(limit);
                 self.list.rules.push(rule);
             }
-            b"%include" => return self.include(line, value.0, &text, depth),
+            b"%include" => return self.include(line, value.0, &text),
             other => {
                 let known = ["%class", "%case", "%stream", "%slower", "%expect", "%include"];
                 let what = format!("unknown {:?}", String::from_utf8_lossy(other));
@@ -268,20 +274,29 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    fn include(&mut self, line: &Line<'_>, at: usize, text: &str, depth: usize) -> Result<(), Mistake> {
+    fn include(&mut self, line: &Line<'_>, at: usize, text: &str) -> Result<(), Mistake> {
         if text.is_empty() {
             return Err(line.mistake(at, "%include of nothing", "name a shipped list or a file"));
         }
-        if depth == INCLUDE_DEPTH_MAX {
-            return Err(line.mistake(at, "%include nests too deep", "look for lists that include each other"));
+        if self.open.len() > INCLUDE_DEPTH_MAX {
+            return Err(line.mistake(at, "%include nests too deep", "include the innermost lists here"));
         }
-        match (self.resolve)(text, &line.place.list) {
-            Ok((name, bytes)) => {
-                self.file(&name, &bytes, depth + 1);
-                Ok(())
+        self.included += 1;
+        match self.included {
+            ..=INCLUDES_MAX => {}
+            more if more == INCLUDES_MAX + 1 => {
+                let what = format!("more than {INCLUDES_MAX} files are included");
+                return Err(line.mistake(at, &what, "look for lists that include each other many times"));
             }
-            Err(why) => Err(line.mistake(at, &format!("cannot include {text:?}"), &why)),
+            _ => return Ok(()), // Said once.
         }
+        let (name, bytes) = (self.resolve)(text, &line.place.list)
+            .map_err(|why| line.mistake(at, &format!("cannot include {text:?}"), &why))?;
+        if self.open.iter().any(|open| **open == *name) {
+            return Err(line.mistake(at, &format!("{name} includes itself"), "remove this line"));
+        }
+        self.file(&name, &bytes);
+        Ok(())
     }
 }
 

@@ -80,7 +80,18 @@ fn includes_nest_but_not_for_ever() {
     let list = parse("a", b"%include b\nfrom a", &mut files).unwrap();
     assert_eq!(list.rules.iter().map(|r| r.effect).collect::<Vec<_>>(), [Effect::Drop, Effect::Noise]);
     assert_eq!(list.rules[0].place.to_string(), "b:2");
-    assert!(parse("a", b"%include loop", &mut files).unwrap_err()[0].what.contains("too deep"));
+    let mistakes = parse("a", b"%include loop", &mut files).unwrap_err();
+    assert_eq!(
+        mistakes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["loop:1:10: loop includes itself; remove this line"]
+    );
+    // Each of three files includes the next one twenty times.
+    let mut many = |name: &str, _: &str| Ok((name.to_owned(), format!("%include {name}'\n").repeat(20).into_bytes()));
+    let mut three =
+        |name: &str, from: &str| if name.len() < 4 { many(name, from) } else { Ok((name.into(), Vec::new())) };
+    let mistakes = parse("a", b"%include b", &mut three).unwrap_err();
+    assert_eq!(mistakes.len(), 1, "and it is said once");
+    assert!(mistakes[0].what.contains("more than 256 files"), "{}", mistakes[0]);
     assert!(parse("a", b"%include gone", &mut files).unwrap_err()[0].to_string().contains("a:1:10"));
 }
 
