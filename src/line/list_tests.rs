@@ -86,7 +86,7 @@ fn includes_nest_but_not_for_ever() {
         ["loop:1:10: loop includes itself; remove this line"]
     );
     // Each of three files includes the next one twenty times.
-    let mut many = |name: &str, _: &str| Ok((name.to_owned(), format!("%include {name}'\n").repeat(20).into_bytes()));
+    let many = |name: &str, _: &str| Ok((name.to_owned(), format!("%include {name}'\n").repeat(20).into_bytes()));
     let mut three =
         |name: &str, from: &str| if name.len() < 4 { many(name, from) } else { Ok((name.into(), Vec::new())) };
     let mistakes = parse("a", b"%include b", &mut three).unwrap_err();
