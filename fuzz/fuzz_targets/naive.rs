@@ -33,7 +33,7 @@ impl Reader {
         let head = if indented || exception { self.trace } else { None };
         if has(Effect::Drop) && !has(Effect::Keep) {
             // A dropped line is passed over: within a trace the trace goes on behind it.
-            if head.is_none() {
+            if head.is_none() || exception {
                 *self = Reader::default();
             }
             return noise;

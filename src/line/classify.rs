@@ -157,7 +157,7 @@ impl Follow {
         let group = self.group.filter(|_| closes || is_continuation(text));
         let suppressed = Verdict { class: Class::Noise, rule: found.suppressor.map(|(_, rule)| rule) };
         if found.drop && !found.keep {
-            if group.is_none() {
+            if group.is_none() || closes {
                 *self = Follow::default();
             }
             return suppressed;

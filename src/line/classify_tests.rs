@@ -124,6 +124,10 @@ fn a_python_traceback_ends_with_its_exception() {
     let block = b"Traceback (most recent call last):\n  File \"x\"\n    f()\nValueError: bad\nnext line\n";
     let expected = [Critical, Critical, Critical, Critical, Routine];
     assert_eq!(classes(&rules, block).iter().map(|c| c.0).collect::<Vec<_>>(), expected);
+    let rules = set(b"%class critical\nTraceback\n%class drop\nharmless");
+    let block = b"Traceback (most recent call last)\n  File x\nValueError: harmless\nlistening\n";
+    let classes: Vec<_> = classes(&rules, block).iter().map(|c| c.0).collect();
+    assert_eq!(classes, [Critical, Critical, Noise, Routine], "a dropped one ends it, too");
 }
 
 #[test]
@@ -170,7 +174,7 @@ impl Naive {
         let closes = self.traceback && !text.is_empty() && !indented;
         let joined = if indented || closes { self.group } else { None };
         if has(Effect::Drop) && !keep {
-            if joined.is_none() {
+            if joined.is_none() || closes {
                 *self = Naive::default();
             }
             return (Noise, leftmost);
