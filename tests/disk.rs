@@ -2,6 +2,7 @@
 //! behind the feature `full-tests`.
 
 use crate::harness::{Done, Folder, Ledger, archives, contents, quell, read_until, start};
+use crate::numbered::{lines, numbers};
 use serial_test::serial;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -32,28 +33,6 @@ impl Drop for Disk {
 fn mount(options: &[&str], at: &Path) {
     let status = std::process::Command::new("mount").args(options).arg(at).status().unwrap();
     assert!(status.success(), "mount wants root");
-}
-
-fn line(number: u32) -> String {
-    match number % 10 {
-        0 => format!("panicked at line {number:06}\n"),
-        _ => format!("line {number:06} with some words behind it\n"),
-    }
-}
-
-fn lines(range: std::ops::Range<u32>) -> Vec<u8> {
-    range.flat_map(|number| line(number).into_bytes()).collect()
-}
-
-/// The numbers of the lines in a log; quell's own are passed over, anything else fails.
-fn numbers(log: &[u8]) -> Vec<u32> {
-    let text = std::str::from_utf8(log).unwrap();
-    let number = |found: &str| {
-        let number = found.split(' ').find_map(|word| word.trim_end().parse().ok()).unwrap_or(0);
-        assert_eq!(found, line(number));
-        number
-    };
-    text.split_inclusive('\n').filter(|line| !line.starts_with("quell: ")).map(number).collect()
 }
 
 /// A log that is fed and listened to.
@@ -99,14 +78,14 @@ fn a_full_disk_stops_the_reading() {
     let log = disk.0.join("log");
     let mut live = Live::new(&log, &["--overflow", "block"]);
     let mut stdin = live.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || stdin.write_all(&lines(1..5000)).unwrap());
+    let writer = std::thread::spawn(move || stdin.write_all(&lines(1..=4999)).unwrap());
     read_until(&mut live.stderr, "cannot write to");
     std::fs::remove_file(filler).unwrap();
     writer.join().unwrap();
     let done = live.end();
     assert_eq!(done.code(), 0, "{}", done.stderr);
     assert!(done.stderr.contains("again after"), "{}", done.stderr);
-    assert_eq!(numbers(&contents(&log)), (1..5000).collect::<Vec<_>>());
+    assert_eq!(numbers(&contents(&log), ""), (1..5000).collect::<Vec<_>>());
     assert_eq!(done.ledger().lines("dropped"), 0);
 }
 
@@ -118,17 +97,17 @@ fn a_full_disk_drops_and_counts() {
     let disk = Disk::new("size=256k");
     let log = disk.0.join("log");
     let mut live = Live::new(&log, &["--overflow", "drop"]);
-    live.write(&lines(1..2));
+    live.write(&lines(1..=1));
     crate::harness::wait_until(&log, "the log", || log.join("current").exists());
     let filler = disk.0.write("filler", vec![0; FILLER_BYTES]);
-    live.write(&lines(2..5000));
+    live.write(&lines(2..=4999));
     read_until(&mut live.stderr, "lines are dropped");
     std::fs::remove_file(filler).unwrap();
-    live.write(&lines(5000..5010));
+    live.write(&lines(5000..=5009));
     let done = live.end();
     assert_eq!(done.code(), 0, "{}", done.stderr);
     let text = contents(&log);
-    let found = numbers(&text);
+    let found = numbers(&text, "");
     let lost = 5009 - found.len() as u64;
     assert!(lost > 0 && found.is_sorted_by(|a, b| a < b), "{lost} lost");
     assert_eq!(done.ledger().lines("dropped"), lost, "{}", done.stderr);
@@ -148,13 +127,13 @@ fn routine_archives_go_first_and_critical_ones_stay() {
     let disk = Disk::new("size=512k");
     let log = disk.0.join("log");
     let mut live = Live::new(&log, &["--rotate", "16KiB"]);
-    live.write(&lines(1..30_000));
+    live.write(&lines(1..=29999));
     let done = live.end();
     assert_eq!(done.code(), 0, "{}", done.stderr);
     assert!(done.stderr.contains("deleted @"), "{}", done.stderr);
-    let found = numbers(&contents(&log));
+    let found = numbers(&contents(&log), "");
     assert_eq!(found, (found[0]..30_000).collect::<Vec<_>>(), "the oldest went");
-    let critical: std::collections::BTreeSet<_> = numbers(&contents(&log.join("critical"))).into_iter().collect();
+    let critical: std::collections::BTreeSet<_> = numbers(&contents(&log.join("critical")), "").into_iter().collect();
     assert_eq!(critical, (10..30_000).step_by(10).collect(), "none of these");
     assert_eq!((done.ledger().lines("written"), done.ledger().lines("dropped")), (29_999, 0));
 }
@@ -180,17 +159,17 @@ fn a_directory_that_becomes_a_link_is_not_followed() {
     let (log, moved, elsewhere) = (folder.join("log"), folder.join("moved"), folder.join("elsewhere"));
     std::fs::create_dir(&elsewhere).unwrap();
     let mut live = Live::new(&log, &["--rotate", "4KiB"]);
-    live.write(&lines(1..100));
+    live.write(&lines(1..=99));
     crate::harness::wait_until(&log, "the log", || log.join("current").exists());
     std::fs::rename(&log, &moved).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &log).unwrap();
     let pid = nix::unistd::Pid::from_raw(live.child.id() as i32);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGUSR1).unwrap();
     read_until(&mut live.stderr, "cannot reopen");
-    live.write(&lines(100..2000));
+    live.write(&lines(100..=1999));
     assert_eq!(live.end().code(), 0);
     assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
-    assert_eq!(numbers(&contents(&moved)), (1..2000).collect::<Vec<_>>());
+    assert_eq!(numbers(&contents(&moved), ""), (1..2000).collect::<Vec<_>>());
 }
 
 /// A15: files that others have laid out under the names of ours are not written through.
@@ -202,7 +181,7 @@ fn planted_files_are_not_written_through() {
     std::fs::create_dir(&log).unwrap();
     std::os::unix::fs::symlink(&victim, log.join("ledger.json.new")).unwrap();
     let mut live = Live::new(&log, &["--rotate", "4KiB"]);
-    live.write(&lines(1..1000));
+    live.write(&lines(1..=999));
     assert_eq!(live.end().code(), 0);
     assert_eq!(std::fs::read_to_string(&victim).unwrap(), "as it was");
     assert_eq!(Ledger::of(&log).lines("written"), 999);
@@ -220,15 +199,15 @@ fn a_reader_of_a_rotated_file_is_not_disturbed() {
     let folder = Folder::new();
     let log = folder.join("log");
     let mut live = Live::new(&log, &["--rotate", "4KiB"]);
-    live.write(&lines(1..2));
+    live.write(&lines(1..=1));
     crate::harness::wait_until(&log, "a line", || {
         std::fs::metadata(log.join("current")).is_ok_and(|file| file.len() > 0)
     });
     let mut reader = File::open(log.join("current")).unwrap();
-    live.write(&lines(2..1000));
+    live.write(&lines(2..=999));
     assert_eq!(live.end().code(), 0);
     let mut seen = Vec::new();
     reader.read_to_end(&mut seen).unwrap();
     assert_eq!(seen, std::fs::read(log.join(&archives(&log)[0])).unwrap());
-    assert_eq!(numbers(&contents(&log)), (1..1000).collect::<Vec<_>>());
+    assert_eq!(numbers(&contents(&log), ""), (1..1000).collect::<Vec<_>>());
 }

@@ -4,6 +4,7 @@
 //! Every thirteenth point is tried, and the first of each kind; all of them with `QUELL_TEST_WHOLE=1`.
 
 use crate::harness::{Done, Folder, Ledger, archives, contents, finish, names};
+use crate::numbered::{lines, numbers};
 use serial_test::serial;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -14,31 +15,6 @@ use std::process::Command;
 const QUELL: &str = env!("CARGO_BIN_EXE_quell");
 const LINES: u32 = 2000;
 
-/// Every tenth line is critical.
-fn line(number: u32) -> String {
-    match number % 10 {
-        0 => format!("panicked at line {number:06}\n"),
-        _ => format!("line {number:06} with some words behind it\n"),
-    }
-}
-
-fn lines(from: u32) -> Vec<u8> {
-    (from..=LINES).flat_map(|number| line(number).into_bytes()).collect()
-}
-
-/// The numbers of the whole lines in some log, in order. What a crash cut is marked; anything else that is not a line as
-/// it was written is glued, torn or foreign.
-fn numbers(log: &[u8], context: &str) -> Vec<u32> {
-    let text = std::str::from_utf8(log).unwrap_or_else(|e| panic!("{context}: {e}"));
-    let own = |line: &&str| !line.starts_with("quell: ") && !line.ends_with(" \\\n");
-    let number = |found: &str| {
-        let number = found.split(' ').find_map(|word| word.trim_end().parse().ok()).unwrap_or(0);
-        assert_eq!(found, line(number), "{context}");
-        number
-    };
-    text.split_inclusive('\n').filter(own).map(number).collect()
-}
-
 /// The points to try: every `n` until `hit` says that there is no such call any more.
 fn points(mut hit: impl FnMut(usize) -> bool) -> usize {
     let step = if std::env::var_os("QUELL_TEST_WHOLE").is_some() { 1 } else { 13 };
@@ -47,7 +23,7 @@ fn points(mut hit: impl FnMut(usize) -> bool) -> usize {
 
 /// `quell log` on numbered lines, with small files, under strace with these options.
 fn log_under_strace(folder: &Folder, options: &[&str], args: &[&str]) -> Done {
-    let input = folder.write("input", lines(1));
+    let input = folder.write("input", lines(1..=LINES));
     let mut command = Command::new("strace");
     command.args(["-f", "-y", "-qq", "-s", "0", "-o"]).arg(folder.join("trace")).args(options);
     command.args([QUELL, "log", "--rotate", "4KiB", "--compress", "none", "--stamp", "none"]).args(args);
@@ -96,7 +72,7 @@ fn a_kill_at_any_call_loses_nothing_that_was_written() {
             assert!(before.len() >= written, "{context}: {written} bytes written, {} there", before.len());
             assert_eq!(found, (1..=last).collect::<Vec<_>>(), "{context}");
 
-            let rest = folder.write("rest", lines(last + 1));
+            let rest = folder.write("rest", lines(last + 1..=LINES));
             let mut again = Command::new(QUELL);
             again.args(["log", "--rotate", "4KiB", "--compress", "none", "--stamp", "none"]).arg(&log);
             let done = finish(again.stdin(File::open(rest).unwrap()));

@@ -316,7 +316,8 @@ impl<D: Directory> Work<D> {
         }
     }
 
-    /// There is nothing to read in a stream: it is waited on, and its pipe is what it was.
+    /// There is nothing to read in a stream: it is waited on. After rests its pipe is narrowed again; that of a writer of
+    /// large pieces stays, for it is empty between any two of them.
     fn quiet(&mut self, source: usize, token: Token) {
         self.reactor.would_block(token);
         let pump = &mut self.pumps[source];
