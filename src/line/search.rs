@@ -97,27 +97,23 @@ pub fn cuts(patterns: &[&[u8]], may_cut: impl Fn(usize) -> bool) -> Vec<(usize, 
     if patterns.len() > TEDDY_PATTERNS_MAX {
         return cuts;
     }
-    let head = |at: usize, cut: usize| &patterns[at][cut..cut + TEDDY_HEAD_BYTES];
     // Each head that a pattern could have, at the first place where it does.
-    let mut left: Vec<(usize, usize)> = Vec::new();
+    let mut left: Vec<(usize, usize, &[u8])> = Vec::new();
     for at in (0..patterns.len()).filter(|at| may_cut(*at)) {
-        let last = patterns[at].len().saturating_sub(TEDDY_HEAD_BYTES).min(patterns[at].len() / 2);
-        let cuts = 0..if patterns[at].len() < TEDDY_HEAD_BYTES { 0 } else { last + 1 };
-        left.extend(
-            cuts.clone().filter(|cut| (0..*cut).all(|other| head(at, other) != head(at, *cut))).map(|cut| (at, cut)),
-        );
+        let bytes = patterns[at].len();
+        let heads = patterns[at][..bytes.min(bytes / 2 + TEDDY_HEAD_BYTES)].windows(TEDDY_HEAD_BYTES).enumerate();
+        let firsts = heads.filter(|(cut, head)| memmem::find(patterns[at], head) == Some(*cut));
+        left.extend(firsts.map(|(cut, head)| (at, cut, head)));
     }
     let mut shares: HashMap<&[u8], usize> = HashMap::new();
-    left.iter().for_each(|(at, cut)| *shares.entry(head(*at, *cut)).or_default() += 1);
+    left.iter().for_each(|(_, _, head)| *shares.entry(head).or_default() += 1);
     // The head that most of them share, then the one that most of the rest share.
-    while let Some(&(at, cut)) = left.iter().rev().max_by_key(|(at, cut)| shares[head(*at, *cut)]) {
-        let chosen = head(at, cut);
-        let found: Vec<_> = left.iter().copied().filter(|(at, cut)| head(*at, *cut) == chosen).collect();
-        left.retain(|(at, cut)| {
+    while let Some(&(_, _, chosen)) = left.iter().rev().max_by_key(|(_, _, head)| shares[head]) {
+        let found: Vec<_> =
+            left.iter().filter(|(_, _, head)| *head == chosen).map(|(at, cut, _)| (*at, *cut)).collect();
+        left.retain(|(at, _, head)| {
             let stays = found.iter().all(|(other, _)| other != at);
-            if !stays {
-                shares.entry(head(*at, *cut)).and_modify(|share| *share -= 1);
-            }
+            shares.entry(head).and_modify(|share| *share -= usize::from(!stays));
             stays
         });
         cuts.extend(found);
