@@ -1,8 +1,10 @@
-//! fork and exec: the worker gets 0, 1, 2 and nothing else, and the signals as quell found them.
+//! clone and exec: the worker gets 0, 1, 2 and nothing else, and the signals as quell found them.
 //!
-//! Everything that allocates is done before the fork; between fork and exec only async-signal-safe calls are made
-//! (signal-safety(7)). Every signal is blocked across the fork, so that no handler of ours runs in the child. What fails
-//! in the child comes back through a close-on-exec pipe, as a step and an errno.
+//! The child borrows our memory until its exec, and this thread waits for that (CLONE_VM | CLONE_VFORK, clone(2), as
+//! posix_spawn(3) does it): what a copy of the page tables would cost grows with the supervisor. So everything that
+//! allocates is done before, and only async-signal-safe calls are made between (signal-safety(7)). Every signal is blocked
+//! meanwhile, so that no handler of ours runs in the child. What fails in the child comes back through a close-on-exec
+//! pipe, as a step and an errno.
 
 use super::fd::retry;
 use super::reap::Process;
@@ -10,7 +12,7 @@ use super::signal::{Inherited, Signals};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
-use std::ffi::{CString, OsStr, OsString, c_char};
+use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -22,7 +24,7 @@ const PATH_DEFAULT: &str = "/usr/local/bin:/bin:/usr/bin";
 /// Which step of a spawn failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Making the pipe, or fork(2).
+    /// Making the pipe, or clone(2).
     Fork,
     /// dup2(2) of a standard descriptor.
     Descriptors,
@@ -78,11 +80,7 @@ pub fn spawn(
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))
         .map_err(|e| SpawnError::fork(&e.into()))?;
-    // SAFETY: the child calls only what is async-signal-safe and never returns (`Plan::carry_out`).
-    let forked = unsafe { libc::fork() };
-    if forked == 0 {
-        plan.carry_out();
-    }
+    let forked = plan.fork();
     let failed = Errno::last();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None).map_err(|e| SpawnError::fork(&e.into()))?;
     if forked < 0 {
@@ -148,7 +146,26 @@ struct Plan<'a> {
     taken: &'a [i32],
 }
 
+/// The child's stack: 32 KiB, in units that are aligned as a stack has to be.
+type Stack = [u128; 2048];
+
 impl Plan<'_> {
+    /// The child's number, once it has become the program or has failed; -1 and errno where there is none.
+    fn fork(&self) -> libc::pid_t {
+        extern "C" fn child(plan: *mut c_void) -> c_int {
+            // SAFETY: it is the plan of the caller below, who waits.
+            unsafe { (*plan.cast::<Plan<'_>>()).carry_out() }
+        }
+        let mut stack = Box::<Stack>::new_uninit();
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        // SAFETY: the stack grows down from its end and outlives the child's use of it, as does the plan, for this thread
+        // goes on after the exec or exit only. The child calls only what is async-signal-safe and never returns.
+        unsafe {
+            let top = stack.as_mut_ptr().add(1);
+            libc::clone(child, top.cast(), flags, ptr::from_ref(self).cast_mut().cast())
+        }
+    }
+
     /// The child's whole life before exec.
     fn carry_out(&self) -> ! {
         let failed = self.descriptors().err().map(|e| (Step::Descriptors, e)).unwrap_or_else(|| {
