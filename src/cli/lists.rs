@@ -77,8 +77,10 @@ impl Options {
             tracing::warn!("{warning}");
         }
         let rules = RuleSet::new(loading.rules);
-        let (plain, watched) = rules.engines();
-        tracing::info!("{} rules; plain noise by {plain}, all others by {watched}", rules.rules().len());
+        if tracing::enabled!(tracing::Level::INFO) {
+            let (plain, watched) = rules.engines();
+            tracing::info!("{} rules; plain noise by {plain}, all others by {watched}", rules.rules().len());
+        }
         let kept = if self.only.is_empty() { Kept::default() } else { self.only.iter().copied().collect() };
         Ok(Sorting { rules: Arc::new(rules), kept })
     }

@@ -78,7 +78,8 @@ pub fn classify(
     runs: &mut Vec<Run>,
 ) {
     runs.clear();
-    let (plain, watch) = (set.plain.scan(block), set.watch.scan(block));
+    let searches = set.searches();
+    let (plain, watch) = (searches.plain.scan(block), searches.watch.scan(block));
     let mut cursor = Cursor { set, block, stream, follow, scratch, runs, at: 0, plain, watch, escape: None };
     cursor.group();
     while cursor.at < block.len() {
@@ -96,7 +97,7 @@ pub fn classify(
             cursor.exact(end);
             cursor.group();
         } else {
-            cursor.push(end, Verdict { class: Class::Noise, rule: Some(set.plain_rule(noise.pattern)) });
+            cursor.push(end, Verdict { class: Class::Noise, rule: Some(searches.plain_rule(noise.pattern)) });
         }
     }
 }

@@ -12,15 +12,23 @@ use super::{Class, Stream};
 use crate::config::unit;
 use memchr::memmem;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Index of a rule in its set.
 pub type RuleId = u32;
 
-/// Rules, compiled once and shared by all that use the same lists.
+/// Rules, shared by all that use the same lists, and compiled once: when the first line is to be sorted, for many a command
+/// prints none.
 #[derive(Debug)]
 pub struct RuleSet {
     rules: Vec<Rule>,
+    searches: OnceLock<Searches>,
+}
+
+/// What rules are compiled into.
+#[derive(Debug)]
+pub(super) struct Searches {
     /// The plain noise rules.
     pub(super) plain: Searcher,
     plain_rules: Vec<RuleId>,
@@ -76,9 +84,84 @@ pub struct Scratch {
 }
 
 impl RuleSet {
-    /// Compiles rules. Their order decides ties only.
+    /// Takes rules. Their order decides ties only.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> RuleSet {
+        RuleSet { rules, searches: OnceLock::new() }
+    }
+
+    /// The rules, in the order given.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Which engines were chosen: for plain rules and for watched ones.
+    #[must_use]
+    pub fn engines(&self) -> (String, String) {
+        (self.searches().plain.name(), self.searches().watch.name())
+    }
+
+    pub(super) fn searches(&self) -> &Searches {
+        self.searches.get_or_init(|| Searches::new(&self.rules))
+    }
+
+    /// Every rule that matches one line (without its newline, ANSI sequences removed).
+    pub(super) fn matches(&self, text: &[u8], stream: Stream, scratch: &mut Scratch) -> Matches {
+        let Searches { plain, watch, .. } = self.searches();
+        self.matches_from(text, plain.find(text, 0), watch.find(text, 0), stream, scratch)
+    }
+
+    /// The same, where the first hits in the line are known.
+    pub(super) fn matches_from(
+        &self,
+        text: &[u8],
+        plain: Option<Hit>,
+        watch: Option<Hit>,
+        stream: Stream,
+        scratch: &mut Scratch,
+    ) -> Matches {
+        let searches = self.searches();
+        let mut found = Matches::default();
+        if let Some(hit) = plain {
+            let rule = searches.plain_rules[hit.pattern];
+            found.suppressor = Some((hit.start, rule));
+            found.drop = self.rules[rule as usize].effect == Effect::Drop;
+        }
+        scratch.decision += 1;
+        scratch.settled.resize(searches.watched.len(), 0);
+        let mut next = watch;
+        while let Some(hit) = next {
+            for literal in searches.watch_here.of(&text[hit.start..]) {
+                let Spelling { rule: index, index: spelling, cut } = searches.spellings[literal as usize];
+                let watched = &searches.watched[index];
+                let rule = &self.rules[watched.id as usize];
+                let spelling = &rule.parts[watched.part].spellings[spelling];
+                let Some(start) = hit.start.checked_sub(cut).filter(|at| text[*at..].starts_with(spelling)) else {
+                    continue;
+                };
+                let settled = &mut scratch.settled[index];
+                if *settled == scratch.decision || !rule.holds(watched.part, text, start..start + spelling.len()) {
+                    continue;
+                }
+                // Its other parts occur in the line or do not, wherever this one occurs again.
+                *settled = scratch.decision;
+                let listens = match stream {
+                    Stream::Stdout => rule.stdout,
+                    Stream::Stderr => rule.stderr,
+                };
+                if let Some(start) = watched.leftmost(rule, text, start).filter(|_| listens) {
+                    found.add(rule.effect, start, watched.id);
+                }
+            }
+            next = searches.watch.find(text, hit.start + 1);
+        }
+        found
+    }
+}
+
+impl Searches {
+    fn new(rules: &[Rule]) -> Searches {
         let outranked = rules.iter().any(|r| matches!(r.effect, Effect::Critical | Effect::Anomaly));
         let is_plain = |rule: &Rule| {
             let suppresses = rule.effect == Effect::Noise || (rule.effect == Effect::Drop && !outranked);
@@ -87,7 +170,7 @@ impl RuleSet {
         };
         let (mut plain, mut plain_rules) = (Vec::new(), Vec::new());
         let (mut watch, mut spellings, mut watched) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, rule) in (0..).zip(&rules) {
+        for (id, rule) in (0..).zip(rules) {
             if is_plain(rule) {
                 plain.extend(&rule.parts[0].spellings);
                 plain_rules.resize(plain.len(), id);
@@ -111,75 +194,12 @@ impl RuleSet {
         watch.sort_unstable();
         watch.dedup();
         let watch = Searcher::new(&watch);
-        RuleSet { plain, plain_rules, watch, watch_here, spellings, watched, rules }
-    }
-
-    /// The rules, in the order given.
-    #[must_use]
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
-    }
-
-    /// Which engines were chosen: for plain rules and for watched ones.
-    #[must_use]
-    pub fn engines(&self) -> (String, String) {
-        (self.plain.name(), self.watch.name())
+        Searches { plain, plain_rules, watch, watch_here, spellings, watched }
     }
 
     /// The rule of a hit of the plain searcher.
     pub(super) fn plain_rule(&self, pattern: usize) -> RuleId {
         self.plain_rules[pattern]
-    }
-
-    /// Every rule that matches one line (without its newline, ANSI sequences removed).
-    pub(super) fn matches(&self, text: &[u8], stream: Stream, scratch: &mut Scratch) -> Matches {
-        self.matches_from(text, self.plain.find(text, 0), self.watch.find(text, 0), stream, scratch)
-    }
-
-    /// The same, where the first hits in the line are known.
-    pub(super) fn matches_from(
-        &self,
-        text: &[u8],
-        plain: Option<Hit>,
-        watch: Option<Hit>,
-        stream: Stream,
-        scratch: &mut Scratch,
-    ) -> Matches {
-        let mut found = Matches::default();
-        if let Some(hit) = plain {
-            let rule = self.plain_rules[hit.pattern];
-            found.suppressor = Some((hit.start, rule));
-            found.drop = self.rules[rule as usize].effect == Effect::Drop;
-        }
-        scratch.decision += 1;
-        scratch.settled.resize(self.watched.len(), 0);
-        let mut next = watch;
-        while let Some(hit) = next {
-            for literal in self.watch_here.of(&text[hit.start..]) {
-                let Spelling { rule: index, index: spelling, cut } = self.spellings[literal as usize];
-                let watched = &self.watched[index];
-                let rule = &self.rules[watched.id as usize];
-                let spelling = &rule.parts[watched.part].spellings[spelling];
-                let Some(start) = hit.start.checked_sub(cut).filter(|at| text[*at..].starts_with(spelling)) else {
-                    continue;
-                };
-                let settled = &mut scratch.settled[index];
-                if *settled == scratch.decision || !rule.holds(watched.part, text, start..start + spelling.len()) {
-                    continue;
-                }
-                // Its other parts occur in the line or do not, wherever this one occurs again.
-                *settled = scratch.decision;
-                let listens = match stream {
-                    Stream::Stdout => rule.stdout,
-                    Stream::Stderr => rule.stderr,
-                };
-                if let Some(start) = watched.leftmost(rule, text, start).filter(|_| listens) {
-                    found.add(rule.effect, start, watched.id);
-                }
-            }
-            next = self.watch.find(text, hit.start + 1);
-        }
-        found
     }
 }
 
