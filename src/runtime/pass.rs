@@ -2,6 +2,7 @@
 
 use crate::log::ledger::{Count, Ledger};
 use crate::log::record::{Batch, last_record_end};
+use crate::runtime::pace::PIPE_BYTES_BUSY;
 use crate::sys::fd::Outlet;
 use std::io;
 
@@ -12,6 +13,8 @@ pub struct Pass {
     waiting: Option<Waiting>,
     /// Whether the ledger's `written` is what goes out here, and not what goes to a log.
     counts: bool,
+    /// A full pipe has been asked once to hold more.
+    widened: bool,
     /// Why the outlet was closed, when it was not its reader who left.
     failure: Option<io::Error>,
 }
@@ -27,7 +30,7 @@ impl Pass {
     /// Passes on to this outlet.
     #[must_use]
     pub fn new(outlet: Outlet, counts: bool) -> Pass {
-        Pass { outlet: Some(outlet), waiting: None, counts, failure: None }
+        Pass { outlet: Some(outlet), waiting: None, counts, widened: false, failure: None }
     }
 
     /// Passes bytes on. Nothing may be waiting.
@@ -85,7 +88,11 @@ impl Pass {
                 self.outlet.as_ref().map_or(Err(io::ErrorKind::BrokenPipe.into()), |o| o.write(&bytes[written..]));
             match result {
                 Ok(more) => written += more,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return written,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    if !self.widen() {
+                        return written;
+                    }
+                }
                 Err(e) => {
                     self.outlet = None;
                     self.failure = Some(e).filter(|e| e.kind() != io::ErrorKind::BrokenPipe);
@@ -98,6 +105,13 @@ impl Pass {
             ledger.stream(batch.stream).written += batch.count;
         }
         written
+    }
+
+    /// Whether there is room again in an outlet that was full: a reader behind a pipe of 64 KiB has to be waited for, and
+    /// woken, at every one of our writes.
+    fn widen(&mut self) -> bool {
+        !std::mem::replace(&mut self.widened, true)
+            && self.outlet.as_ref().is_some_and(|outlet| outlet.widen(PIPE_BYTES_BUSY))
     }
 
     fn lose(&self, batch: Batch, bytes: &[u8], written: usize, ledger: &mut Ledger) {

@@ -220,6 +220,13 @@ impl Outlet {
         }
     }
 
+    /// Makes a pipe that holds less hold so many bytes, and says whether it does now.
+    #[must_use]
+    pub fn widen(&self, bytes: usize) -> bool {
+        pipe_bytes(self.as_fd()).is_some_and(|held| held < bytes)
+            && resize_pipe(self.as_fd(), bytes).is_some_and(|held| held >= bytes)
+    }
+
     /// The device and inode that it leads to.
     #[must_use]
     pub fn file(&self) -> (u64, u64) {
