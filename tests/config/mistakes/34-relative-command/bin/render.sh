@@ -1,0 +1,3 @@
+#!/bin/sh
+echo "rendering at $2"
+exec /bin/sleep 3600

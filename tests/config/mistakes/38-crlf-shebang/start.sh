@@ -1,0 +1,3 @@
+#!/bin/sh
+echo "listening on $PORT"
+exec /bin/sleep 3600
