@@ -7,11 +7,11 @@ use crate::line::lint;
 use crate::line::list::{self, Effect, List, Mistake, Rule, Sample};
 use crate::line::rules::RuleSet;
 use crate::line::shipped::{self, LEVELS};
+use crate::runtime::lists::read;
 use crate::runtime::output::{Kept, Sorting};
 use clap::Args;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 
 #[derive(Debug, Args)]
@@ -147,21 +147,4 @@ impl Loading {
             Err(mistakes) => self.mistakes.extend(mistakes.iter().map(ToString::to_string)),
         }
     }
-}
-
-/// A list's name and bytes. A path in a list is relative to the list.
-fn read(name: &str, from: Option<&str>) -> Result<(String, Vec<u8>), String> {
-    let is_path = name.contains('/') || Path::new(name).extension() == Some(OsStr::new("list"));
-    if !is_path {
-        return shipped::find(name).map(|list| (list.name.to_owned(), list.text.as_bytes().to_vec())).ok_or_else(
-            || {
-                let names: Vec<_> = shipped::LISTS.iter().map(|list| list.name).collect();
-                format!("no shipped list has that name; there are {}; for a file write ./{name}", names.join(", "))
-            },
-        );
-    }
-    let folder = from.and_then(|from| Path::new(from).parent()).unwrap_or(Path::new(""));
-    let path = folder.join(name);
-    let bytes = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    Ok((path.display().to_string(), bytes))
 }

@@ -8,7 +8,7 @@ use crate::runtime::output::Output;
 use crate::runtime::pass::Pass;
 use crate::sys::fd::{self, Outlet};
 use crate::sys::signal::{Inherited, Signals};
-use crate::worker::name;
+use crate::config::name;
 use clap::Args;
 use std::path::PathBuf;
 

@@ -1,7 +1,6 @@
 //! The options of a log directory, for `log` and `run`.
 
 use super::Failure;
-use crate::config::unit::parse_duration;
 use crate::log::ledger::Ledger;
 use crate::log::name::LOCK;
 use crate::log::settings::{Overflow, Settings, Sync};
@@ -11,7 +10,7 @@ use crate::runtime::directory::{OnDisk, Owning};
 use crate::runtime::logdir::LogDir;
 use crate::sys::dir::Dir;
 use crate::sys::time;
-use crate::worker::name;
+use crate::config::name;
 use clap::{Args, ValueEnum};
 use std::path::Path;
 use std::time::Duration;
@@ -88,11 +87,7 @@ fn parse_retain(text: &str) -> Result<(Kind, retain::Policy), String> {
 }
 
 fn parse_sync(text: &str) -> Result<Sync, String> {
-    match text {
-        "rotation" => Ok(Sync::Rotation),
-        "always" => Ok(Sync::Always),
-        _ => parse_duration(text).map(Sync::After).map_err(|e| format!("{e}; or \"rotation\", or \"always\"")),
-    }
+    text.parse().map_err(|e| format!("{e}; or \"rotation\", or \"always\""))
 }
 
 fn built_in<T: std::str::FromStr<Err = String>>(text: &str) -> T {

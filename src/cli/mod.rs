@@ -1,6 +1,8 @@
 //! The command line: one file a verb. Parses, puts the parts together, says what went wrong, chooses the exit code.
 
+mod check;
 mod completions;
+mod config;
 mod filter;
 mod lists;
 mod log;
@@ -42,6 +44,7 @@ enum Verb {
     Filter(filter::Options),
     Log(log::Options),
     Run(run::Options),
+    Check(check::Options),
     Completions(completions::Options),
     Man(man::Options),
 }
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Verb::Filter(options) => options.execute(&inherited),
         Verb::Log(options) => options.execute(&inherited),
         Verb::Run(options) => options.execute(&inherited),
+        Verb::Check(options) => options.execute(),
         Verb::Completions(options) => options.execute(Cli::command()),
         Verb::Man(options) => options.execute(Cli::command()),
     };

@@ -11,7 +11,7 @@ use crate::runtime::wrap::{self, Command, WrapError};
 use crate::sys::fd::{self, Outlet};
 use crate::sys::signal::{Inherited, Signals};
 use crate::sys::spawn::{SpawnError, Step};
-use crate::worker::name;
+use crate::config::name;
 use crate::worker::outcome::Outcome;
 use crate::worker::wrapped::Policy;
 use clap::Args;

@@ -6,8 +6,15 @@ use std::time::Duration;
 
 /// A quantity that could not be read; says what was wrong and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct UnitError(String);
+#[error("{text}; {help}")]
+pub struct UnitError {
+    /// What is wrong.
+    pub text: String,
+    /// What to do.
+    pub help: String,
+    /// What was meant, where that is certain.
+    pub meant: Option<String>,
+}
 
 const DURATIONS: [(&str, u64); 8] = [
     ("ns", 1),
@@ -18,6 +25,34 @@ const DURATIONS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
     ("d", 86_400_000_000_000),
     ("w", 604_800_000_000_000),
+];
+
+/// What people write for a unit, in lower case without a plural's s, and what can be meant by it.
+const SPELLINGS: [(&str, &[&str]); 24] = [
+    ("nanosecond", &["ns"]),
+    ("microsecond", &["us"]),
+    ("µ", &["us"]),
+    ("millisecond", &["ms"]),
+    ("milli", &["ms"]),
+    ("msec", &["ms"]),
+    ("sec", &["s"]),
+    ("second", &["s"]),
+    ("min", &["m"]),
+    ("minute", &["m"]),
+    ("hour", &["h"]),
+    ("hr", &["h"]),
+    ("day", &["d"]),
+    ("week", &["w"]),
+    ("month", &["d", "w"]),
+    ("byte", &["B"]),
+    ("k", &["kB", "KiB"]),
+    ("kilobyte", &["kB", "KiB"]),
+    ("m", &["MB", "MiB"]),
+    ("meg", &["MB", "MiB"]),
+    ("megabyte", &["MB", "MiB"]),
+    ("g", &["GB", "GiB"]),
+    ("gigabyte", &["GB", "GiB"]),
+    ("t", &["TiB"]),
 ];
 
 const SIZES: [(&str, u64); 9] = [
@@ -57,21 +92,37 @@ pub fn is_size(text: &str) -> bool {
 
 fn parse(text: &str, units: &[(&str, u64)], what: &str, example: &str, known: &str) -> Result<u64, UnitError> {
     let text = text.trim();
+    let wrong = |text: String, help: String| UnitError { text, help, meant: None };
     let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = (&text[..digits], text[digits..].trim());
     if number.is_empty() {
-        return Err(UnitError(format!("{text:?} is not a {what}; write a number and a unit, as in {example:?}")));
+        let help = format!("write a number and a unit, as in {example:?}");
+        return Err(wrong(format!("{text:?} is not a {what}"), help));
     }
     if unit.is_empty() {
-        return Err(UnitError(format!("{number} what? add a unit ({known}), as in {example:?}")));
+        return Err(wrong(format!("{number} what? it has no unit"), format!("add a unit ({known}), as in {example:?}")));
     }
     let Some(&(_, scale)) = units.iter().find(|(name, _)| *name == unit) else {
-        let near = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
-        let hint = near.map_or(format!("the units are {known}"), |(name, _)| format!("did you mean {number}{name}?"));
-        return Err(UnitError(format!("unknown unit {unit:?} of a {what}; {hint}")));
+        return Err(unknown_unit(number, unit, units, what, known));
     };
-    scaled(number, scale)
-        .ok_or_else(|| UnitError(format!("{text:?} is not a {what} that fits; write one such as {example:?}")))
+    let too_large = || wrong(format!("{text:?} is not a {what} that fits"), format!("write one such as {example:?}"));
+    scaled(number, scale).ok_or_else(too_large)
+}
+
+fn unknown_unit(number: &str, unit: &str, units: &[(&str, u64)], what: &str, known: &str) -> UnitError {
+    let text = format!("unknown unit {unit:?} of a {what}");
+    let lower = unit.to_lowercase();
+    let singular = lower.strip_suffix('s').filter(|word| word.len() > 1).unwrap_or(&lower);
+    let near = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(name, _)| vec![*name]);
+    let spelled = || SPELLINGS.iter().find(|(word, _)| *word == singular || *word == lower).map(|(_, meant)| meant.to_vec());
+    let meant: Vec<_> = near.or_else(spelled).unwrap_or_default();
+    let meant: Vec<_> = meant.into_iter().filter(|unit| units.iter().any(|(name, _)| name == unit)).collect();
+    let quoted: Vec<_> = meant.iter().map(|unit| format!("\"{number}{unit}\"")).collect();
+    match &meant[..] {
+        [] => UnitError { text, help: format!("the units are {known}"), meant: None },
+        [one] => UnitError { text, help: format!("did you mean {}?", quoted[0]), meant: Some(format!("{number}{one}")) },
+        _ => UnitError { text, help: format!("write {}", quoted.join(" or ")), meant: None },
+    }
 }
 
 /// `number × scale` with up to 18 decimals, rounded down; none when it is malformed or does not fit.
@@ -82,6 +133,24 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
     let power = 10u128.checked_pow(u32::try_from(decimals.len()).ok()?)?;
     let part = u128::from(fraction).checked_mul(u128::from(scale))? / power;
     whole.checked_mul(scale)?.checked_add(u64::try_from(part).ok()?)
+}
+
+/// A duration that `parse_duration` reads as the same: `90s`, `1500ms`.
+#[must_use]
+pub fn write_duration(span: Duration) -> String {
+    const UNITS: [(&str, u128); 7] =
+        [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
+    let nanos = span.as_nanos();
+    let fits = UNITS.iter().find(|(_, scale)| nanos != 0 && nanos.is_multiple_of(*scale));
+    fits.map_or("0s".into(), |(unit, scale)| format!("{}{unit}", nanos / scale))
+}
+
+/// A size that `parse_size` reads as the same: `64MiB`, `1000B`.
+#[must_use]
+pub fn write_size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 5] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+    let fits = UNITS.iter().find(|(_, scale)| bytes != 0 && bytes.is_multiple_of(*scale));
+    fits.map_or("0B".into(), |(unit, scale)| format!("{}{unit}", bytes / scale))
 }
 
 /// A size for people: `1.5 MiB`, `312 B`.
@@ -124,10 +193,12 @@ mod tests {
     fn mistakes_name_the_remedy() {
         let text = |r: Result<Duration, UnitError>| r.unwrap_err().to_string();
         assert!(text(parse_duration("5000")).contains("add a unit"));
-        assert!(text(parse_duration("5S")).contains("did you mean 5s?"));
+        assert!(text(parse_duration("5S")).contains("did you mean \"5s\"?"));
+        assert!(text(parse_duration("5 seconds")).contains("did you mean \"5s\"?"));
         assert!(text(parse_duration("-5s")).contains("not a duration"));
         assert!(text(parse_duration("99999999999w")).contains("that fits"));
         assert!(parse_size("10mib").unwrap_err().to_string().contains("10MiB"));
+        assert!(parse_size("10 megabytes").unwrap_err().to_string().contains("\"10MB\" or \"10MiB\""));
         assert!(parse_duration("1.s").is_err() && parse_duration("1.2.3s").is_err());
     }
 

@@ -2,41 +2,7 @@
 
 use super::name::Archive;
 use crate::clock::Wall;
-use crate::config::unit::{is_size, parse_duration, parse_size};
-use std::str::FromStr;
-use std::time::Duration;
-
-/// How long and how much to keep, whichever is reached first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Policy {
-    /// An archive is purged so long after it was closed.
-    pub age: Option<Duration>,
-    /// The oldest archives are purged while all of them, and the file being written, take more bytes.
-    pub bytes: Option<u64>,
-}
-
-impl FromStr for Policy {
-    type Err = String;
-
-    /// Reads `7d,1GiB`, `7d`, `1GiB` or `forever`.
-    fn from_str(text: &str) -> Result<Policy, String> {
-        let mut policy = Policy::default();
-        if text.trim() == "forever" {
-            return Ok(policy);
-        }
-        for part in text.split(',') {
-            let doubled = if is_size(part) {
-                policy.bytes.replace(parse_size(part).map_err(|e| e.to_string())?).is_some()
-            } else {
-                policy.age.replace(parse_duration(part).map_err(|e| e.to_string())?).is_some()
-            };
-            if doubled {
-                return Err(format!("{text:?} says it twice; write one duration, one size, or one of each"));
-            }
-        }
-        Ok(policy)
-    }
-}
+pub use crate::config::policy::Retain as Policy;
 
 /// An archive in a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,13 +79,5 @@ mod tests {
         assert_eq!(next_expiry(&all, "200s".parse().unwrap()), Some(Wall(300_000_000)));
         assert_eq!(next_expiry(&all, "1GiB".parse().unwrap()), None);
         assert_eq!(next_expiry(&[], "1d".parse().unwrap()), None);
-    }
-
-    #[test]
-    fn policies() {
-        assert!("7d,1GiB".parse::<Policy>().is_ok() && "7d, 1GiB".parse::<Policy>().is_ok());
-        for wrong in ["", "7", "7d,7d", "1GiB,2GiB", "7d 1GiB"] {
-            assert!(wrong.parse::<Policy>().is_err(), "{wrong}");
-        }
     }
 }

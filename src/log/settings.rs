@@ -2,18 +2,7 @@
 
 use super::stamp::Stamp;
 use super::{retain, rotate};
-use std::time::Duration;
-
-/// When what was written is made durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sync {
-    /// When a file is closed.
-    Rotation,
-    /// After each write.
-    Always,
-    /// So long after the first unsynced write.
-    After(Duration),
-}
+pub use crate::config::policy::Sync;
 
 /// What to do when the disk takes no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,385 @@
+//! Files to one configuration: the file that is named, and those that it includes, merged.
+
+use super::decode::{Cx, Env, Scope, table};
+use super::keys::{Set, Table};
+use super::kind::nearest;
+use super::name;
+use super::report::{self, Report};
+use super::source::{Place, Sources, position};
+use super::syntax::{self, Document, Node};
+use super::tables::{self, Log, Queue, Quell, Test, Top, Worker};
+use super::typed::Item;
+use super::values::Pattern;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use toml::de::{DeTable, DeValue};
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Quell itself.
+    pub quell: Quell,
+    /// What is so for every worker's log.
+    pub log: Log,
+    /// The workers, in the order in which they are written.
+    pub workers: Vec<Named<Worker>>,
+    /// What they say of their own logs, and what is in force there; as many as workers.
+    pub logs: Vec<WorkerLog>,
+    /// The queues.
+    pub queues: Vec<Named<Queue>>,
+    /// The tests.
+    pub tests: Vec<Item<Test>>,
+}
+
+/// A table that has a name of the user's.
+#[derive(Clone, Debug)]
+pub struct Named<T> {
+    /// The name.
+    pub name: String,
+    /// Where it is defined.
+    pub place: Place,
+    /// Its keys.
+    pub keys: T,
+    /// Something in it was wrong, so that what it lacks may stand there misspelt.
+    pub mistaken: bool,
+}
+
+impl<T: PartialEq> PartialEq for Named<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.keys == other.keys
+    }
+}
+
+/// A worker's log.
+#[derive(Clone, Debug)]
+pub struct WorkerLog {
+    /// What it sets itself.
+    pub own: Log,
+    /// With what `[log]` sets.
+    pub whole: Log,
+}
+
+impl PartialEq for WorkerLog {
+    fn eq(&self, other: &Self) -> bool {
+        self.whole == other.whole
+    }
+}
+
+impl Config {
+    /// A worker by its name.
+    #[must_use]
+    pub fn worker(&self, name: &str) -> Option<&Named<Worker>> {
+        self.workers.iter().find(|worker| worker.name == name)
+    }
+
+    /// A queue by its name.
+    #[must_use]
+    pub fn queue(&self, name: &str) -> Option<&Named<Queue>> {
+        self.queues.iter().find(|queue| queue.name == name)
+    }
+}
+
+/// Where files come from.
+pub trait Files {
+    /// A file's bytes.
+    ///
+    /// # Errors
+    /// As open(2) and read(2).
+    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The files that match a pattern, sorted.
+    ///
+    /// # Errors
+    /// What cannot be looked through.
+    fn matching(&mut self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
+}
+
+/// What came of loading.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration, as far as it could be read.
+    pub config: Config,
+    /// The files.
+    pub sources: Sources,
+    /// All mistakes, in the order of their places.
+    pub reports: Vec<Report>,
+    /// Variables that are not set.
+    pub unset: Vec<(String, Place)>,
+    /// Patterns of `include` that match no file.
+    pub unmatched: Vec<(PathBuf, Place)>,
+}
+
+/// More files than this are an include gone wrong.
+const FILES_MAX: usize = 10_000;
+
+/// Loads a file and what it includes. `folder` is where a relative name is relative to.
+///
+/// # Errors
+/// When the file itself cannot be read; all else is a report.
+pub fn load(name: &str, folder: &Path, files: &mut dyn Files, env: Env<'_>) -> io::Result<Loaded> {
+    let bytes = files.read(&folder.join(name))?;
+    let mut loader = Loader {
+        folder,
+        files,
+        env,
+        sources: Sources::default(),
+        seen: vec![folder.join(name)],
+        reports: Vec::new(),
+        unset: Vec::new(),
+        unmatched: Vec::new(),
+        defined: HashMap::new(),
+        config: Config {
+            quell: Quell::initial(),
+            log: Log::initial(),
+            workers: Vec::new(),
+            logs: Vec::new(),
+            queues: Vec::new(),
+            tests: Vec::new(),
+        },
+        broken: false,
+    };
+    loader.file(name, &folder.join(name), bytes);
+    Ok(loader.finish())
+}
+
+struct Loader<'a> {
+    folder: &'a Path,
+    files: &'a mut dyn Files,
+    env: Env<'a>,
+    sources: Sources,
+    seen: Vec<PathBuf>,
+    reports: Vec<Report>,
+    unset: Vec<(String, Place)>,
+    unmatched: Vec<(PathBuf, Place)>,
+    /// Where each worker and queue is defined.
+    defined: HashMap<(&'static str, String), Place>,
+    config: Config,
+    /// A file could not be read in full, so that what seems to be missing may stand there.
+    broken: bool,
+}
+
+impl Loader<'_> {
+    fn finish(mut self) -> Loaded {
+        for log in &mut self.config.logs {
+            Table::inherit(&mut log.whole, &self.config.log);
+        }
+        let mistaken = self.broken || !self.reports.is_empty();
+        super::meaning::check(&self.config, &self.sources, mistaken, self.files, &mut self.reports);
+        report::sort(&mut self.reports);
+        Loaded {
+            config: self.config,
+            sources: self.sources,
+            reports: self.reports,
+            unset: self.unset,
+            unmatched: self.unmatched,
+        }
+    }
+
+    fn file(&mut self, name: &str, path: &Path, bytes: Vec<u8>) {
+        let file = self.sources.iter().count() as u32;
+        let (text, not_text) = syntax::text_of(file, bytes);
+        self.sources.add(name, text.as_str());
+        if let Some(report) = not_text {
+            self.broken = true;
+            self.reports.push(report);
+            return;
+        }
+        let mut document = syntax::parse(file, &text);
+        self.broken |= !document.reports.is_empty();
+        self.reports.append(&mut document.reports);
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let mut cx = Cx { file, text: &text, folder, env: self.env, reports: Vec::new(), unset: Vec::new() };
+        let mut top = Top::initial();
+        self.root(&document, &mut top, &mut cx);
+        let Cx { mut reports, mut unset, .. } = cx;
+        self.reports.append(&mut reports);
+        self.unset.append(&mut unset);
+        self.include(&top.include);
+    }
+
+    fn include(&mut self, include: &Set<Vec<Pattern>>) {
+        let Some(place) = include.place else { return };
+        for pattern in &include.value {
+            let found = match self.files.matching(&pattern.0) {
+                Ok(found) => found,
+                Err(e) => {
+                    let report = Report::error(place, format!("cannot look through {}: {e}", pattern.0.display()));
+                    self.reports.push(report.help("make it readable, or name another folder"));
+                    continue;
+                }
+            };
+            if found.is_empty() {
+                self.unmatched.push((pattern.0.clone(), place));
+            }
+            for path in found {
+                if self.seen.len() >= FILES_MAX || self.seen.contains(&path) {
+                    continue;
+                }
+                self.seen.push(path.clone());
+                let name = path.strip_prefix(self.folder).unwrap_or(&path).to_string_lossy().into_owned();
+                match self.files.read(&path) {
+                    Ok(bytes) => self.file(&name, &path, bytes),
+                    Err(e) => {
+                        let report = Report::error(place, format!("cannot read {name}: {e}"));
+                        self.reports.push(report.help("mend the file, or a pattern that leaves it out"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn root(&mut self, document: &Document<'_>, top: &mut Top, cx: &mut Cx<'_>) {
+        let root = &document.root;
+        for (key, value) in root {
+            let (place, name): (_, &str) = (cx.place(key.span()), key.get_ref());
+            if document.is_broken(&key.span()) {
+                continue;
+            }
+            let header = cx.place(value.span());
+            let scope = |name| Scope { name, header, elsewhere: &[] };
+            match (name, value.get_ref()) {
+                ("include", _) if !document.is_broken(&value.span()) => top.set(0, place, value, cx),
+                ("quell", DeValue::Table(inner)) => table(document, inner, &mut self.config.quell, &scope("[quell]"), cx),
+                ("log", DeValue::Table(inner)) => table(document, inner, &mut self.config.log, &scope("[log]"), cx),
+                ("worker", DeValue::Table(inner)) => self.workers(document, inner, cx),
+                ("queue", DeValue::Table(inner)) => self.queues(document, inner, cx),
+                ("test", DeValue::Array(items)) => {
+                    let items = items.iter().filter(|item| !document.is_broken(&item.span()));
+                    let tests: Vec<_> = items.filter_map(|item| super::typed::Typed::decode(item, cx)).collect();
+                    self.config.tests.extend(tests);
+                }
+                ("include", _) => {}
+                ("quell" | "log" | "worker" | "queue" | "test", _) => {
+                    let written = tables::TABLES.iter().map(|(title, _)| *title).find(|title| title.contains(name));
+                    let report = Report::error(place, format!("`{name}` is a table"));
+                    cx.report(report.help(format!("write {}", written.unwrap_or(name))));
+                }
+                _ => unknown_table(name, place, value, cx),
+            }
+        }
+    }
+
+    fn workers(&mut self, document: &Document<'_>, workers: &DeTable<'_>, cx: &mut Cx<'_>) {
+        for (key, value) in workers {
+            let Some((place, inner)) = self.named("worker", document, key, value, cx) else { continue };
+            let name = key.get_ref().to_string();
+            let before = cx.reports.len();
+            let title = format!("[worker.{name}]");
+            let mut keys = Worker::initial();
+            let scope = Scope { name: &title, header: cx.place(value.span()), elsewhere: &["log"] };
+            table(document, inner, &mut keys, &scope, cx);
+            let mut own = Log::initial();
+            if let Some((key, value)) = inner.get_key_value("log").filter(|(_, v)| !document.is_broken(&v.span())) {
+                let title = format!("[worker.{name}.log]");
+                match value.get_ref() {
+                    DeValue::Table(inner) => {
+                        let scope = Scope { name: &title, header: cx.place(value.span()), elsewhere: &[] };
+                        table(document, inner, &mut own, &scope, cx);
+                    }
+                    _ => {
+                        let report = Report::error(cx.place(key.span()), format!("`log` is a table: {title}"));
+                        cx.report(report.help("write its keys, as in `log.rotate = \"1d\"`"));
+                    }
+                }
+            }
+            self.config.workers.push(Named { name, place, keys, mistaken: cx.reports.len() > before });
+            self.config.logs.push(WorkerLog { whole: own.clone(), own });
+        }
+    }
+
+    fn queues(&mut self, document: &Document<'_>, queues: &DeTable<'_>, cx: &mut Cx<'_>) {
+        for (key, value) in queues {
+            let Some((place, inner)) = self.named("queue", document, key, value, cx) else { continue };
+            let name = key.get_ref().to_string();
+            let before = cx.reports.len();
+            let title = format!("[queue.{name}]");
+            let mut keys = Queue::initial();
+            let scope = Scope { name: &title, header: cx.place(value.span()), elsewhere: &[] };
+            table(document, inner, &mut keys, &scope, cx);
+            self.config.queues.push(Named { name, place, keys, mistaken: cx.reports.len() > before });
+        }
+    }
+
+    /// A table with a name of the user's: where it is, and its keys; none, reported, where it cannot be one.
+    fn named<'t, 'a>(
+        &mut self,
+        what: &'static str,
+        document: &Document<'_>,
+        key: &toml::Spanned<toml::de::DeString<'a>>,
+        value: &'t Node<'a>,
+        cx: &mut Cx<'_>,
+    ) -> Option<(Place, &'t DeTable<'a>)> {
+        let place = cx.place(key.span());
+        let name: &str = key.get_ref();
+        if document.is_broken(&key.span()) {
+            return None;
+        }
+        let DeValue::Table(inner) = value.get_ref() else {
+            // A key of a worker that stands where its name should.
+            let known = Worker::KEYS.iter().chain(Queue::KEYS).any(|key| key.name == name);
+            let text = match known {
+                true => format!("`{name}` stands in [{what}], where {what}s have their names"),
+                false => format!("`{name}` is not a table"),
+            };
+            cx.report(Report::error(place, text).help(format!("write [{what}.NAME], and its keys below it")));
+            return None;
+        };
+        if let Err(why) = name::check(name) {
+            cx.report(Report::error(place, format!("{name:?} cannot be a {what}'s name")).help(why));
+        }
+        if let Some(first) = self.defined.insert((what, name.to_owned()), place) {
+            let report = Report::error(place, format!("{what} `{name}` is defined twice"));
+            cx.report(report.help("rename one, or merge them").also(first, "also here"));
+            self.defined.insert((what, name.to_owned()), first);
+            return None;
+        }
+        Some((place, inner))
+    }
+}
+
+/// What people call a table in other programs' files, and ours.
+const TABLE_HABITS: [(&str, &[&str]); 5] = [
+    ("worker", &["program", "service", "services", "process", "processes", "workers", "app", "apps", "unit", "job", "task"]),
+    ("quell", &["supervisord", "supervisor", "global", "main", "settings", "daemon", "manager"]),
+    ("log", &["logs", "logging", "logger"]),
+    ("queue", &["queues"]),
+    ("test", &["tests"]),
+];
+
+fn unknown_table(name: &str, place: Place, value: &Node<'_>, cx: &mut Cx<'_>) {
+    let is_table = value.get_ref().is_table() || value.get_ref().as_array().is_some_and(|items| {
+        items.iter().next().is_some_and(|item| item.get_ref().is_table())
+    });
+    let names = ["quell", "log", "worker", "queue", "test"];
+    let habit = TABLE_HABITS.iter().find(|(_, theirs)| theirs.contains(&name.to_lowercase().as_str()));
+    if let Some((ours, _)) = habit.filter(|_| is_table) {
+        let report = Report::error(place, format!("no table is called `{name}` here; it is `{ours}`"));
+        cx.report(report.help(format!("write `{ours}`")).fix(place, *ours));
+        return;
+    }
+    let known = names.into_iter().chain(["include"]);
+    if let Some(near) = nearest(name, known) {
+        let what = if is_table { "table" } else { "key" };
+        let report = Report::error(place, format!("unknown {what} `{name}`"));
+        cx.report(report.help(format!("did you mean `{near}`?")).fix(place, near));
+        return;
+    }
+    let (line, _) = position(cx.text, place.start as usize);
+    let report = match (tables::alias(name), tables::home(name)) {
+        (_, Some(table)) => {
+            let text = format!("`{name}` belongs to {table}; line {line} is above all tables");
+            Report::error(place, text).help(format!("move it below {table}"))
+        }
+        (Some((tool, ours)), None) => {
+            Report::error(place, format!("`{name}` is {tool}'s; here it is `{ours}`")).help("see `quell explain`")
+        }
+        (None, None) if is_table => {
+            Report::error(place, format!("unknown table `{name}`")).help("there are [quell], [log], [worker.NAME], [queue.NAME] and [[test]]")
+        }
+        (None, None) => {
+            Report::error(place, format!("unknown key `{name}` above all tables")).help("only `include` stands there")
+        }
+    };
+    cx.report(report);
+}

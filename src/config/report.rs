@@ -1,0 +1,173 @@
+//! What is wrong with a configuration: one report for each mistake, with its place, drawn as rustc draws its own.
+
+use super::source::{Place, Sources};
+use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
+use serde::Serialize;
+use std::fmt::Write;
+
+/// How much a report weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing starts with it.
+    Error,
+    /// Said; `--strict` makes it a mistake.
+    Warning,
+}
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// How much it weighs.
+    pub severity: Severity,
+    /// The guilty piece.
+    pub place: Place,
+    /// What is wrong.
+    pub text: String,
+    /// What to do, in words.
+    pub help: Option<String>,
+    /// What to write instead, where that is certain: a piece and its replacement.
+    pub fix: Option<(Place, String)>,
+    /// Other pieces that have to do with it, and what they are.
+    pub also: Vec<(Place, String)>,
+}
+
+impl Report {
+    /// A mistake.
+    pub fn error(place: Place, text: impl Into<String>) -> Report {
+        Report { severity: Severity::Error, place, text: text.into(), help: None, fix: None, also: Vec::new() }
+    }
+
+    /// A warning.
+    pub fn warning(place: Place, text: impl Into<String>) -> Report {
+        Report { severity: Severity::Warning, ..Report::error(place, text) }
+    }
+
+    /// The same, with what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Report {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same, with what to write instead.
+    #[must_use]
+    pub fn fix(mut self, place: Place, with: impl Into<String>) -> Report {
+        self.fix = Some((place, with.into()));
+        self
+    }
+
+    /// The same, with another piece that has to do with it.
+    #[must_use]
+    pub fn also(mut self, place: Place, what: impl Into<String>) -> Report {
+        self.also.push((place, what.into()));
+        self
+    }
+}
+
+/// Orders reports by their places and leaves out what is said twice.
+pub fn sort(reports: &mut Vec<Report>) {
+    reports.sort_by(|a, b| (a.place, a.severity, &a.text).cmp(&(b.place, b.severity, &b.text)));
+    reports.dedup();
+}
+
+/// Draws reports for people.
+#[must_use]
+pub fn to_text(sources: &Sources, reports: &[Report], colour: bool) -> String {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    reports.iter().fold(String::new(), |mut text, report| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}\n", renderer.render(&groups(sources, report)));
+        text
+    })
+}
+
+fn groups<'a>(sources: &'a Sources, report: &'a Report) -> Vec<Group<'a>> {
+    let level = match report.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let source = sources.get(report.place.file);
+    let snippet = Snippet::source(&source.text).path(&source.name);
+    let here = report.also.iter().filter(|(place, _)| place.file == report.place.file);
+    let snippet = here.fold(
+        snippet.annotation(AnnotationKind::Primary.span(report.place.bytes())),
+        |snippet, (place, what)| snippet.annotation(AnnotationKind::Context.span(place.bytes()).label(what)),
+    );
+    let mut group = level.primary_title(&report.text).element(snippet);
+    for (place, what) in report.also.iter().filter(|(place, _)| place.file != report.place.file) {
+        let other = sources.get(place.file);
+        let snippet = Snippet::source(&other.text).path(&other.name);
+        group = group.element(snippet.annotation(AnnotationKind::Context.span(place.bytes()).label(what)));
+    }
+    let mut groups = vec![];
+    match (&report.help, &report.fix) {
+        (help, Some((place, with))) => {
+            groups.push(group);
+            let title = Level::HELP.secondary_title(help.as_deref().unwrap_or("write"));
+            let fixed = sources.get(place.file);
+            let snippet = Snippet::source(&fixed.text).path(&fixed.name);
+            groups.push(title.element(snippet.patch(Patch::new(place.bytes(), with))));
+        }
+        (Some(help), None) => groups.push(group.element(Level::HELP.message(help))),
+        (None, None) => groups.push(group),
+    }
+    groups
+}
+
+/// A report for editors and CI; lines and columns from 1, columns in characters.
+#[derive(Debug, Serialize)]
+struct Plain<'a> {
+    severity: Severity,
+    #[serde(flatten)]
+    at: Spot<'a>,
+    message: &'a str,
+    help: Option<&'a str>,
+    fix: Option<Fix<'a>>,
+    also: Vec<Note<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Spot<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Fix<'a> {
+    #[serde(flatten)]
+    at: Spot<'a>,
+    replacement: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Note<'a> {
+    #[serde(flatten)]
+    at: Spot<'a>,
+    message: &'a str,
+}
+
+/// The reports as one JSON array, for editors and CI.
+#[must_use]
+pub fn to_json(sources: &Sources, reports: &[Report]) -> String {
+    let spot = |place: Place| {
+        let (line, column) = sources.position(place);
+        let (end_line, end_column) = sources.position(Place { start: place.end, ..place });
+        Spot { file: &sources.get(place.file).name, line, column, end_line, end_column }
+    };
+    let plain = |report: &Report| {
+        let value = Plain {
+            severity: report.severity,
+            at: spot(report.place),
+            message: &report.text,
+            help: report.help.as_deref(),
+            fix: report.fix.as_ref().map(|(place, with)| Fix { at: spot(*place), replacement: with }),
+            also: report.also.iter().map(|(place, what)| Note { at: spot(*place), message: what }).collect(),
+        };
+        serde_json::to_value(value).unwrap_or_default()
+    };
+    format!("{:#}\n", serde_json::Value::Array(reports.iter().map(plain).collect()))
+}

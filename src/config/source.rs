@@ -1,0 +1,133 @@
+//! The texts of configuration files, and places in them.
+
+use std::ops::Range;
+
+/// A piece of one file: which, and from byte to byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Index of the file among the sources.
+    pub file: u32,
+    /// Its first byte.
+    pub start: u32,
+    /// The byte behind its last.
+    pub end: u32,
+}
+
+impl Place {
+    /// A piece of a file.
+    #[must_use]
+    pub fn new(file: u32, bytes: Range<usize>) -> Place {
+        Place { file, start: bytes.start as u32, end: bytes.end as u32 }
+    }
+
+    /// From byte to byte.
+    #[must_use]
+    pub fn bytes(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A file that was read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its path, as the user would write it.
+    pub name: String,
+    /// What it holds; bytes that are no UTF-8 are replaced.
+    pub text: String,
+}
+
+/// Every file that was read, in the order of reading.
+#[derive(Clone, Debug, Default)]
+pub struct Sources(Vec<Source>);
+
+impl Sources {
+    /// Adds a file; its index.
+    pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
+        self.0.push(Source { name: name.into(), text: text.into() });
+        self.0.len() as u32 - 1
+    }
+
+    /// A file by its index.
+    #[must_use]
+    pub fn get(&self, file: u32) -> &Source {
+        &self.0[file as usize]
+    }
+
+    /// The index of a file by its name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.0.iter().position(|source| source.name == name).map(|at| at as u32)
+    }
+
+    /// All files.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter()
+    }
+
+    /// The line and column, in characters, that a place begins at; both from 1.
+    #[must_use]
+    pub fn position(&self, place: Place) -> (usize, usize) {
+        position(&self.get(place.file).text, place.start as usize)
+    }
+
+    /// Where a text stands in quotes at or after a place, in the same statement's reach; the place itself where it does not.
+    #[must_use]
+    pub fn quoted(&self, text: &str, from: Place) -> Place {
+        let whole = &self.get(from.file).text;
+        let rest = &whole[from.start as usize..];
+        let found = ['"', '\''].into_iter().filter_map(|quote| rest.find(&format!("{quote}{text}{quote}"))).min();
+        found.map_or(from, |at| {
+            let start = from.start as usize + at;
+            Place::new(from.file, start..start + text.len() + 2)
+        })
+    }
+
+    /// The place as people write it: `a.toml:4:1`.
+    #[must_use]
+    pub fn show(&self, place: Place) -> String {
+        let (line, column) = self.position(place);
+        format!("{}:{line}:{column}", self.get(place.file).name)
+    }
+
+    /// The file and line of a place: `a.toml:4`.
+    #[must_use]
+    pub fn show_line(&self, place: Place) -> String {
+        format!("{}:{}", self.get(place.file).name, self.position(place).0)
+    }
+}
+
+/// The line and column, in characters, of a byte in a text; both from 1.
+#[must_use]
+pub fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = &text.as_bytes()[..byte.min(text.len())];
+    let start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+    let line = 1 + memchr::memchr_iter(b'\n', before).count();
+    (line, 1 + String::from_utf8_lossy(&before[start..]).chars().count())
+}
+
+/// The bytes of the line, counted from 1, without its newline; the end of the text where there are not so many.
+#[must_use]
+pub fn line_bytes(text: &str, line: usize) -> Range<usize> {
+    let start = match line {
+        0 | 1 => 0,
+        _ => memchr::memchr_iter(b'\n', text.as_bytes()).nth(line - 2).map_or(text.len(), |newline| newline + 1),
+    };
+    let end = memchr::memchr(b'\n', &text.as_bytes()[start..]).map_or(text.len(), |newline| start + newline);
+    start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters() {
+        let text = "a = 1\nü = “x”\n";
+        assert_eq!(position(text, 0), (1, 1));
+        assert_eq!(position(text, text.find('x').unwrap_or(0)), (2, 6));
+        assert_eq!(position(text, text.len()), (3, 1));
+        assert_eq!(line_bytes(text, 1), 0..5);
+        assert_eq!(&text[line_bytes(text, 2)], "ü = “x”");
+        assert_eq!(line_bytes(text, 9), text.len()..text.len());
+    }
+}

@@ -1,0 +1,338 @@
+//! TOML text to a tree with a place for each key and value; every mistake of syntax once, none twice.
+//!
+//! `toml` goes on after a mistake and reports what it meets there, too. What it says about one statement (a key and its
+//! value) has one cause, so it becomes one report: the string that never closes rather than the brackets that are missing
+//! because of it. A broken statement is not decoded.
+
+use super::report::Report;
+use super::source::Place;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A value and where it stands.
+pub type Node<'a> = Spanned<DeValue<'a>>;
+
+/// A file's tree, as far as it could be read.
+#[derive(Debug)]
+pub struct Document<'a> {
+    /// The tree.
+    pub root: DeTable<'a>,
+    /// The mistakes.
+    pub reports: Vec<Report>,
+    /// Pieces in which nothing is certain.
+    broken: Vec<Range<usize>>,
+}
+
+impl Document<'_> {
+    /// Whether a piece is part of a mistake of syntax, so that nothing else is to be said of it.
+    #[must_use]
+    pub fn is_broken(&self, piece: &Range<usize>) -> bool {
+        self.broken.iter().any(|broken| broken.start <= piece.end && piece.start < broken.end)
+    }
+}
+
+/// The text of a file; of bytes that are no UTF-8, with replacements, and the report on the first of them.
+#[must_use]
+pub fn text_of(file: u32, bytes: Vec<u8>) -> (String, Option<Report>) {
+    match String::from_utf8(bytes) {
+        Ok(text) => (text, None),
+        Err(e) => {
+            let at = e.utf8_error().valid_up_to();
+            let byte = e.as_bytes()[at];
+            let replaced = at..at + char::REPLACEMENT_CHARACTER.len_utf8();
+            let report = Report::error(Place::new(file, replaced), format!("byte 0x{byte:02X} is not UTF-8"))
+                .help("save the file as UTF-8, for example with `iconv -f latin1 -t utf8`");
+            (String::from_utf8_lossy(e.as_bytes()).into_owned(), Some(report))
+        }
+    }
+}
+
+/// Parses a file.
+#[must_use]
+pub fn parse(file: u32, text: &str) -> Document<'_> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let root = root.into_inner();
+    let mut statements = Vec::new();
+    if !errors.is_empty() {
+        statements_of(&root, &mut statements);
+    }
+    let mut found: Vec<Finding> = Vec::new();
+    for error in &errors {
+        let span = error.span().unwrap_or_default();
+        let at = span.start.min(text.len())..span.end.min(text.len());
+        let finding = Reader { file, text, root: &root, statements: &statements }.finding(error.message(), at);
+        match found.iter_mut().find(|other| other.statement == finding.statement) {
+            Some(other) if finding.rank < other.rank => *other = finding,
+            Some(_) => {}
+            None => found.push(finding),
+        }
+    }
+    let broken = found.iter().map(|finding| finding.broken.clone()).collect();
+    Document { root, reports: found.into_iter().map(|finding| finding.report).collect(), broken }
+}
+
+/// Of all that is found in a statement, the one with the lowest rank is its cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Unclosed,
+    Odd,
+    Other(usize),
+}
+
+#[derive(Debug)]
+struct Finding {
+    statement: Range<usize>,
+    broken: Range<usize>,
+    rank: Rank,
+    report: Report,
+}
+
+/// From the first byte of each key to the last of its value, headers aside.
+fn statements_of(table: &DeTable<'_>, statements: &mut Vec<Range<usize>>) {
+    for (key, value) in table {
+        match value.get_ref() {
+            DeValue::Table(inner) if value.span().start < key.span().start => statements_of(inner, statements),
+            DeValue::Array(items) if value.span().start < key.span().start => {
+                let tables = items.iter().filter_map(|item| item.get_ref().as_table());
+                tables.for_each(|inner| statements_of(inner, statements));
+            }
+            DeValue::Table(inner) if value.span() == key.span() => statements_of(inner, statements),
+            _ => statements.push(key.span().start..value.span().end),
+        }
+    }
+}
+
+/// What is needed to understand one of the parser's errors.
+struct Reader<'a> {
+    file: u32,
+    text: &'a str,
+    root: &'a DeTable<'a>,
+    statements: &'a [Range<usize>],
+}
+
+impl Reader<'_> {
+    fn finding(&self, message: &str, at: Range<usize>) -> Finding {
+        let line = line_around(self.text, at.start);
+        let statement = self.statements.iter().find(|s| s.start <= at.start && at.start <= s.end);
+        let statement = statement.map_or(line.clone(), |s| line_around(self.text, s.start).start..s.end.max(line.end));
+        if let Some(report) = self.odd_character(&statement) {
+            return Finding { broken: statement.clone(), statement, rank: Rank::Odd, report };
+        }
+        let unclosed = message.contains("string, expected");
+        let report = if unclosed { self.unclosed(&at) } else { self.report(message, &at, &line) };
+        let header = message.starts_with("unclosed table") || self.text[line.clone()].trim_end().ends_with(']');
+        // What follows a broken header belongs to nothing.
+        let next = self.text[line.end..].match_indices("\n[").next().map_or(self.text.len(), |(at, _)| line.end + at);
+        let broken = if header && statement == line { line.start..next } else { statement.clone() };
+        let rank = if unclosed { Rank::Unclosed } else { Rank::Other(at.start) };
+        Finding { broken, statement, rank, report }
+    }
+
+    fn place(&self, bytes: Range<usize>) -> Place {
+        Place::new(self.file, bytes)
+    }
+
+    /// The first character outside strings and comments that looks like another.
+    fn odd_character(&self, lines: &Range<usize>) -> Option<Report> {
+        let mut quote = None;
+        for (at, c) in self.text[lines.clone()].char_indices() {
+            let at = lines.start + at;
+            match (quote, c) {
+                (Some(open), _) if c == open => quote = None,
+                (Some(_), '\n') => quote = None,
+                (None, '"' | '\'') => quote = Some(c),
+                (None, '#') => return None,
+                (None, '“' | '”' | '„' | '‘' | '’' | '«' | '»') => return Some(self.smart_quote(at, c, lines.end)),
+                (None, c) if !c.is_ascii() && (c.is_whitespace() || is_invisible(c)) => {
+                    let place = self.place(at..at + c.len_utf8());
+                    let what = format!("invisible character U+{:04X} between words", c as u32);
+                    return Some(Report::error(place, what).help("use a plain space").fix(place, " "));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn smart_quote(&self, at: usize, opening: char, end: usize) -> Report {
+        let plain = if matches!(opening, '‘' | '’') { '\'' } else { '"' };
+        let place = self.place(at..at + opening.len_utf8());
+        let report = Report::error(place, format!("{opening} is not {plain}"));
+        let inner = at + opening.len_utf8();
+        let line_end = self.text[inner..end].find('\n').map_or(end, |newline| inner + newline);
+        match self.text[inner..line_end].char_indices().find(|(_, c)| "“”„‘’«»\"'".contains(*c)) {
+            Some((length, closing)) => {
+                let whole = self.place(at..inner + length + closing.len_utf8());
+                let text = &self.text[inner..inner + length];
+                report.help("write plain quotes").fix(whole, format!("{plain}{text}{plain}"))
+            }
+            None => report.help("write plain quotes").fix(place, plain.to_string()),
+        }
+    }
+
+    fn unclosed(&self, at: &Range<usize>) -> Report {
+        let opening = string_that_ends(self.root, at.start).unwrap_or(at.start);
+        let quote: String = self.text[opening..].chars().take_while(|c| matches!(c, '"' | '\'')).take(3).collect();
+        let quote = if quote.len() == 3 { &quote[..] } else { quote.get(..1).unwrap_or("\"") };
+        Report::error(self.place(opening..opening + quote.len()), "a string is opened here and never closes")
+            .help(format!("write {quote} where it ends"))
+    }
+
+    /// What an error of the parser means, and what to do.
+    fn report(&self, message: &str, at: &Range<usize>, line: &Range<usize>) -> Report {
+        let place = self.place(at.clone());
+        let raw = &self.text[at.clone()];
+        let line_text = self.text[line.clone()].trim();
+        let insert = |what: &str, with: &str| Report::error(place, what).help(format!("add `{with}`")).fix(place, with);
+        match message {
+            "duplicate key" => self.duplicate(at, raw),
+            m if m.starts_with("invalid boolean") => self.word(place, raw),
+            m if m.starts_with("string values must be quoted") => self.word(place, raw),
+            m if m.starts_with("missing escaped value") => self.escape(at),
+            m if m.starts_with("unclosed table") => insert("the table's name never closes", "]"),
+            m if m.starts_with("unclosed array table") => insert("the table's name never closes", "]]"),
+            m if m.starts_with("unclosed array") => insert("the list never closes", "]"),
+            m if m.starts_with("unclosed inline table") => insert("the table never closes", "}"),
+            m if m.starts_with("missing comma") => insert("a comma is missing", ", "),
+            m if m.starts_with("unexpected leading zero") => {
+                let digits = self.text[at.start..].chars().take_while(char::is_ascii_digit).collect::<String>();
+                let whole = self.place(at.start..at.start + digits.len());
+                let report = Report::error(whole, format!("TOML has no number {digits} with a zero in front"));
+                report.help("write an octal number as a string").fix(whole, format!("\"{digits}\""))
+            }
+            m if m.starts_with("key with no value") && line_text.ends_with(']') => {
+                let start = self.place(line.start..line.start);
+                Report::error(self.place(line.clone()), "a table's name that never opens").fix(start, "[")
+            }
+            _ if line_text.split_once(':').is_some_and(|(key, _)| is_bare(key.trim())) => {
+                let colon = line.start + self.text[line.clone()].find(':').unwrap_or(0);
+                let colon = self.place(colon..colon + 1);
+                Report::error(colon, "a key and its value stand around `=`, not `:`").fix(colon, " =")
+            }
+            m if m.starts_with("key with no value") => {
+                Report::error(self.place(line.clone()), format!("`{line_text}` has no value")).help("write `key = value`")
+            }
+            m if m.starts_with("extra `=`") => Report::error(place, "one `=` too many").fix(place, ""),
+            m if m.contains("quoted keys") || m.contains("unquoted key") => {
+                Report::error(place, "a key is made of letters, digits, `-` and `_`").help("quote any other")
+            }
+            other => Report::error(place, format!("not TOML: {other}")).help("see https://toml.io"),
+        }
+    }
+
+    /// A word that stands where a value should.
+    fn word(&self, place: Place, raw: &str) -> Report {
+        if raw.is_empty() {
+            return Report::error(place, "no value behind `=`").help("write a value, or remove the key");
+        }
+        let lower = raw.to_lowercase();
+        let meant = match lower.as_str() {
+            "yes" | "on" => Some("true"),
+            "no" | "off" => Some("false"),
+            _ => ["true", "false"].into_iter().find(|word| strsim::damerau_levenshtein(word, &lower) <= 2),
+        };
+        match meant {
+            Some(word) => {
+                Report::error(place, format!("`{raw}` is no value")).help(format!("did you mean `{word}`?")).fix(place, word)
+            }
+            None => {
+                let quoted = toml::Value::from(raw).to_string();
+                Report::error(place, format!("`{raw}` is not quoted")).help("write text in quotes").fix(place, quoted)
+            }
+        }
+    }
+
+    fn escape(&self, at: &Range<usize>) -> Report {
+        let backslash = at.start.saturating_sub(1);
+        let escape: String = self.text[backslash..].chars().take(2).collect();
+        let place = self.place(backslash..backslash + escape.len());
+        let report = Report::error(place, format!("TOML takes `{escape}` for an escape, and knows none like it"));
+        let literal = node_around(self.root, at.start).map(Spanned::span).and_then(|span| {
+            let inner = self.text[span.clone()].strip_prefix('"')?.strip_suffix('"')?;
+            (!inner.contains(['\'', '\n']) && !inner.starts_with('"')).then(|| (span.clone(), format!("'{inner}'")))
+        });
+        match literal {
+            Some((span, text)) => report.help("in '…' a backslash is itself").fix(self.place(span), text),
+            None => report.help("write `\\\\` for a backslash"),
+        }
+    }
+
+    /// A key that stands in its table for the second time.
+    fn duplicate(&self, at: &Range<usize>, raw: &str) -> Report {
+        let place = self.place(at.clone());
+        let report = Report::error(place, format!("`{raw}` is set twice")).help("keep one");
+        let header = |byte: usize| self.text[..byte].rfind("\n[").map_or(0, |newline| newline + 1);
+        let is_header = self.text[line_around(self.text, at.start)].trim_start().starts_with('[');
+        // The tree holds the first one's place, but for headers, where it holds the last one's.
+        let first = if is_header {
+            let name = self.text[line_around(self.text, at.start)].trim();
+            self.text.find(name).filter(|first| *first < at.start).map(|first| first..first + name.len())
+        } else {
+            let mut keys = Vec::new();
+            keys_of(self.root, raw, &mut keys);
+            let same = |key: &&Range<usize>| key.end <= at.start && header(key.start) == header(at.start);
+            keys.iter().filter(same).max_by_key(|key| key.start).cloned()
+        };
+        first.into_iter().fold(report, |report, first| report.also(self.place(first), "also set here"))
+    }
+}
+
+/// All keys of this name.
+fn keys_of(table: &DeTable<'_>, name: &str, keys: &mut Vec<Range<usize>>) {
+    for (key, value) in table {
+        if key.get_ref() == name {
+            keys.push(key.span());
+        }
+        match value.get_ref() {
+            DeValue::Table(inner) => keys_of(inner, name, keys),
+            DeValue::Array(items) => {
+                items.iter().filter_map(|item| item.get_ref().as_table()).for_each(|inner| keys_of(inner, name, keys));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The innermost value that a byte stands in.
+fn node_around<'t, 'a>(table: &'t DeTable<'a>, byte: usize) -> Option<&'t Node<'a>> {
+    fn within<'t, 'a>(node: &'t Node<'a>, byte: usize) -> Option<&'t Node<'a>> {
+        let inner = match node.get_ref() {
+            DeValue::Table(inner) => node_around(inner, byte),
+            DeValue::Array(items) => items.iter().find_map(|item| within(item, byte)),
+            _ => None,
+        };
+        inner.or_else(|| (node.span().start <= byte && byte <= node.span().end).then_some(node))
+    }
+    table.iter().find_map(|(_, value)| within(value, byte))
+}
+
+/// Where the string begins whose end is here.
+fn string_that_ends(table: &DeTable<'_>, end: usize) -> Option<usize> {
+    let node = node_around(table, end)?;
+    fn find(node: &Node<'_>, end: usize) -> Option<usize> {
+        match node.get_ref() {
+            DeValue::Array(items) => items.iter().find_map(|item| find(item, end)),
+            DeValue::Table(inner) => inner.iter().find_map(|(_, value)| find(value, end)),
+            DeValue::String(_) if node.span().end == end => Some(node.span().start),
+            _ => None,
+        }
+    }
+    find(node, end)
+}
+
+/// The line that a byte stands in, without its newline.
+fn line_around(text: &str, byte: usize) -> Range<usize> {
+    let start = text[..byte].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[byte..].find('\n').map_or(text.len(), |newline| byte + newline);
+    start..end
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}' | '\u{202a}'..='\u{202e}')
+}
+
+/// Whether a text can be a key without quotes.
+fn is_bare(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
