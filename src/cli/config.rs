@@ -88,7 +88,8 @@ pub(super) fn load_file(path: &Path) -> Result<Checked, Failure> {
     let folder = std::env::current_dir().map_err(|e| Failure::new(format!("cannot tell where we are: {e}")))?;
     let env = |name: &str| std::env::var(name).ok();
     let name = path.to_string_lossy();
-    let loaded = load(&name, &folder, &mut OfDisk, &env).map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
+    let loaded =
+        load(&name, &folder, &mut OfDisk, &env).map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
     let mut checked = Checked { loaded, shelf: Shelf::default(), folder };
     checked.lists();
     report::sort(&mut checked.loaded.reports);
@@ -108,7 +109,8 @@ impl Checked {
             for list in worker.keys.lists.value.iter().filter(|list| list.0 != NOT_LEVELS) {
                 if seen.insert(&list.0) {
                     let place = quoted_end(&self.loaded.sources, &list.0, place);
-                    let found = list_reports(&list.0, place, &samples, &mut self.shelf, &mut self.loaded.sources, &self.folder);
+                    let found =
+                        list_reports(&list.0, place, &samples, &mut self.shelf, &mut self.loaded.sources, &self.folder);
                     self.loaded.reports.extend(found);
                 }
             }
@@ -140,17 +142,18 @@ fn list_reports(
     sources: &mut Sources,
     folder: &Path,
 ) -> Vec<Report> {
-    let mut at = |list: &str, line: u32, column: Option<usize>| list_place(list, line, column, sources, folder).unwrap_or(place);
+    let mut at =
+        |list: &str, line: u32, column: Option<usize>| list_place(list, line, column, sources, folder).unwrap_or(place);
     match shelf.list(name) {
         Ok(list) => {
             let mendable = |warning: &lint::Warning| shipped::find(&warning.place.list).is_none();
             let warnings = lint::check(&list.rules, samples).into_iter().filter(mendable);
             let report = |warning: lint::Warning| {
                 let place = at(&warning.place.list, warning.place.line, None);
-                match warning.text.split_once("; ") {
-                    Some((what, remedy)) => Report::warning(place, what).help(remedy),
-                    None => Report::warning(place, warning.text),
-                }
+                let other = warning.other.map(|other| (at(&other.list, other.line, None), other.line));
+                let text = other.map_or(warning.text.clone(), |(_, line)| format!("{} line {line}", warning.text));
+                let report = Report::warning(place, text).help(warning.remedy);
+                other.into_iter().fold(report, |report, (other, _)| report.also(other, "this one"))
             };
             warnings.map(report).collect()
         }

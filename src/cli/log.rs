@@ -1,6 +1,7 @@
 //! `quell log`: standard input to a rotated, retention-limited log directory.
 
 use super::{End, Failure, Stats, lists, logging, show_stats};
+use crate::config::name;
 use crate::line::Stream;
 use crate::log::ledger::Ledger;
 use crate::runtime::intake::{self, Ended};
@@ -8,7 +9,6 @@ use crate::runtime::output::Output;
 use crate::runtime::pass::Pass;
 use crate::sys::fd::{self, Outlet};
 use crate::sys::signal::{Inherited, Signals};
-use crate::config::name;
 use clap::Args;
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
 //! The options of a log directory, for `log` and `run`.
 
 use super::Failure;
+use crate::config::name;
 use crate::log::ledger::Ledger;
 use crate::log::name::LOCK;
 use crate::log::settings::{Overflow, Settings, Sync};
@@ -10,7 +11,6 @@ use crate::runtime::directory::{OnDisk, Owning};
 use crate::runtime::logdir::LogDir;
 use crate::sys::dir::Dir;
 use crate::sys::time;
-use crate::config::name;
 use clap::{Args, ValueEnum};
 use std::path::Path;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! `quell run`: a command, its output sorted and logged, its exit code ours.
 
 use super::{End, Failure, Stats, lists, logging, show_stats};
+use crate::config::name;
 use crate::config::unit::parse_duration;
 use crate::line::Stream;
 use crate::log::ledger::Ledger;
@@ -11,7 +12,6 @@ use crate::runtime::wrap::{self, Command, WrapError};
 use crate::sys::fd::{self, Outlet};
 use crate::sys::signal::{Inherited, Signals};
 use crate::sys::spawn::{SpawnError, Step};
-use crate::config::name;
 use crate::worker::outcome::Outcome;
 use crate::worker::wrapped::Policy;
 use clap::Args;

@@ -67,7 +67,9 @@ impl Cx<'_> {
             (Kind::Flag, DeValue::String(text)) if ["true", "false"].contains(&&**text) => {
                 report.help("they have no quotes").fix(place, text.to_string())
             }
-            (Kind::Text(form), DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)) if form.example.is_empty() => {
+            (Kind::Text(form), DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_))
+                if form.example.is_empty() =>
+            {
                 let quoted = toml::Value::from(self.raw(node.span())).to_string();
                 report.help("write text in quotes").fix(place, quoted)
             }
@@ -75,7 +77,7 @@ impl Cx<'_> {
                 let list = format!("[{}]", self.raw(node.span()));
                 report.help("write a list").fix(place, list)
             }
-            (Kind::Integer(..), _) => report.help("write a whole number"),
+            (Kind::Integer(..), _) => report.help("write an integer, without quotes"),
             (Kind::Flag, _) => report.help("write true or false"),
             (kind, _) => report.help(format!("write {}", kind.describe())),
         });
@@ -87,15 +89,15 @@ impl Cx<'_> {
         if !text.contains(['$', '%']) {
             return Some(text.to_string());
         }
-        if let Some(at) = text.find("%(") {
-            let name: String = text[at + 2..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            if !name.is_empty() && text[at + 2 + name.len()..].starts_with(')') {
-                let place = self.piece(node, &format!("%({name})"));
-                let variable = name.strip_prefix("ENV_").unwrap_or(&name);
-                let report = Report::error(place, format!("`%({name})` is literal here: `%` has no meaning"));
-                self.report(report.help(format!("write `${{{variable}}}` for a variable of the environment")));
-                return None;
-            }
+        if let Some(name) = text.split("%(").skip(1).find_map(supervisord_expression) {
+            let place = self.piece(node, &format!("%({name})"));
+            let report = Report::error(place, format!("`%({name})` is literal here: `%` has no meaning"));
+            self.report(report.help(match name.strip_prefix("ENV_") {
+                Some(variable) => format!("write `${{{variable}}}` for a variable of the environment"),
+                None if name == "process_num" => "write `{n}` for the number of an instance".into(),
+                None => "write what it stands for".into(),
+            }));
+            return None;
         }
         self.variables(node, text, literal_dollar)
     }
@@ -175,6 +177,13 @@ pub fn is_variable(name: &str) -> bool {
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
+/// The name of one of supervisord's expressions, from behind its `%(`; others, such as gunicorn's `%(h)s`, are plain text.
+fn supervisord_expression(rest: &str) -> Option<&str> {
+    const NAMES: [&str; 6] = ["program_name", "process_num", "group_name", "here", "host_node_name", "numprocs"];
+    let (name, _) = rest.split_once(')')?;
+    (NAMES.contains(&name) || name.strip_prefix("ENV_").is_some_and(is_variable)).then_some(name)
+}
+
 /// A table of the file: what it is called, and where it begins.
 pub struct Scope<'a> {
     /// As in `[worker.web]`.
@@ -185,14 +194,15 @@ pub struct Scope<'a> {
     pub elsewhere: &'a [&'a str],
 }
 
+impl Scope<'_> {
+    /// The worker or queue that it is of.
+    fn owner(&self) -> Option<&str> {
+        self.name.trim_matches(['[', ']']).split('.').nth(1)
+    }
+}
+
 /// Decodes a table's keys into their fields.
-pub fn table<T: Table>(
-    document: &Document<'_>,
-    table: &DeTable<'_>,
-    into: &mut T,
-    scope: &Scope<'_>,
-    cx: &mut Cx<'_>,
-) {
+pub fn table<T: Table>(document: &Document<'_>, table: &DeTable<'_>, into: &mut T, scope: &Scope<'_>, cx: &mut Cx<'_>) {
     for (key, value) in table {
         if document.is_broken(&key.span()) || document.is_broken(&value.span()) {
             continue;
@@ -218,6 +228,7 @@ fn unknown(name: &str, place: Place, keys: &'static [Key], scope: &Scope<'_>, cx
         let report = Report::error(place, format!("unknown key `{name}` in {}", scope.name));
         report.help(format!("did you mean `{near}`?")).fix(place, near)
     } else if let Some(table) = tables::home(name) {
+        let table = scope.owner().map_or(table.to_owned(), |owner| table.replace("NAME", owner));
         let (line, _) = position(cx.text, scope.header.start as usize);
         let what = format!("`{name}` belongs to {table}; you are in {} since line {line}", scope.name);
         since(Report::error(place, what)).help(format!("move it to {table}"))

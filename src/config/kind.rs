@@ -41,15 +41,17 @@ impl Kind {
     pub fn describe(&self) -> String {
         match self {
             Kind::Flag => "true or false".into(),
-            Kind::Integer(i64::MIN, i64::MAX) => "a whole number".into(),
-            Kind::Integer(min, i64::MAX) => format!("a whole number from {min}"),
-            Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
+            Kind::Integer(i64::MIN, i64::MAX) => "an integer".into(),
+            Kind::Integer(min, i64::MAX) => format!("an integer from {min}"),
+            Kind::Integer(min, max) => format!("an integer from {min} to {max}"),
             Kind::Text(form) if form.example.is_empty() => format!("{}, in quotes", form.name),
             Kind::Text(form) => format!("{} such as {:?}", form.name, form.example),
             Kind::Choice(words) => format!("one of {}", join(words.iter().map(|word| format!("{word:?}")), "or")),
             Kind::List(of) => format!("a list, each item {}", of.describe()),
             Kind::Map(of) => format!("a table, each value {}", of.describe()),
-            Kind::Table(keys) => format!("a table with {}", join(keys.iter().map(|key| format!("`{}`", key.name)), "and")),
+            Kind::Table(keys) => {
+                format!("a table with {}", join(keys.iter().map(|key| format!("`{}`", key.name)), "and"))
+            }
             Kind::OneOf(kinds) => join(kinds.iter().map(Kind::describe), "or"),
         }
     }

@@ -7,7 +7,7 @@ use super::name;
 use super::report::{self, Report};
 use super::source::{Place, Sources, position};
 use super::syntax::{self, Document, Node};
-use super::tables::{self, Log, Queue, Quell, Test, Top, Worker};
+use super::tables::{self, Log, Quell, Queue, Test, Top, Worker};
 use super::typed::Item;
 use super::values::Pattern;
 use std::collections::HashMap;
@@ -240,7 +240,9 @@ impl Loader<'_> {
             let scope = |name| Scope { name, header, elsewhere: &[] };
             match (name, value.get_ref()) {
                 ("include", _) if !document.is_broken(&value.span()) => top.set(0, place, value, cx),
-                ("quell", DeValue::Table(inner)) => table(document, inner, &mut self.config.quell, &scope("[quell]"), cx),
+                ("quell", DeValue::Table(inner)) => {
+                    table(document, inner, &mut self.config.quell, &scope("[quell]"), cx)
+                }
                 ("log", DeValue::Table(inner)) => table(document, inner, &mut self.config.log, &scope("[log]"), cx),
                 ("worker", DeValue::Table(inner)) => self.workers(document, inner, cx),
                 ("queue", DeValue::Table(inner)) => self.queues(document, inner, cx),
@@ -340,7 +342,10 @@ impl Loader<'_> {
 
 /// What people call a table in other programs' files, and ours.
 const TABLE_HABITS: [(&str, &[&str]); 5] = [
-    ("worker", &["program", "service", "services", "process", "processes", "workers", "app", "apps", "unit", "job", "task"]),
+    (
+        "worker",
+        &["program", "service", "services", "process", "processes", "workers", "app", "apps", "unit", "job", "task"],
+    ),
     ("quell", &["supervisord", "supervisor", "global", "main", "settings", "daemon", "manager"]),
     ("log", &["logs", "logging", "logger"]),
     ("queue", &["queues"]),
@@ -348,9 +353,11 @@ const TABLE_HABITS: [(&str, &[&str]); 5] = [
 ];
 
 fn unknown_table(name: &str, place: Place, value: &Node<'_>, cx: &mut Cx<'_>) {
-    let is_table = value.get_ref().is_table() || value.get_ref().as_array().is_some_and(|items| {
-        items.iter().next().is_some_and(|item| item.get_ref().is_table())
-    });
+    let is_table = value.get_ref().is_table()
+        || value
+            .get_ref()
+            .as_array()
+            .is_some_and(|items| items.iter().next().is_some_and(|item| item.get_ref().is_table()));
     let names = ["quell", "log", "worker", "queue", "test"];
     let habit = TABLE_HABITS.iter().find(|(_, theirs)| theirs.contains(&name.to_lowercase().as_str()));
     if let Some((ours, _)) = habit.filter(|_| is_table) {
@@ -361,8 +368,14 @@ fn unknown_table(name: &str, place: Place, value: &Node<'_>, cx: &mut Cx<'_>) {
     let known = names.into_iter().chain(["include"]);
     if let Some(near) = nearest(name, known) {
         let what = if is_table { "table" } else { "key" };
+        let inner =
+            value.get_ref().as_table().and_then(|inner| inner.keys().next()).map(|key| key.get_ref().to_string());
+        let meant = match inner.filter(|_| matches!(near, "worker" | "queue")) {
+            Some(inner) => format!("[{near}.{inner}]"),
+            None => near.to_owned(),
+        };
         let report = Report::error(place, format!("unknown {what} `{name}`"));
-        cx.report(report.help(format!("did you mean `{near}`?")).fix(place, near));
+        cx.report(report.help(format!("did you mean `{meant}`?")).fix(place, near));
         return;
     }
     let (line, _) = position(cx.text, place.start as usize);
@@ -374,9 +387,8 @@ fn unknown_table(name: &str, place: Place, value: &Node<'_>, cx: &mut Cx<'_>) {
         (Some((tool, ours)), None) => {
             Report::error(place, format!("`{name}` is {tool}'s; here it is `{ours}`")).help("see `quell explain`")
         }
-        (None, None) if is_table => {
-            Report::error(place, format!("unknown table `{name}`")).help("there are [quell], [log], [worker.NAME], [queue.NAME] and [[test]]")
-        }
+        (None, None) if is_table => Report::error(place, format!("unknown table `{name}`"))
+            .help("there are [quell], [log], [worker.NAME], [queue.NAME] and [[test]]"),
         (None, None) => {
             Report::error(place, format!("unknown key `{name}` above all tables")).help("only `include` stands there")
         }

@@ -17,13 +17,7 @@ const INIT_PATIENCE: Duration = Duration::from_secs(90);
 
 /// Looks for what is wrong with the whole. Where something was wrong already, nothing is said to be missing. `files` are those
 /// of the programs that are to run: one may say that it stays in front.
-pub fn check(
-    config: &Config,
-    sources: &Sources,
-    mistaken: bool,
-    files: &mut dyn Files,
-    reports: &mut Vec<Report>,
-) {
+pub fn check(config: &Config, sources: &Sources, mistaken: bool, files: &mut dyn Files, reports: &mut Vec<Report>) {
     let view = View { config, sources, mistaken };
     if config.workers.is_empty() && !mistaken {
         let place = Place { file: 0, start: 0, end: 0 };
@@ -91,6 +85,19 @@ impl Worker {
     }
 }
 
+impl Trigger {
+    /// What it waits for, where that is a queue or a worker.
+    fn describe(&self) -> String {
+        let event = |or: &str| self.event.value.as_ref().map_or(or.to_owned(), |event| event.0.clone());
+        match (&self.queue.value, &self.worker.value, &self.line.value) {
+            (_, Some(Text(worker)), Some(_)) => format!("a line of `{worker}`"),
+            (_, Some(Text(worker)), None) => format!("{} of `{worker}`", event("exit")),
+            (Some(Text(queue)), None, _) => format!("{} in `{queue}`", event("added")),
+            _ => String::new(),
+        }
+    }
+}
+
 impl View<'_> {
     fn command(&self, worker: &Named<Worker>, reports: &mut Vec<Report>) {
         let (keys, name) = (&worker.keys, &worker.name);
@@ -118,7 +125,11 @@ impl View<'_> {
         if keys.instances.value.0 > 1 {
             return;
         }
-        let argv = keys.command.value.iter().flat_map(|Argv(argv)| argv.iter().map(|word| (word.0.as_str(), &keys.command.place)));
+        let argv = keys
+            .command
+            .value
+            .iter()
+            .flat_map(|Argv(argv)| argv.iter().map(|word| (word.0.as_str(), &keys.command.place)));
         let shell = keys.shell.value.iter().map(|shell| (shell.0.as_str(), &keys.shell.place));
         let env = keys.env.value.0.values().map(|text| (text.0.as_str(), &keys.env.place));
         if let Some((text, Some(place))) = argv.chain(shell).chain(env).find(|(text, _)| text.contains("{n}")) {
@@ -152,11 +163,12 @@ impl View<'_> {
             let idle = [
                 ("slots", keys.slots.total.place.or(keys.slots.high.place)),
                 ("retry", keys.retry.tries.place.or(keys.retry.first.place).or(keys.retry.max.place)),
-                ("timeout", keys.timeout.place),
+                ("timeout", keys.timeout.place.filter(|_| keys.kind_in_force() == WorkerKind::Service)),
                 ("protocol", keys.protocol.place),
             ];
             for (name, place) in idle.iter().filter_map(|(name, place)| Some((name, (*place)?))) {
-                let report = Report::warning(place, format!("`{name}` is about tasks, and `{}` takes none", worker.name));
+                let report =
+                    Report::warning(place, format!("`{name}` is about tasks, and `{}` takes none", worker.name));
                 reports.push(report.help("add start_on = [{ queue = \"…\" }], or remove it"));
             }
         }
@@ -179,8 +191,11 @@ impl View<'_> {
     /// The sockets that are passed on stand from 3 on, then the task socket (sd_listen_fds(3)).
     fn descriptors(&self, worker: &Named<Worker>, reports: &mut Vec<Report>) {
         let keys = &worker.keys;
-        let Ready::By(Item(ReadyBy { fd: Set { value: Some(Int(fd)), place }, .. }, _)) = &keys.ready.value else { return };
-        let sockets = keys.start_on.value.iter().filter(|Item(trigger, _)| trigger.socket.value.is_some()).count() as i64;
+        let Ready::By(Item(ReadyBy { fd: Set { value: Some(Int(fd)), place }, .. }, _)) = &keys.ready.value else {
+            return;
+        };
+        let sockets =
+            keys.start_on.value.iter().filter(|Item(trigger, _)| trigger.socket.value.is_some()).count() as i64;
         let tasks = i64::from(keys.protocol.value.0 == Protocol::Lines);
         let first_free = 3 + sockets + tasks;
         if *fd < first_free {
@@ -195,11 +210,19 @@ impl View<'_> {
         for (name, retain) in [("routine", &whole.retain.routine), ("critical", &whole.retain.critical)] {
             let (Some(total), Some(file)) = (retain.value.bytes, whole.rotate.value.bytes) else { continue };
             let Some(place) = retain.place.or(whole.rotate.place).filter(|_| total < file) else { continue };
-            let text = format!("`retain.{name}` keeps {} in all, less than one file: `rotate` is {}", show_size(total), show_size(file));
+            let text = format!(
+                "`retain.{name}` keeps {} in all, less than one file: `rotate` is {}",
+                show_size(total),
+                show_size(file)
+            );
             let report = Report::error(place, text);
             let other = whole.rotate.place.filter(|other| *other != place);
             let report = other.into_iter().fold(report, |report, other| report.also(other, "files are that large"));
-            reports.push(report.help(format!("keep {} or more, or rotate at {} or less", write_size(file * 2), write_size(total / 2))));
+            reports.push(report.help(format!(
+                "keep {} or more, or rotate at {} or less",
+                write_size(file * 2),
+                write_size(total / 2)
+            )));
         }
     }
 
@@ -250,9 +273,11 @@ impl View<'_> {
             for Text(name) in &worker.keys.needs.value {
                 let from = worker.keys.needs.or(worker.place);
                 self.reference("worker", name, from, reports);
-                if worker.keys.enabled.value && self.config.worker(name).is_some_and(|other| !other.keys.enabled.value) {
+                if worker.keys.enabled.value && self.config.worker(name).is_some_and(|other| !other.keys.enabled.value)
+                {
                     let place = self.sources.quoted(name, from);
-                    let report = Report::error(place, format!("`{}` needs `{name}`, which is not enabled", worker.name));
+                    let report =
+                        Report::error(place, format!("`{}` needs `{name}`, which is not enabled", worker.name));
                     reports.push(report.help(format!("enable `{name}`, or do not need it")));
                 }
             }
@@ -270,22 +295,36 @@ impl View<'_> {
             .map(|worker| {
                 let from = worker.keys.needs.or(worker.place);
                 let needs = worker.keys.needs.value.iter();
-                needs.filter_map(|name| Some((*index.get(name.0.as_str())?, self.sources.quoted(&name.0, from)))).collect()
+                needs
+                    .filter_map(|name| Some((*index.get(name.0.as_str())?, self.sources.quoted(&name.0, from))))
+                    .collect()
             })
             .collect();
         for cycle in find_cycles(&edges) {
-            self.report_cycle(&cycle, "workers that need each other can never start", "needs", "remove one of the needs", reports);
+            let what = "workers that need each other can never start";
+            self.report_cycle(&cycle, what, &|_| None, "needs", "remove one of the needs", reports);
         }
     }
 
     /// Says of a cycle, from the worker that is written first on, who leads to whom.
-    fn report_cycle(&self, cycle: &[(usize, Place)], what: &str, leads: &str, help: &str, reports: &mut Vec<Report>) {
+    fn report_cycle(
+        &self,
+        cycle: &[(usize, Place)],
+        what: &str,
+        by: &dyn Fn(Place) -> Option<String>,
+        leads: &str,
+        help: &str,
+        reports: &mut Vec<Report>,
+    ) {
         let Some(first) = cycle.iter().min_by_key(|(at, _)| *at).map(|(at, _)| *at) else { return };
         let start = cycle.iter().position(|(at, _)| *at == first).unwrap_or(0);
         let turned: Vec<_> = cycle[start..].iter().chain(&cycle[..start]).collect();
         let name = |at: usize| self.config.workers[at].name.as_str();
         let path: Vec<_> = turned.iter().map(|(at, _)| name(*at)).chain([name(first)]).collect();
-        let report = Report::error(turned[0].1, format!("{what}: {}", path.join(" → "))).help(help);
+        let step =
+            |(at, place): &&(usize, Place)| by(*place).map_or(name(*at).into(), |by| format!("{} ({by})", name(*at)));
+        let steps: Vec<String> = turned.iter().map(step).chain([name(first).into()]).collect();
+        let report = Report::error(turned[0].1, format!("{what}: {}", steps.join(" → "))).help(help);
         let others = turned.iter().enumerate().skip(1);
         reports.push(others.fold(report, |report, (at, (_, place))| {
             report.also(*place, format!("`{}` {leads} `{}`", path[at], path[at + 1]))
@@ -315,7 +354,9 @@ impl View<'_> {
         }
         for cycle in find_cycles(&edges) {
             let help = "remove one of the triggers, or let the worker see for itself when to stop";
-            self.report_cycle(&cycle, "a loop of triggers without an end", "starts", help, reports);
+            let triggers = || workers.iter().flat_map(|worker| &worker.keys.start_on.value);
+            let by = |place| triggers().find(|Item(_, at)| *at == place).map(|Item(trigger, _)| trigger.describe());
+            self.report_cycle(&cycle, "a loop of triggers without an end", &by, "starts", help, reports);
         }
     }
 
@@ -327,7 +368,8 @@ impl View<'_> {
             let consumed = |worker: &Named<Worker>| worker.keys.consumes().any(|(name, _)| name == queue.name);
             if !self.config.workers.iter().any(consumed) {
                 let name = &queue.name;
-                let report = Report::error(queue.place, format!("no worker takes tasks of `{name}`: they would wait for ever"));
+                let report =
+                    Report::error(queue.place, format!("no worker takes tasks of `{name}`: they would wait for ever"));
                 reports.push(report.help(format!("add start_on = [{{ queue = \"{name}\" }}] to a worker")));
             }
         }
@@ -350,7 +392,10 @@ impl View<'_> {
                     continue;
                 };
                 let other = &self.config.workers[other].name;
-                let text = format!("`{}` and `{other}` would both write to the log `{name}`, and rotation would lose lines", worker.name);
+                let text = format!(
+                    "`{}` and `{other}` would both write to the log `{name}`, and rotation would lose lines",
+                    worker.name
+                );
                 let report = Report::error(worker.place, text).also(first, "the other");
                 reports.push(report.help("rename one; instances are called NAME.1, NAME.2, …"));
             }
@@ -360,7 +405,10 @@ impl View<'_> {
     fn patience(&self, reports: &mut Vec<Report>) {
         let stop = &self.config.quell.stop_timeout;
         if let Some(place) = stop.place.filter(|_| stop.value > INIT_PATIENCE) {
-            let text = format!("`stop_timeout` of {} is longer than the 90 s after which init kills", show_duration(stop.value));
+            let text = format!(
+                "`stop_timeout` of {} is longer than the 90 s after which init kills",
+                show_duration(stop.value)
+            );
             let report = Report::warning(place, text);
             reports.push(report.help("shorten it, or raise init's (TimeoutStopSec= in a unit) as well"));
         }

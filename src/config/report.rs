@@ -90,10 +90,10 @@ fn groups<'a>(sources: &'a Sources, report: &'a Report) -> Vec<Group<'a>> {
     let source = sources.get(report.place.file);
     let snippet = Snippet::source(&source.text).path(&source.name);
     let here = report.also.iter().filter(|(place, _)| place.file == report.place.file);
-    let snippet = here.fold(
-        snippet.annotation(AnnotationKind::Primary.span(report.place.bytes())),
-        |snippet, (place, what)| snippet.annotation(AnnotationKind::Context.span(place.bytes()).label(what)),
-    );
+    let snippet = here
+        .fold(snippet.annotation(AnnotationKind::Primary.span(report.place.bytes())), |snippet, (place, what)| {
+            snippet.annotation(AnnotationKind::Context.span(place.bytes()).label(what))
+        });
     let mut group = level.primary_title(&report.text).element(snippet);
     for (place, what) in report.also.iter().filter(|(place, _)| place.file != report.place.file) {
         let other = sources.get(place.file);

@@ -143,7 +143,9 @@ impl Reader<'_> {
                 (Some(_), '\n') => quote = None,
                 (None, '"' | '\'') => quote = Some(c),
                 (None, '#') => return None,
-                (None, '“' | '”' | '„' | '‘' | '’' | '«' | '»') => return Some(self.smart_quote(at, c, lines.end)),
+                (None, '“' | '”' | '„' | '‘' | '’' | '«' | '»') => {
+                    return Some(self.smart_quote(at, c, lines.end));
+                }
                 (None, c) if !c.is_ascii() && (c.is_whitespace() || is_invisible(c)) => {
                     let place = self.place(at..at + c.len_utf8());
                     let what = format!("invisible character U+{:04X} between words", c as u32);
@@ -211,7 +213,8 @@ impl Reader<'_> {
                 Report::error(colon, "a key and its value stand around `=`, not `:`").fix(colon, " =")
             }
             m if m.starts_with("key with no value") => {
-                Report::error(self.place(line.clone()), format!("`{line_text}` has no value")).help("write `key = value`")
+                Report::error(self.place(line.clone()), format!("`{line_text}` has no value"))
+                    .help("write `key = value`")
             }
             m if m.starts_with("extra `=`") => Report::error(place, "one `=` too many").fix(place, ""),
             m if m.contains("quoted keys") || m.contains("unquoted key") => {
@@ -233,9 +236,9 @@ impl Reader<'_> {
             _ => ["true", "false"].into_iter().find(|word| strsim::damerau_levenshtein(word, &lower) <= 2),
         };
         match meant {
-            Some(word) => {
-                Report::error(place, format!("`{raw}` is no value")).help(format!("did you mean `{word}`?")).fix(place, word)
-            }
+            Some(word) => Report::error(place, format!("`{raw}` is no value"))
+                .help(format!("did you mean `{word}`?"))
+                .fix(place, word),
             None => {
                 let quoted = toml::Value::from(raw).to_string();
                 Report::error(place, format!("`{raw}` is not quoted")).help("write text in quotes").fix(place, quoted)

@@ -10,8 +10,8 @@ use super::source::Place;
 use super::syntax::Node;
 use super::typed::{Choice, FromText, Int, Item, Text, Typed, Variables, Words, Wrong, words};
 use super::values::{
-    Absolute, Address, Durable, EnvFrom, Identity, Limit, ListName, Octal, PathName, Pattern, Percent, Redaction, Schedule,
-    SignalName, Size, SizeOrOff, SocketPath, Store, Tries, or_table,
+    Absolute, Address, Durable, EnvFrom, Identity, Limit, ListName, Octal, PathName, Pattern, Percent, Redaction,
+    Schedule, SignalName, Size, SizeOrOff, SocketPath, Store, Tries, or_table,
 };
 use std::time::Duration;
 use toml::de::DeValue;
@@ -713,7 +713,10 @@ fn shell_habit(argv: &[Text], at: usize, argument: &str) -> Option<Wrong> {
         let words: Vec<_> = argument.split_whitespace().map(|word| Text(word.into())).collect();
         let rest = argv.iter().skip(1).cloned();
         let list: Vec<_> = words.into_iter().chain(rest).collect();
-        return Some(Wrong::new(format!("{argument:?} is taken for one program's name"), format!("write {}", list.print())));
+        return Some(Wrong::new(
+            format!("{argument:?} is taken for one program's name"),
+            format!("write {}", list.print()),
+        ));
     }
     None
 }
@@ -729,7 +732,9 @@ fn exactly_one<T: Table>(table: &T, of: &[&str], place: Place, cx: &mut Cx<'_>) 
     let names = join(of.iter().map(|name| format!("`{name}`")), "or");
     match &set[..] {
         [_] => {}
-        [] => cx.report(Report::error(place, format!("{} needs one of its keys", T::NAME)).help(format!("add {names}"))),
+        [] => {
+            cx.report(Report::error(place, format!("{} needs one of its keys", T::NAME)).help(format!("add {names}")))
+        }
         [(first, one), (second, another), ..] => {
             let report = Report::error(*another, format!("`{first}` and `{second}` cannot stand together"));
             cx.report(report.help(format!("keep one of {names}")).also(*one, "the other"));
@@ -805,11 +810,16 @@ fn one_source(trigger: &Trigger, place: Place, cx: &mut Cx<'_>) {
     };
     for (name, at) in set.iter().filter(|(name, _)| name != kind && !beside.contains(name)) {
         let allowed = join(beside.iter().map(|name| format!("`{name}`")), "and");
-        let allowed = if allowed.is_empty() { "nothing stands beside it".into() } else { format!("beside it stand {allowed}") };
-        cx.report(Report::error(*at, format!("`{name}` has no meaning beside `{kind}`")).help(format!("remove it; {allowed}")));
+        let allowed =
+            if allowed.is_empty() { "nothing stands beside it".into() } else { format!("beside it stand {allowed}") };
+        cx.report(
+            Report::error(*at, format!("`{name}` has no meaning beside `{kind}`"))
+                .help(format!("remove it; {allowed}")),
+        );
     }
     if has("every") && !has("batch") {
-        let report = Report::error(trigger.every.or(place), "`every` says how long a batch waits, but there is no `batch`");
+        let report =
+            Report::error(trigger.every.or(place), "`every` says how long a batch waits, but there is no `batch`");
         cx.report(report.help("add `batch = 100`, or remove it"));
     }
     match *kind {

@@ -148,7 +148,8 @@ impl<const MIN: i64, const MAX: i64> Typed for Int<MIN, MAX> {
                 let place = cx.place(node.span());
                 let text = format!("{} is out of range: expected {}", cx.raw(node.span()), Self::KIND.describe());
                 let bound = if digits.starts_with('-') { MIN } else { MAX };
-                let help = if bound == i64::MAX { "write a smaller one".into() } else { format!("the limit is {bound}") };
+                let help =
+                    if bound == i64::MAX { "write a smaller one".into() } else { format!("the limit is {bound}") };
                 cx.report(Report::error(place, text).help(help));
                 None
             }

@@ -84,10 +84,20 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     parse(text, &SIZES, "size", "64MiB", "B kB KiB MB MiB GB GiB TiB")
 }
 
-/// Whether the text ends in a unit of size rather than of time, so that `64MiB or 1d` can be told apart.
+/// Whether the text ends in a unit of size rather than of time, or in what people write for one, so that `64MiB or 1d` can be
+/// told apart.
 #[must_use]
 pub fn is_size(text: &str) -> bool {
-    text.trim().ends_with(['B', 'b'])
+    let unit = text.trim().trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ' '));
+    let spelled = || spelled(unit).is_some_and(|units| SIZES.iter().any(|(size, _)| units.contains(size)));
+    unit.ends_with(['B', 'b']) || (unit != "m" && spelled())
+}
+
+/// The units that can be meant by what people write for one.
+fn spelled(unit: &str) -> Option<&'static [&'static str]> {
+    let lower = unit.to_lowercase();
+    let singular = lower.strip_suffix('s').filter(|word| word.len() > 1).unwrap_or(&lower);
+    SPELLINGS.iter().find(|(word, _)| *word == singular || *word == lower).map(|(_, meant)| *meant)
 }
 
 fn parse(text: &str, units: &[(&str, u64)], what: &str, example: &str, known: &str) -> Result<u64, UnitError> {
@@ -100,27 +110,29 @@ fn parse(text: &str, units: &[(&str, u64)], what: &str, example: &str, known: &s
         return Err(wrong(format!("{text:?} is not a {what}"), help));
     }
     if unit.is_empty() {
-        return Err(wrong(format!("{number} what? it has no unit"), format!("add a unit ({known}), as in {example:?}")));
+        return Err(wrong(
+            format!("{number} what? it has no unit"),
+            format!("add a unit ({known}), as in {example:?}"),
+        ));
     }
     let Some(&(_, scale)) = units.iter().find(|(name, _)| *name == unit) else {
-        return Err(unknown_unit(number, unit, units, what, known));
+        return Err(unknown_unit(text, number, unit, units, what, known));
     };
     let too_large = || wrong(format!("{text:?} is not a {what} that fits"), format!("write one such as {example:?}"));
     scaled(number, scale).ok_or_else(too_large)
 }
 
-fn unknown_unit(number: &str, unit: &str, units: &[(&str, u64)], what: &str, known: &str) -> UnitError {
-    let text = format!("unknown unit {unit:?} of a {what}");
-    let lower = unit.to_lowercase();
-    let singular = lower.strip_suffix('s').filter(|word| word.len() > 1).unwrap_or(&lower);
+fn unknown_unit(whole: &str, number: &str, unit: &str, units: &[(&str, u64)], what: &str, known: &str) -> UnitError {
+    let text = format!("{whole:?}: a {what} has no unit {unit:?}");
     let near = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(name, _)| vec![*name]);
-    let spelled = || SPELLINGS.iter().find(|(word, _)| *word == singular || *word == lower).map(|(_, meant)| meant.to_vec());
-    let meant: Vec<_> = near.or_else(spelled).unwrap_or_default();
+    let meant: Vec<_> = near.or_else(|| spelled(unit).map(<[_]>::to_vec)).unwrap_or_default();
     let meant: Vec<_> = meant.into_iter().filter(|unit| units.iter().any(|(name, _)| name == unit)).collect();
     let quoted: Vec<_> = meant.iter().map(|unit| format!("\"{number}{unit}\"")).collect();
     match &meant[..] {
         [] => UnitError { text, help: format!("the units are {known}"), meant: None },
-        [one] => UnitError { text, help: format!("did you mean {}?", quoted[0]), meant: Some(format!("{number}{one}")) },
+        [one] => {
+            UnitError { text, help: format!("did you mean {}?", quoted[0]), meant: Some(format!("{number}{one}")) }
+        }
         _ => UnitError { text, help: format!("write {}", quoted.join(" or ")), meant: None },
     }
 }
@@ -138,8 +150,15 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
 /// A duration that `parse_duration` reads as the same: `90s`, `1500ms`.
 #[must_use]
 pub fn write_duration(span: Duration) -> String {
-    const UNITS: [(&str, u128); 7] =
-        [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
+    const UNITS: [(&str, u128); 7] = [
+        ("d", 86_400_000_000_000),
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1_000),
+        ("ns", 1),
+    ];
     let nanos = span.as_nanos();
     let fits = UNITS.iter().find(|(_, scale)| nanos != 0 && nanos.is_multiple_of(*scale));
     fits.map_or("0s".into(), |(unit, scale)| format!("{}{unit}", nanos / scale))

@@ -26,7 +26,13 @@ impl FromText for Duration {
     }
 
     fn of_number(number: &str) -> Option<Wrong> {
-        Some(Wrong::new(format!("{number} what? a duration has a unit"), format!("write \"{number}s\" or \"{number}ms\"")))
+        let help = match number.parse::<u64>() {
+            Ok(millis) if millis >= 1000 && millis % 1000 == 0 => {
+                format!("write \"{}s\" or \"{number}ms\"", millis / 1000)
+            }
+            _ => format!("write \"{number}s\" or \"{number}ms\""),
+        };
+        Some(Wrong::new(format!("{number} what? a duration has a unit"), help))
     }
 
     fn to_text(&self) -> String {
@@ -79,7 +85,8 @@ impl Typed for SizeOrOff {
 }
 
 impl FromText for Rotate {
-    const FORM: Form = Form { name: "a size, a duration or both", example: "64MiB or 1d", pattern: "^ *never *$|[0-9][a-zA-Z ]|[$]" };
+    const FORM: Form =
+        Form { name: "a size, a duration or both", example: "64MiB or 1d", pattern: "^ *never *$|[0-9][a-zA-Z ]|[$]" };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         text.parse().map_err(split)
@@ -104,7 +111,11 @@ impl FromText for Retain {
 }
 
 impl FromText for Sync {
-    const FORM: Form = Form { name: "\"rotation\", \"always\" or a duration", example: "10s", pattern: "^(rotation|always)$|[0-9] *[a-z]|[$]" };
+    const FORM: Form = Form {
+        name: "\"rotation\", \"always\" or a duration",
+        example: "10s",
+        pattern: "^(rotation|always)$|[0-9] *[a-z]|[$]",
+    };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         word_or(text, &["rotation", "always"], |text| Ok(text.parse::<Sync>()?))
@@ -163,7 +174,10 @@ impl FromText for Absolute {
         check_path(text)?;
         match text.starts_with('/') {
             true => Ok(Absolute(text.into())),
-            false => Err(Wrong::new(format!("{text:?} is relative, and there is nothing it could be relative to"), "write the whole path, from `/` on")),
+            false => Err(Wrong::new(
+                format!("{text:?} is relative, and there is nothing it could be relative to"),
+                "write the whole path, from `/` on",
+            )),
         }
     }
 
@@ -179,8 +193,15 @@ fn check_path(text: &str) -> Result<(), Wrong> {
         return Err(Wrong::new("a path cannot be empty", "write one, or remove the key"));
     }
     if let Some(rest) = text.strip_prefix('~') {
-        let home = if rest.is_empty() || rest.starts_with('/') { format!("/home/USER{rest}") } else { format!("/home/{rest}") };
-        return Err(Wrong::new(format!("`~` is not expanded in {text:?}"), format!("write the whole path, as in {home:?}, or `${{HOME}}{rest}`")));
+        let home = if rest.is_empty() || rest.starts_with('/') {
+            format!("/home/USER{rest}")
+        } else {
+            format!("/home/{rest}")
+        };
+        return Err(Wrong::new(
+            format!("`~` is not expanded in {text:?}"),
+            format!("write the whole path, as in {home:?}, or `${{HOME}}{rest}`"),
+        ));
     }
     Ok(())
 }
@@ -197,7 +218,10 @@ impl FromText for Pattern {
         let whole = cx.resolve(text);
         match glob::Pattern::new(&whole.to_string_lossy()) {
             Ok(_) => Ok(Pattern(whole)),
-            Err(e) => Err(Wrong::new(format!("{text:?} is no pattern: {}", e.msg), "write `*`, `?` or `[a-z]`; `[*]` for a star")),
+            Err(e) => Err(Wrong::new(
+                format!("{text:?} is no pattern: {}", e.msg),
+                "write `*`, `?` or `[a-z]`; `[*]` for a star",
+            )),
         }
     }
 
@@ -228,12 +252,18 @@ impl FromText for SignalName {
         let prefix = if text.len() > 3 && text[..3].eq_ignore_ascii_case("SIG") { "SIG" } else { "" };
         match nearest(&text[prefix.len()..], SIGNALS) {
             Some(near) => Err(Wrong::meant(format!("no signal is called {text:?}"), format!("{prefix}{near}"))),
-            None => Err(Wrong::new(format!("no signal is called {text:?}"), "write TERM, INT, HUP, QUIT, USR1, … (signal(7))")),
+            None => Err(Wrong::new(
+                format!("no signal is called {text:?}"),
+                "write TERM, INT, HUP, QUIT, USR1, … (signal(7))",
+            )),
         }
     }
 
     fn of_number(number: &str) -> Option<Wrong> {
-        Some(Wrong::new(format!("{number} is a number, which differs between machines"), "write the signal's name, as in \"TERM\""))
+        Some(Wrong::new(
+            format!("{number} is a number, which differs between machines"),
+            "write the signal's name, as in \"TERM\"",
+        ))
     }
 
     fn to_text(&self) -> String {
@@ -251,13 +281,21 @@ impl FromText for Octal {
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         let digits = text.strip_prefix("0o").unwrap_or(text);
         let bits = u32::from_str_radix(digits, 8).ok().filter(|bits| *bits <= 0o777 && (3..=4).contains(&digits.len()));
-        bits.map(Octal).ok_or_else(|| Wrong::new(format!("{text:?} is no octal number up to 0777"), "write three digits from 0 to 7, as in \"022\""))
+        bits.map(Octal).ok_or_else(|| {
+            Wrong::new(
+                format!("{text:?} is no octal number up to 0777"),
+                "write three digits from 0 to 7, as in \"022\"",
+            )
+        })
     }
 
     fn of_number(number: &str) -> Option<Wrong> {
         Some(match number.strip_prefix("0o") {
             Some(digits) => Wrong::meant("bits are written as octal text", format!("{digits:0>3}")),
-            None => Wrong::new(format!("{number} as a number is decimal; bits are written as octal text"), format!("write \"{number:0>3}\"")),
+            None => Wrong::new(
+                format!("{number} as a number is decimal; bits are written as octal text"),
+                format!("write \"{number:0>3}\""),
+            ),
         })
     }
 
@@ -279,7 +317,11 @@ pub enum Address {
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 impl FromText for Address {
-    const FORM: Form = Form { name: "a host and a port, or a socket's path", example: "127.0.0.1:8080", pattern: "^(/|[.]/|.*:[0-9]+$)|[$]" };
+    const FORM: Form = Form {
+        name: "a host and a port, or a socket's path",
+        example: "127.0.0.1:8080",
+        pattern: "^(/|[.]/|.*:[0-9]+$)|[$]",
+    };
 
     fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {
         if text.contains('/') {
@@ -288,7 +330,8 @@ impl FromText for Address {
         let wrong = || Wrong::new(format!("{text:?} is no host and port"), "write both, as in \"127.0.0.1:8080\"");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let number: u64 = port.parse().map_err(|_| wrong())?;
-        let port = u16::try_from(number).map_err(|_| Wrong::new(format!("port {number} is above 65535"), "write a port from 1 to 65535"))?;
+        let port = u16::try_from(number)
+            .map_err(|_| Wrong::new(format!("port {number} is above 65535"), "write a port from 1 to 65535"))?;
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         if port == 0 || bare.is_empty() || (bare.contains(':') && bare == host) || bare.contains(char::is_whitespace) {
             return Err(wrong());
@@ -299,7 +342,9 @@ impl FromText for Address {
     fn of_number(number: &str) -> Option<Wrong> {
         Some(match number.parse::<u16>() {
             Ok(_) => Wrong::meant(format!("{number} is a port without a host"), format!("127.0.0.1:{number}")),
-            Err(_) => Wrong::new(format!("port {number} is above 65535"), "write a host and a port, as in \"127.0.0.1:8080\""),
+            Err(_) => {
+                Wrong::new(format!("port {number} is above 65535"), "write a host and a port, as in \"127.0.0.1:8080\"")
+            }
         })
     }
 
@@ -342,18 +387,25 @@ impl FromText for Percent {
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         let number = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());
-        let wrong = || Wrong::new(format!("{text:?} is no percentage"), "write one from \"1%\" to \"100%\", of one core");
+        let wrong =
+            || Wrong::new(format!("{text:?} is no percentage"), "write one from \"1%\" to \"100%\", of one core");
         let percent: u32 = number.ok_or_else(wrong)?;
         match percent {
             1..=100 => Ok(Percent(percent)),
-            _ => Err(Wrong::new(format!("{text:?} is out of range: it must be 1–100 %"), "write one from \"1%\" to \"100%\", of one core")),
+            _ => Err(Wrong::new(
+                format!("{text:?} is out of range: it must be 1–100 %"),
+                "write one from \"1%\" to \"100%\", of one core",
+            )),
         }
     }
 
     fn of_number(number: &str) -> Option<Wrong> {
         Some(match number.parse::<u32>() {
             Ok(1..=100) => Wrong::meant(format!("{number} what? a share has a unit"), format!("{number}%")),
-            _ => Wrong::new(format!("{number} is out of range: it must be 1–100 %"), "write one from \"1%\" to \"100%\", of one core"),
+            _ => Wrong::new(
+                format!("{number} is out of range: it must be 1–100 %"),
+                "write one from \"1%\" to \"100%\", of one core",
+            ),
         })
     }
 
@@ -405,13 +457,29 @@ impl FromText for Schedule {
         // Any moment will do to see whether there is a next one; February has 29 days every four years, but for one in 1900.
         match crontab.find_next("2024-01-01T00:00:00Z") {
             Ok(_) => Ok(Schedule(text.to_owned())),
-            Err(_) => Err(Wrong::new(format!("{text:?} never comes: no month has such a day"), "write a day that its month has")),
+            Err(_) => Err(Wrong::new(
+                format!("{text:?} never comes: {}", no_such_day(text)),
+                "write a day that its month has",
+            )),
         }
     }
 
     fn to_text(&self) -> String {
         self.0.clone()
     }
+}
+
+/// Why a schedule never comes: its day and its months, as people call them.
+fn no_such_day(schedule: &str) -> String {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut fields = schedule.split_whitespace().skip(2);
+    let (day, months) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+    let name = |month: &str| match month.parse::<usize>() {
+        Ok(number @ 1..=12) => MONTHS[number - 1].to_owned(),
+        _ => month.to_owned(),
+    };
+    let months: Vec<_> = months.split(',').map(name).collect();
+    format!("{day} {} never occurs", months.join(", "))
 }
 
 /// A user or a group, by name or number.
@@ -539,15 +607,25 @@ pub enum Store {
 }
 
 impl FromText for Store {
-    const FORM: Form = Form { name: "\"embedded\" or a Redis URL", example: "redis://127.0.0.1:6379/0", pattern: "^(embedded$|rediss?://.)|[$]" };
+    const FORM: Form = Form {
+        name: "\"embedded\" or a Redis URL",
+        example: "redis://127.0.0.1:6379/0",
+        pattern: "^(embedded$|rediss?://.)|[$]",
+    };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         word_or(text, &["embedded"], |text| match text {
             "embedded" => Ok(Store::Embedded),
-            _ if ["redis://", "rediss://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) => {
+            _ if ["redis://", "rediss://"]
+                .iter()
+                .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) =>
+            {
                 Ok(Store::Redis(text.into()))
             }
-            _ => Err(Wrong::new(format!("{text:?} is no store"), "write \"embedded\" or a URL such as \"redis://127.0.0.1:6379/0\"")),
+            _ => Err(Wrong::new(
+                format!("{text:?} is no store"),
+                "write \"embedded\" or a URL such as \"redis://127.0.0.1:6379/0\"",
+            )),
         })
     }
 
@@ -571,7 +649,11 @@ pub enum Durable {
 }
 
 impl FromText for Durable {
-    const FORM: Form = Form { name: "\"always\", \"never\" or a duration", example: "50ms", pattern: "^(always|never)$|[0-9] *[a-z]|[$]" };
+    const FORM: Form = Form {
+        name: "\"always\", \"never\" or a duration",
+        example: "50ms",
+        pattern: "^(always|never)$|[0-9] *[a-z]|[$]",
+    };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         word_or(text, &["always", "never"], |text| match text {
@@ -610,7 +692,10 @@ impl FromText for Redaction {
         let parts = text.split_once('…').or_else(|| text.split_once("..."));
         match parts {
             Some((before, after)) if !before.is_empty() => Ok(Redaction { before: before.into(), after: after.into() }),
-            _ => Err(Wrong::new(format!("{text:?} does not say what stands before the secret"), "write the text before it, `…`, and the text behind it, as in \"password=…&\"")),
+            _ => Err(Wrong::new(
+                format!("{text:?} does not say what stands before the secret"),
+                "write the text before it, `…`, and the text behind it, as in \"password=…&\"",
+            )),
         }
     }
 

@@ -15,13 +15,19 @@ const LITERAL_BYTES_MIN: usize = 4;
 pub struct Warning {
     /// Where the rule stands.
     pub place: Place,
-    /// What is odd, and what to do.
+    /// What is odd.
     pub text: String,
+    /// What to do.
+    pub remedy: &'static str,
+    /// The rule that makes it odd, where one does.
+    pub other: Option<Place>,
 }
 
 impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.place, self.text)
+        write!(f, "{}: {}", self.place, self.text)?;
+        self.other.iter().try_for_each(|other| write!(f, " {other}"))?;
+        write!(f, "; {}", self.remedy)
     }
 }
 
@@ -29,30 +35,41 @@ impl std::fmt::Display for Warning {
 /// the list `levels` gives of critical lines. In the order of the rules.
 #[must_use]
 pub fn check(rules: &[Rule], samples: &[Sample]) -> Vec<Warning> {
-    let mut warnings: Vec<(usize, String)> = Vec::new();
+    let mut warnings: Vec<Odd> = Vec::new();
     short_or_idle(rules, &mut warnings);
     shadowed(rules, &mut warnings);
     hiding(rules, samples, &mut warnings);
-    warnings.sort_by_key(|(rule, _)| *rule);
-    warnings.into_iter().map(|(rule, text)| Warning { place: rules[rule].place.clone(), text }).collect()
+    warnings.sort_by_key(|odd| odd.rule);
+    let place = |rule: usize| rules[rule].place.clone();
+    let warning =
+        |odd: Odd| Warning { place: place(odd.rule), text: odd.text, remedy: odd.remedy, other: odd.other.map(place) };
+    warnings.into_iter().map(warning).collect()
 }
 
-fn short_or_idle(rules: &[Rule], warnings: &mut Vec<(usize, String)>) {
+/// What is odd about a rule.
+struct Odd {
+    rule: usize,
+    text: String,
+    remedy: &'static str,
+    other: Option<usize>,
+}
+
+fn short_or_idle(rules: &[Rule], warnings: &mut Vec<Odd>) {
     for (index, rule) in rules.iter().enumerate() {
         let longest = rule.parts.iter().map(|part| part.spellings[0].len()).max().unwrap_or(0);
         if longest < LITERAL_BYTES_MIN {
-            let text =
-                format!("under {LITERAL_BYTES_MIN} bytes, so it matches much and is slow; write more of the line");
-            warnings.push((index, text));
+            let text = format!("under {LITERAL_BYTES_MIN} bytes, so it matches much and is slow");
+            warnings.push(Odd { rule: index, text, remedy: "write more of the line", other: None });
         }
         if rule.parts.iter().any(|part| part.spellings[0].contains(&0x1b)) {
-            warnings.push((index, "it holds ESC, which is passed over in lines: it never matches; remove it".into()));
+            let text = "it holds ESC, which is passed over in lines: it never matches".into();
+            warnings.push(Odd { rule: index, text, remedy: "remove it", other: None });
         }
     }
 }
 
 /// Rules that match nothing that an earlier or shorter rule of the same effect does not match.
-fn shadowed(rules: &[Rule], warnings: &mut Vec<(usize, String)>) {
+fn shadowed(rules: &[Rule], warnings: &mut Vec<Odd>) {
     let mut seen: HashMap<(Effect, Vec<&super::list::Part>, bool, bool), usize> = HashMap::new();
     let mut doubles = vec![false; rules.len()];
     for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.slower.is_none()) {
@@ -60,7 +77,7 @@ fn shadowed(rules: &[Rule], warnings: &mut Vec<(usize, String)>) {
         let first = *seen.entry(key).or_insert(index);
         if first != index {
             doubles[index] = true;
-            warnings.push((index, format!("the same as {}; remove one", rules[first].place)));
+            warnings.push(Odd { rule: index, text: "the same as".into(), remedy: "remove one", other: Some(first) });
         }
     }
     let bare: Vec<_> = (0..rules.len()).filter(|index| is_bare(&rules[*index]) && !doubles[*index]).collect();
@@ -86,7 +103,8 @@ fn shadowed(rules: &[Rule], warnings: &mut Vec<(usize, String)>) {
             first.into_iter().find(|owner| part.spellings[1..].iter().all(|text| within(text).contains(owner)))
         });
         if let Some(owner) = covering {
-            warnings.push((index, format!("{} matches every line that it matches; remove it", rules[owner].place)));
+            let text = "every line that it matches is already matched by".into();
+            warnings.push(Odd { rule: index, text, remedy: "remove it", other: Some(owner) });
         }
     }
 }
@@ -96,7 +114,7 @@ fn is_bare(rule: &Rule) -> bool {
     rule.parts.len() == 1 && !rule.parts[0].at_start && !rule.parts[0].at_end && rule.slower.is_none()
 }
 
-fn hiding(rules: &[Rule], samples: &[Sample], warnings: &mut Vec<(usize, String)>) {
+fn hiding(rules: &[Rule], samples: &[Sample], warnings: &mut Vec<Odd>) {
     let critical: Vec<_> = samples.iter().filter(|s| s.positive && s.effect == Effect::Critical).collect();
     let noise: Vec<_> = (0..rules.len()).filter(|index| rules[*index].effect == Effect::Noise).collect();
     let mut scratch = Scratch::default();
@@ -111,10 +129,8 @@ fn hiding(rules: &[Rule], samples: &[Sample], warnings: &mut Vec<(usize, String)
         let found = hits(&RuleSet::new(vec![rules[index].clone()]));
         if let Some(first) = found.first() {
             let (count, line) = (found.len(), String::from_utf8_lossy(&first.line));
-            let text = format!(
-                "it is meant to drop noise, and matches {count} known errors, such as {line:?}; write more of it"
-            );
-            warnings.push((index, text));
+            let text = format!("it is meant to drop noise, and matches {count} known errors, such as {line:?}");
+            warnings.push(Odd { rule: index, text, remedy: "write more of it", other: None });
         }
     }
 }
@@ -132,10 +148,10 @@ mod tests {
         let found: Vec<_> = check(&list.rules, &list.samples).iter().map(ToString::to_string).collect();
         let expected = [
             "t:1: under 4 bytes",
-            "t:4: t:2 matches every line",
-            "t:5: the same as t:2",
-            "t:6: t:2 matches every line",
-            "t:8: t:3 matches every line",
+            "t:4: every line that it matches is already matched by t:2; remove it",
+            "t:5: the same as t:2; remove one",
+            "t:6: every line that it matches is already matched by t:2",
+            "t:8: every line that it matches is already matched by t:3",
             "t:14: it is meant to drop noise, and matches 1 known errors, such as \"ERR panic x\"",
             "t:15: it holds ESC",
         ];
