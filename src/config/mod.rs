@@ -1,3 +1,4 @@
 //! What the user writes, made into checked values. Pure.
 
+pub mod import;
 pub mod unit;
