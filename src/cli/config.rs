@@ -54,6 +54,11 @@ impl Options {
         })
     }
 
+    /// Whether there is one.
+    pub(super) fn is_there(&self) -> bool {
+        self.path().is_ok()
+    }
+
     /// Loads the configuration, and its lists; what is wrong is in the reports.
     ///
     /// # Errors

@@ -3,13 +3,19 @@
 mod check;
 mod completions;
 mod config;
+mod explain;
 mod filter;
+mod import;
+mod init;
 mod lists;
 mod log;
 mod logging;
 mod man;
+mod plan;
 mod run;
+mod schema;
 mod talk;
+mod test;
 
 use crate::log::ledger::Ledger;
 use crate::sys::fd;
@@ -45,6 +51,12 @@ enum Verb {
     Log(log::Options),
     Run(run::Options),
     Check(check::Options),
+    Plan(plan::Options),
+    Explain(explain::Options),
+    Init(init::Options),
+    Import(import::Options),
+    Test(test::Options),
+    Schema(schema::Options),
     Completions(completions::Options),
     Man(man::Options),
 }
@@ -102,6 +114,12 @@ pub fn main() -> ExitCode {
         Verb::Log(options) => options.execute(&inherited),
         Verb::Run(options) => options.execute(&inherited),
         Verb::Check(options) => options.execute(),
+        Verb::Plan(options) => options.execute(),
+        Verb::Explain(options) => options.execute(),
+        Verb::Init(options) => options.execute(),
+        Verb::Import(options) => options.execute(),
+        Verb::Test(options) => options.execute(),
+        Verb::Schema(options) => options.execute(),
         Verb::Completions(options) => options.execute(Cli::command()),
         Verb::Man(options) => options.execute(Cli::command()),
     };

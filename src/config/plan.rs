@@ -1,0 +1,193 @@
+//! What becomes of what runs when one configuration takes the place of another: only what changed is touched.
+
+use super::explain::{Row, rows, worker};
+use super::keys::Change;
+use super::load::{Config, Named};
+use super::source::{Place, Sources};
+use super::tables::Worker;
+use std::collections::HashMap;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What.
+    pub action: Action,
+    /// With which worker, its instance's number included, or which table.
+    pub name: String,
+    /// The keys that ask for it, and where they stand now; the old place where they are gone.
+    pub because: Vec<(String, Option<Place>)>,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// A worker is stopped.
+    Stop,
+    /// A worker is stopped and started.
+    Restart,
+    /// A worker is started.
+    Start,
+    /// Something else takes force at once.
+    Live,
+    /// Something would take force when quell is started anew.
+    Anew,
+}
+
+/// What starting a configuration does: its workers in the order of their needs.
+#[must_use]
+pub fn start(config: &Config) -> Vec<Step> {
+    let enabled = config.workers.iter().filter(|worker| worker.keys.enabled.value);
+    let mut steps: Vec<(usize, Step)> = Vec::new();
+    for named in enabled {
+        let because = vec![(String::new(), Some(named.place))];
+        let instances = instances(named).into_iter();
+        let depth = depth(config, &named.name, 0);
+        steps.extend(instances.map(|name| (depth, Step { action: Action::Start, name, because: because.clone() })));
+    }
+    steps.sort_by_key(|(depth, _)| *depth);
+    steps.into_iter().map(|(_, step)| step).collect()
+}
+
+/// How many workers have to be ready before this one, one after the other.
+fn depth(config: &Config, name: &str, seen: usize) -> usize {
+    // A cycle is a mistake, which is said elsewhere.
+    if seen > config.workers.len() {
+        return seen;
+    }
+    let needs = config.worker(name).into_iter().flat_map(|worker| &worker.keys.needs.value);
+    needs.map(|other| 1 + depth(config, &other.0, seen + 1)).max().unwrap_or(0)
+}
+
+/// The names of a worker's instances.
+fn instances(worker: &Named<Worker>) -> Vec<String> {
+    match worker.keys.instances.value.0 {
+        1 => vec![worker.name.clone()],
+        count => (1..=count).map(|n| format!("{}.{n}", worker.name)).collect(),
+    }
+}
+
+/// What has to be done so that `new` is in force where `old` was. Places are those of `new`.
+#[must_use]
+pub fn plan(old: &Config, new: &Config) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let runs = |worker: &Named<Worker>| worker.keys.enabled.value;
+    for gone in old.workers.iter().filter(|worker| runs(worker) && new.worker(&worker.name).is_none_or(|w| !runs(w))) {
+        let because = new.worker(&gone.name).map(|worker| ("enabled".to_owned(), worker.keys.enabled.place));
+        let because: Vec<_> = because.into_iter().collect();
+        steps.extend(instances(gone).into_iter().map(|name| Step {
+            action: Action::Stop,
+            name,
+            because: because.clone(),
+        }));
+    }
+    for named in new.workers.iter().filter(|worker| runs(worker)) {
+        match old.worker(&named.name).filter(|worker| runs(worker)) {
+            Some(before) => worker_steps(old, new, before, named, &mut steps),
+            None => {
+                let because = vec![(String::new(), Some(named.place))];
+                let names = instances(named).into_iter();
+                steps.extend(names.map(|name| Step { action: Action::Start, name, because: because.clone() }));
+            }
+        }
+    }
+    let tables = |config: &Config| {
+        let mut all = vec![("quell".to_owned(), rows("quell", &config.quell))];
+        let queues = config.queues.iter().map(|queue| (format!("queue {}", queue.name), rows("queue", &queue.keys)));
+        all.extend(queues);
+        all
+    };
+    let before: HashMap<_, _> = tables(old).into_iter().collect();
+    let mut after = tables(new);
+    let names: Vec<_> = after.iter().map(|(name, _)| name.clone()).collect();
+    for (name, rows) in after.drain(..) {
+        match before.get(&name) {
+            Some(old) => changed(&name, old, &rows, &mut steps),
+            None => {
+                let place = name.strip_prefix("queue ").and_then(|queue| new.queue(queue)).map(|queue| queue.place);
+                steps.push(Step { action: Action::Live, name, because: vec![("added".into(), place)] });
+            }
+        }
+    }
+    let gone = before.keys().filter(|name| !names.contains(name));
+    let mut gone: Vec<_> = gone
+        .map(|name| Step { action: Action::Live, name: name.clone(), because: vec![("removed".into(), None)] })
+        .collect();
+    gone.sort_by(|a, b| a.name.cmp(&b.name));
+    steps.extend(gone);
+    steps.sort_by_key(|step| step.action);
+    steps
+}
+
+/// What a change of one worker's keys asks for.
+fn worker_steps(old: &Config, new: &Config, before: &Named<Worker>, after: &Named<Worker>, steps: &mut Vec<Step>) {
+    let own = |config: &Config, name: &str| {
+        let rows = worker(config, name);
+        rows.into_iter().filter(|row| row.key.name != "enabled").collect::<Vec<_>>()
+    };
+    let (was, is) = (instances(before), instances(after));
+    let (mut old_rows, mut new_rows) = (own(old, &before.name), own(new, &after.name));
+    if was.len() > 1 && is.len() > 1 {
+        // The others do not see it.
+        let because = vec![("instances".to_owned(), after.keys.instances.place)];
+        let step = |action, name: &String| Step { action, name: name.clone(), because: because.clone() };
+        steps.extend(was.iter().filter(|name| !is.contains(name)).map(|name| step(Action::Stop, name)));
+        steps.extend(is.iter().filter(|name| !was.contains(name)).map(|name| step(Action::Start, name)));
+        for rows in [&mut old_rows, &mut new_rows] {
+            rows.retain(|row| row.key.name != "instances");
+        }
+    }
+    changed(&after.name, &old_rows, &new_rows, steps);
+}
+
+/// The keys whose values differ, as one step for all that ask for the same.
+fn changed(name: &str, old: &[Row], new: &[Row], steps: &mut Vec<Step>) {
+    for (action, change) in
+        [(Action::Restart, Change::Restart), (Action::Live, Change::Live), (Action::Anew, Change::Anew)]
+    {
+        let differ = old.iter().zip(new).filter(|(old, new)| old.value != new.value && new.key.change == change);
+        let because: Vec<_> = differ
+            .map(|(_, new)| {
+                let key = new.path.splitn(3, '.').skip(1).collect::<Vec<_>>().join(".");
+                let key = key.strip_prefix(&format!("{name}.")).unwrap_or(&key).to_owned();
+                (key, new.place)
+            })
+            .collect();
+        if !because.is_empty() {
+            steps.push(Step { action, name: name.to_owned(), because });
+        }
+    }
+}
+
+/// The plan for people; one line a step.
+#[must_use]
+pub fn to_text(steps: &[Step], sources: &Sources) -> String {
+    let mut text = String::new();
+    for Step { action, name, because } in steps {
+        let because: Vec<_> = because
+            .iter()
+            .map(|(key, place)| {
+                let at = place.map(|place| sources.show_line(place));
+                match (key.as_str(), at) {
+                    ("", at) => at.unwrap_or_default(),
+                    ("added" | "removed", at) => {
+                        [Some(key.clone()), at].into_iter().flatten().collect::<Vec<_>>().join(", ")
+                    }
+                    (key, Some(at)) => format!("{key} changed, {at}"),
+                    (key, None) => format!("{key} changed, no longer set"),
+                }
+            })
+            .collect();
+        let because = because.join("; ");
+        let line = match action {
+            Action::Start => format!("+ start {name}: {because}"),
+            Action::Stop if because.is_empty() => format!("- stop {name}: removed"),
+            Action::Stop => format!("- stop {name}: {because}"),
+            Action::Restart => format!("~ restart {name}: {because}"),
+            Action::Live => format!("= {name}, no restart: {because}"),
+            Action::Anew => format!("! {name}, when quell is started anew: {because}"),
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
