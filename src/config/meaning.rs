@@ -1,6 +1,9 @@
 //! What a configuration means as a whole: names that lead nowhere, cycles, two writers of one log, work that nobody does.
 //! Each check looks at one thing and is a function of the configuration alone.
 
+mod cycles;
+mod daemons;
+
 use super::keys::Set;
 use super::kind::{join, nearest};
 use super::load::{Config, Files, Named, WorkerLog};
@@ -31,7 +34,7 @@ pub fn check(config: &Config, sources: &Sources, mistaken: bool, files: &mut dyn
         view.slots(worker, reports);
         view.descriptors(worker, reports);
         view.retention(log, reports);
-        daemonises(worker, view.sources, files, reports);
+        daemons::daemonises(worker, view.sources, files, reports);
     }
     view.references(reports);
     view.cycles(reports);
@@ -82,19 +85,6 @@ impl Worker {
     fn words(&self) -> Vec<&str> {
         let argv = self.command.value.iter().flat_map(|Argv(argv)| argv.iter().map(|word| word.0.as_str()));
         argv.chain(self.shell.value.iter().flat_map(|shell| shell.0.split_whitespace())).collect()
-    }
-}
-
-impl Trigger {
-    /// What it waits for, where that is a queue or a worker.
-    fn describe(&self) -> String {
-        let event = |or: &str| self.event.value.as_ref().map_or(or.to_owned(), |event| event.0.clone());
-        match (&self.queue.value, &self.worker.value, &self.line.value) {
-            (_, Some(Text(worker)), Some(_)) => format!("a line of `{worker}`"),
-            (_, Some(Text(worker)), None) => format!("{} of `{worker}`", event("exit")),
-            (Some(Text(queue)), None, _) => format!("{} in `{queue}`", event("added")),
-            _ => String::new(),
-        }
     }
 }
 
@@ -284,82 +274,6 @@ impl View<'_> {
         }
     }
 
-    /// Workers that need each other.
-    fn cycles(&self, reports: &mut Vec<Report>) {
-        let index: HashMap<&str, usize> =
-            self.config.workers.iter().enumerate().map(|(at, worker)| (worker.name.as_str(), at)).collect();
-        let edges: Vec<Vec<(usize, Place)>> = self
-            .config
-            .workers
-            .iter()
-            .map(|worker| {
-                let from = worker.keys.needs.or(worker.place);
-                let needs = worker.keys.needs.value.iter();
-                needs
-                    .filter_map(|name| Some((*index.get(name.0.as_str())?, self.sources.quoted(&name.0, from))))
-                    .collect()
-            })
-            .collect();
-        for cycle in find_cycles(&edges) {
-            let what = "workers that need each other can never start";
-            self.report_cycle(&cycle, what, &|_| None, "needs", "remove one of the needs", reports);
-        }
-    }
-
-    /// Says of a cycle, from the worker that is written first on, who leads to whom.
-    fn report_cycle(
-        &self,
-        cycle: &[(usize, Place)],
-        what: &str,
-        by: &dyn Fn(Place) -> Option<String>,
-        leads: &str,
-        help: &str,
-        reports: &mut Vec<Report>,
-    ) {
-        let Some(first) = cycle.iter().min_by_key(|(at, _)| *at).map(|(at, _)| *at) else { return };
-        let start = cycle.iter().position(|(at, _)| *at == first).unwrap_or(0);
-        let turned: Vec<_> = cycle[start..].iter().chain(&cycle[..start]).collect();
-        let name = |at: usize| self.config.workers[at].name.as_str();
-        let path: Vec<_> = turned.iter().map(|(at, _)| name(*at)).chain([name(first)]).collect();
-        let step =
-            |(at, place): &&(usize, Place)| by(*place).map_or(name(*at).into(), |by| format!("{} ({by})", name(*at)));
-        let steps: Vec<String> = turned.iter().map(step).chain([name(first).into()]).collect();
-        let report = Report::error(turned[0].1, format!("{what}: {}", steps.join(" → "))).help(help);
-        let others = turned.iter().enumerate().skip(1);
-        reports.push(others.fold(report, |report, (at, (_, place))| {
-            report.also(*place, format!("`{}` {leads} `{}`", path[at], path[at + 1]))
-        }));
-    }
-
-    /// Workers that start each other without end.
-    fn loops(&self, reports: &mut Vec<Report>) {
-        let workers = &self.config.workers;
-        // From a worker to each that its end, its start, its line, or what it puts, starts.
-        let mut edges: Vec<Vec<(usize, Place)>> = vec![Vec::new(); workers.len()];
-        for (to, worker) in workers.iter().enumerate() {
-            for Item(trigger, place) in &worker.keys.start_on.value {
-                for (from, source) in workers.iter().enumerate() {
-                    let by_worker = trigger.worker.value.as_ref().is_some_and(|name| name.0 == source.name);
-                    let queue = trigger.queue.value.as_ref().filter(|_| trigger.path.value.is_none());
-                    let takes = |name: &str| source.keys.consumes().any(|(queue, _)| queue == name);
-                    let by_queue = queue.is_some_and(|queue| match &trigger.event.value {
-                        Some(event) if event.0 != "added" => takes(&queue.0),
-                        _ => puts(&source.keys, &queue.0),
-                    });
-                    if by_worker || by_queue {
-                        edges[from].push((to, *place));
-                    }
-                }
-            }
-        }
-        for cycle in find_cycles(&edges) {
-            let help = "remove one of the triggers, or let the worker see for itself when to stop";
-            let triggers = || workers.iter().flat_map(|worker| &worker.keys.start_on.value);
-            let by = |place| triggers().find(|Item(_, at)| *at == place).map(|Item(trigger, _)| trigger.describe());
-            self.report_cycle(&cycle, "a loop of triggers without an end", &by, "starts", help, reports);
-        }
-    }
-
     fn consumers(&self, reports: &mut Vec<Report>) {
         if self.config.workers.iter().any(|worker| worker.mistaken) {
             return;
@@ -455,108 +369,4 @@ fn tries_last(tries: i64, first: Duration, max: Duration) -> Duration {
         wait = wait.saturating_mul(2).min(max);
     }
     whole
-}
-
-/// Whether a worker's command puts tasks into a queue.
-fn puts(worker: &Worker, queue: &str) -> bool {
-    let words = worker.words();
-    let quell = |word: &str| word == "quell" || word.ends_with("/quell");
-    words.windows(3).any(|w| quell(w[0]) && w[1] == "put" && w[2..].iter().any(|word| *word == queue))
-}
-
-/// The cycles of a graph that a walk finds which visits every node once, each as its nodes and the edges that leave them.
-fn find_cycles(edges: &[Vec<(usize, Place)>]) -> Vec<Vec<(usize, Place)>> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Mark {
-        New,
-        Open,
-        Done,
-    }
-    let mut marks = vec![Mark::New; edges.len()];
-    let mut cycles = Vec::new();
-    for root in 0..edges.len() {
-        // The nodes that are open, each with the edge to follow next.
-        let mut path: Vec<(usize, usize)> = Vec::new();
-        if marks[root] == Mark::New {
-            marks[root] = Mark::Open;
-            path.push((root, 0));
-        }
-        while let Some((node, next)) = path.last_mut() {
-            let Some(&(to, _)) = edges[*node].get(*next) else {
-                marks[*node] = Mark::Done;
-                path.pop();
-                continue;
-            };
-            *next += 1;
-            match marks[to] {
-                Mark::New => {
-                    marks[to] = Mark::Open;
-                    path.push((to, 0));
-                }
-                Mark::Open => {
-                    let from = path.iter().position(|(node, _)| *node == to).unwrap_or(0);
-                    cycles.push(path[from..].iter().map(|(node, next)| (*node, edges[*node][next - 1].1)).collect());
-                }
-                Mark::Done => {}
-            }
-        }
-    }
-    cycles
-}
-
-/// Programs that go into the background by themselves: their name, the words of which one keeps them in front (none: a word
-/// sends them there), the words that send them, and what to write.
-const DAEMONS: [(&str, &[&str], &[&str], &str); 25] = [
-    ("nginx", &["daemon off"], &[], "add \"-g\", \"daemon off;\""),
-    ("apache2", &["FOREGROUND", "-X"], &[], "add \"-DFOREGROUND\""),
-    ("httpd", &["FOREGROUND", "-X", "-f"], &[], "add \"-DFOREGROUND\""),
-    ("apachectl", &["FOREGROUND"], &[], "add \"-DFOREGROUND\""),
-    ("sshd", &["-D", "-i", "-t", "-T"], &[], "add \"-D\""),
-    ("cron", &["-f"], &[], "add \"-f\""),
-    ("crond", &["-f", "-n"], &[], "add \"-n\" or \"-f\""),
-    ("rsyslogd", &["-n"], &[], "add \"-n\""),
-    ("dnsmasq", &["-k", "-d", "--keep-in-foreground", "--no-daemon"], &[], "add \"--keep-in-foreground\""),
-    ("keepalived", &["-n", "--dont-fork"], &[], "add \"--dont-fork\""),
-    ("squid", &["-N", "--foreground"], &[], "add \"--foreground\""),
-    ("named", &["-f", "-g"], &[], "add \"-f\""),
-    ("smbd", &["-F", "--foreground"], &[], "add \"--foreground\""),
-    ("nmbd", &["-F", "--foreground"], &[], "add \"--foreground\""),
-    ("ntpd", &["-n", "-q"], &[], "add \"-n\""),
-    ("supervisord", &["-n", "--nodaemon"], &[], "add \"--nodaemon\""),
-    ("vsftpd", &["background=NO"], &[], "add \"-obackground=NO\""),
-    ("php-fpm", &["-F", "--nodaemonize", "daemonize = no"], &[], "add \"--nodaemonize\""),
-    ("redis-server", &[], &["--daemonize yes"], "write \"--daemonize\", \"no\""),
-    ("mongod", &[], &["--fork"], "remove \"--fork\""),
-    ("memcached", &[], &["-d", "--daemon"], "remove \"-d\""),
-    ("haproxy", &[], &["-D"], "write \"-W\" for \"-D\""),
-    ("gunicorn", &[], &["--daemon", "-D"], "remove \"--daemon\""),
-    ("uwsgi", &[], &["--daemonize"], "write \"--logto\" for \"--daemonize\""),
-    ("pg_ctl", &[], &["start"], "run `postgres -D …` itself"),
-];
-
-fn daemonises(worker: &Named<Worker>, sources: &Sources, files: &mut dyn Files, reports: &mut Vec<Report>) {
-    let words = worker.keys.words();
-    let place = worker.keys.command.place.or(worker.keys.shell.place).unwrap_or(worker.place);
-    let words = words.strip_prefix(&["exec"]).unwrap_or(&words);
-    let Some((program, arguments)) = words.split_first() else { return };
-    let base = program.rsplit('/').next().unwrap_or(program);
-    // php-fpm8.2, php-fpm7.4.
-    let name = if base.starts_with("php-fpm") { "php-fpm" } else { base };
-    let Some((_, keeps, sends, remedy)) = DAEMONS.iter().find(|(known, ..)| *known == name) else { return };
-    let line = arguments.join(" ");
-    let has = |flag: &&str| arguments.contains(flag) || (flag.len() > 2 && line.contains(*flag));
-    // What an option does, the program's own file may do, too.
-    let mut file_has = || {
-        let option = |word: &&str| ["-c", "-f", "-y", "--fpm-config", "--config"].contains(word);
-        let file = arguments.iter().position(option).and_then(|at| arguments.get(at + 1));
-        let bytes = file.and_then(|file| files.read(file.as_ref()).ok()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        let said = |flag: &&str| flag.contains(' ') && text.lines().any(|line| line.trim_start().starts_with(*flag));
-        keeps.iter().any(|flag| said(flag))
-    };
-    let stays = if sends.is_empty() { keeps.iter().any(has) || file_has() } else { !sends.iter().any(has) };
-    if !stays {
-        let text = format!("`{base}` goes into the background: quell would take that for its end");
-        reports.push(Report::error(sources.quoted(program, place), text).help(*remedy));
-    }
 }

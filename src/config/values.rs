@@ -1,13 +1,17 @@
 //! The types of the configuration's values that are written as text, and what is said of each when it is wrong.
 
+mod paths;
+mod process;
+
+pub use paths::*;
+pub use process::*;
+
 use super::decode::Cx;
 use super::kind::{Form, Kind, nearest};
 use super::policy::{Retain, Rotate, Sync};
-use super::report::Report;
 use super::syntax::Node;
-use super::typed::{FromText, Text, Typed, Wrong, no_nul, quote};
+use super::typed::{FromText, Typed, Wrong};
 use super::unit::{UnitError, parse_duration, parse_size, write_duration, write_size};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::de::DeValue;
 
@@ -146,90 +150,6 @@ fn word_or<T>(text: &str, words: &[&str], other: impl Fn(&str) -> Result<T, Wron
     })
 }
 
-/// A path; a relative one is relative to the file that says it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PathName(pub PathBuf);
-
-impl FromText for PathName {
-    const FORM: Form = Form { name: "a path", example: "/var/log/quell", pattern: "^[^~]" };
-
-    fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {
-        check_path(text)?;
-        Ok(PathName(cx.resolve(text)))
-    }
-
-    fn to_text(&self) -> String {
-        self.0.to_string_lossy().into_owned()
-    }
-}
-
-/// A path that must be absolute, because there is nothing that it could be relative to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Absolute(pub PathBuf);
-
-impl FromText for Absolute {
-    const FORM: Form = Form { name: "an absolute path", example: "/srv/app", pattern: "^/|[$]" };
-
-    fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
-        check_path(text)?;
-        match text.starts_with('/') {
-            true => Ok(Absolute(text.into())),
-            false => Err(Wrong::new(
-                format!("{text:?} is relative, and there is nothing it could be relative to"),
-                "write the whole path, from `/` on",
-            )),
-        }
-    }
-
-    fn to_text(&self) -> String {
-        self.0.to_string_lossy().into_owned()
-    }
-}
-
-/// What every path has to be.
-fn check_path(text: &str) -> Result<(), Wrong> {
-    no_nul(text)?;
-    if text.is_empty() {
-        return Err(Wrong::new("a path cannot be empty", "write one, or remove the key"));
-    }
-    if let Some(rest) = text.strip_prefix('~') {
-        let home = if rest.is_empty() || rest.starts_with('/') {
-            format!("/home/USER{rest}")
-        } else {
-            format!("/home/{rest}")
-        };
-        return Err(Wrong::new(
-            format!("`~` is not expanded in {text:?}"),
-            format!("write the whole path, as in {home:?}, or `${{HOME}}{rest}`"),
-        ));
-    }
-    Ok(())
-}
-
-/// A path with wildcards, made absolute.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(pub PathBuf);
-
-impl FromText for Pattern {
-    const FORM: Form = Form { name: "a path with wildcards", example: "conf.d/*.toml", pattern: "^[^~]" };
-
-    fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {
-        check_path(text)?;
-        let whole = cx.resolve(text);
-        match glob::Pattern::new(&whole.to_string_lossy()) {
-            Ok(_) => Ok(Pattern(whole)),
-            Err(e) => Err(Wrong::new(
-                format!("{text:?} is no pattern: {}", e.msg),
-                "write `*`, `?` or `[a-z]`; `[*]` for a star",
-            )),
-        }
-    }
-
-    fn to_text(&self) -> String {
-        self.0.to_string_lossy().into_owned()
-    }
-}
-
 /// The signals' names, without SIG.
 pub const SIGNALS: [&str; 30] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
@@ -304,80 +224,6 @@ impl FromText for Octal {
     }
 }
 
-/// Where something listens or is listened to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Address {
-    /// A host and a port.
-    Tcp(String, u16),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-/// The longest path of a socket: sockaddr_un holds 108 bytes with the NUL (unix(7)).
-pub const SOCKET_PATH_BYTES_MAX: usize = 107;
-
-impl FromText for Address {
-    const FORM: Form = Form {
-        name: "a host and a port, or a socket's path",
-        example: "127.0.0.1:8080",
-        pattern: "^(/|[.]/|.*:[0-9]+$)|[$]",
-    };
-
-    fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {
-        if text.contains('/') {
-            return SocketPath::from_text(text, cx).map(|path| Address::Unix(path.0));
-        }
-        let wrong = || Wrong::new(format!("{text:?} is no host and port"), "write both, as in \"127.0.0.1:8080\"");
-        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        let number: u64 = port.parse().map_err(|_| wrong())?;
-        let port = u16::try_from(number)
-            .map_err(|_| Wrong::new(format!("port {number} is above 65535"), "write a port from 1 to 65535"))?;
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        if port == 0 || bare.is_empty() || (bare.contains(':') && bare == host) || bare.contains(char::is_whitespace) {
-            return Err(wrong());
-        }
-        Ok(Address::Tcp(host.into(), port))
-    }
-
-    fn of_number(number: &str) -> Option<Wrong> {
-        Some(match number.parse::<u16>() {
-            Ok(_) => Wrong::meant(format!("{number} is a port without a host"), format!("127.0.0.1:{number}")),
-            Err(_) => {
-                Wrong::new(format!("port {number} is above 65535"), "write a host and a port, as in \"127.0.0.1:8080\"")
-            }
-        })
-    }
-
-    fn to_text(&self) -> String {
-        match self {
-            Address::Tcp(host, port) => format!("{host}:{port}"),
-            Address::Unix(path) => path.to_string_lossy().into_owned(),
-        }
-    }
-}
-
-/// A path that a socket can have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SocketPath(pub PathBuf);
-
-impl FromText for SocketPath {
-    const FORM: Form = Form { name: "a socket's path", example: "/run/quell.sock", pattern: "^[^~]" };
-
-    fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {
-        let PathName(path) = PathName::from_text(text, cx)?;
-        let bytes = path.as_os_str().len();
-        if bytes > SOCKET_PATH_BYTES_MAX {
-            let text = format!("a socket's path of {bytes} bytes; the limit is {SOCKET_PATH_BYTES_MAX} (unix(7))");
-            return Err(Wrong::new(text, "write a shorter one, such as /run/quell/quell.sock"));
-        }
-        Ok(SocketPath(path))
-    }
-
-    fn to_text(&self) -> String {
-        self.0.to_string_lossy().into_owned()
-    }
-}
-
 /// A share of one core, in percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percent(pub u32);
@@ -411,30 +257,6 @@ impl FromText for Percent {
 
     fn to_text(&self) -> String {
         format!("{}%", self.0)
-    }
-}
-
-/// A list of rules: a shipped one by its name, a file by its path, or `!levels` for not that one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ListName(pub String);
-
-/// What leaves out the list that is always there.
-pub const NOT_LEVELS: &str = "!levels";
-
-impl FromText for ListName {
-    const FORM: Form = Form { name: "a list's name or path", example: "heartbeat", pattern: "^[^~]" };
-
-    fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {
-        check_path(text)?;
-        if text.starts_with('!') && text != NOT_LEVELS {
-            return Err(Wrong::meant(format!("{text:?}: only `levels` can be left out"), NOT_LEVELS));
-        }
-        let is_path = text.contains('/') || Path::new(text).extension().is_some_and(|e| e == "list");
-        Ok(ListName(if is_path { cx.resolve(text).to_string_lossy().into_owned() } else { text.into() }))
-    }
-
-    fn to_text(&self) -> String {
-        self.0.clone()
     }
 }
 
@@ -480,121 +302,6 @@ fn no_such_day(schedule: &str) -> String {
     };
     let months: Vec<_> = months.split(',').map(name).collect();
     format!("{day} {} never occurs", months.join(", "))
-}
-
-/// A user or a group, by name or number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity(pub String);
-
-impl Typed for Identity {
-    const KIND: Kind = Kind::OneOf(&[
-        Kind::Text(Form { name: "a name", example: "www-data", pattern: "^[^ :,]+$" }),
-        Kind::Integer(0, u32::MAX as i64 - 1),
-    ]);
-
-    fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<Self> {
-        let place = cx.place(node.span());
-        let text = match node.get_ref() {
-            DeValue::Integer(number) => number.as_str().to_owned(),
-            DeValue::String(_) => cx.expand(node, false)?,
-            _ => {
-                cx.expected(&Self::KIND, node);
-                return None;
-            }
-        };
-        let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-        let fits = text.parse::<u32>().is_ok_and(|id| id != u32::MAX);
-        let is_name = !text.is_empty() && !text.contains([' ', ':', ',', '/', '\0']);
-        if if is_number { fits } else { is_name } {
-            return Some(Identity(text));
-        }
-        let report = Report::error(place, format!("{text:?} is no user or group"));
-        cx.report(report.help("write a name, as in \"www-data\", or a number"));
-        None
-    }
-
-    fn print(&self) -> String {
-        quote(&self.0.replace('$', "$$"))
-    }
-}
-
-/// A limit of a process (setrlimit(2)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// None.
-    Unlimited,
-    /// So many, or so many bytes.
-    At(u64),
-}
-
-impl Typed for Limit {
-    const KIND: Kind = Kind::OneOf(&[Kind::Integer(0, i64::MAX), Size::KIND, Kind::Choice(&["unlimited"])]);
-
-    fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<Self> {
-        match node.get_ref() {
-            DeValue::Integer(number) => {
-                let value = number.as_str().replace('_', "").parse::<i64>().ok().and_then(|n| u64::try_from(n).ok());
-                if value.is_none() {
-                    let report = Report::error(cx.place(node.span()), "a limit must be from 0 to 9223372036854775807");
-                    cx.report(report.help("write a number, a size such as \"1GiB\", or \"unlimited\""));
-                }
-                value.map(Limit::At)
-            }
-            DeValue::String(text) if text == "unlimited" => Some(Limit::Unlimited),
-            DeValue::String(text) => {
-                if let Some("unlimited") = nearest(text, ["unlimited"]) {
-                    let place = cx.place(node.span());
-                    let report = Report::error(place, format!("{text:?} is no limit"));
-                    cx.report(report.help("did you mean \"unlimited\"?").fix(place, quote("unlimited")));
-                    return None;
-                }
-                Size::decode(node, cx).map(|size| Limit::At(size.0))
-            }
-            _ => {
-                cx.expected(&Self::KIND, node);
-                None
-            }
-        }
-    }
-
-    fn print(&self) -> String {
-        match self {
-            Limit::Unlimited => quote("unlimited"),
-            Limit::At(value) => value.to_string(),
-        }
-    }
-}
-
-/// How many tries, or no end of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tries {
-    /// No end.
-    Never,
-    /// So many.
-    After(u32),
-}
-
-impl Typed for Tries {
-    const KIND: Kind = Kind::OneOf(&[Kind::Integer(1, u32::MAX as i64), Kind::Choice(&["never"])]);
-
-    fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<Self> {
-        let number = node.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
-        match (node.get_ref(), number) {
-            (DeValue::Integer(_), Some(tries @ 1..)) => Some(Tries::After(tries)),
-            (DeValue::String(text), _) if text == "never" => Some(Tries::Never),
-            _ => {
-                cx.expected(&Self::KIND, node);
-                None
-            }
-        }
-    }
-
-    fn print(&self) -> String {
-        match self {
-            Tries::Never => quote("never"),
-            Tries::After(tries) => tries.to_string(),
-        }
-    }
 }
 
 /// Where a queue's tasks are stored.
@@ -701,41 +408,6 @@ impl FromText for Redaction {
 
     fn to_text(&self) -> String {
         format!("{}…{}", self.before, self.after)
-    }
-}
-
-/// What of quell's own environment a worker gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EnvFrom {
-    /// All of it.
-    All,
-    /// None of it.
-    None,
-    /// What matches one of these names, which may have wildcards.
-    Names(Vec<Text>),
-}
-
-impl Typed for EnvFrom {
-    const KIND: Kind = Kind::OneOf(&[Kind::Choice(&["all", "none"]), Kind::List(&Text::KIND)]);
-
-    fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<Self> {
-        match node.get_ref() {
-            DeValue::String(text) if text == "all" => Some(EnvFrom::All),
-            DeValue::String(text) if text == "none" => Some(EnvFrom::None),
-            DeValue::Array(_) => Vec::decode(node, cx).map(EnvFrom::Names),
-            _ => {
-                cx.expected(&Self::KIND, node);
-                None
-            }
-        }
-    }
-
-    fn print(&self) -> String {
-        match self {
-            EnvFrom::All => quote("all"),
-            EnvFrom::None => quote("none"),
-            EnvFrom::Names(names) => names.print(),
-        }
     }
 }
 

@@ -1,0 +1,146 @@
+//! What goes round in circles: workers that need each other, and workers that start each other.
+
+use super::View;
+use crate::config::report::Report;
+use crate::config::source::Place;
+use crate::config::tables::{Trigger, Worker};
+use crate::config::typed::{Item, Text};
+use std::collections::HashMap;
+
+impl View<'_> {
+    /// Workers that need each other.
+    pub(super) fn cycles(&self, reports: &mut Vec<Report>) {
+        let index: HashMap<&str, usize> =
+            self.config.workers.iter().enumerate().map(|(at, worker)| (worker.name.as_str(), at)).collect();
+        let edges: Vec<Vec<(usize, Place)>> = self
+            .config
+            .workers
+            .iter()
+            .map(|worker| {
+                let from = worker.keys.needs.or(worker.place);
+                let needs = worker.keys.needs.value.iter();
+                needs
+                    .filter_map(|name| Some((*index.get(name.0.as_str())?, self.sources.quoted(&name.0, from))))
+                    .collect()
+            })
+            .collect();
+        for cycle in find_cycles(&edges) {
+            let what = "workers that need each other can never start";
+            self.report_cycle(&cycle, what, &|_| None, "needs", "remove one of the needs", reports);
+        }
+    }
+
+    /// Says of a cycle, from the worker that is written first on, who leads to whom.
+    fn report_cycle(
+        &self,
+        cycle: &[(usize, Place)],
+        what: &str,
+        by: &dyn Fn(Place) -> Option<String>,
+        leads: &str,
+        help: &str,
+        reports: &mut Vec<Report>,
+    ) {
+        let Some(first) = cycle.iter().min_by_key(|(at, _)| *at).map(|(at, _)| *at) else { return };
+        let start = cycle.iter().position(|(at, _)| *at == first).unwrap_or(0);
+        let turned: Vec<_> = cycle[start..].iter().chain(&cycle[..start]).collect();
+        let name = |at: usize| self.config.workers[at].name.as_str();
+        let path: Vec<_> = turned.iter().map(|(at, _)| name(*at)).chain([name(first)]).collect();
+        let step =
+            |(at, place): &&(usize, Place)| by(*place).map_or(name(*at).into(), |by| format!("{} ({by})", name(*at)));
+        let steps: Vec<String> = turned.iter().map(step).chain([name(first).into()]).collect();
+        let report = Report::error(turned[0].1, format!("{what}: {}", steps.join(" → "))).help(help);
+        let others = turned.iter().enumerate().skip(1);
+        reports.push(others.fold(report, |report, (at, (_, place))| {
+            report.also(*place, format!("`{}` {leads} `{}`", path[at], path[at + 1]))
+        }));
+    }
+
+    /// Workers that start each other without end.
+    pub(super) fn loops(&self, reports: &mut Vec<Report>) {
+        let workers = &self.config.workers;
+        // From a worker to each that its end, its start, its line, or what it puts, starts.
+        let mut edges: Vec<Vec<(usize, Place)>> = vec![Vec::new(); workers.len()];
+        for (to, worker) in workers.iter().enumerate() {
+            for Item(trigger, place) in &worker.keys.start_on.value {
+                for (from, source) in workers.iter().enumerate() {
+                    let by_worker = trigger.worker.value.as_ref().is_some_and(|name| name.0 == source.name);
+                    let queue = trigger.queue.value.as_ref().filter(|_| trigger.path.value.is_none());
+                    let takes = |name: &str| source.keys.consumes().any(|(queue, _)| queue == name);
+                    let by_queue = queue.is_some_and(|queue| match &trigger.event.value {
+                        Some(event) if event.0 != "added" => takes(&queue.0),
+                        _ => puts(&source.keys, &queue.0),
+                    });
+                    if by_worker || by_queue {
+                        edges[from].push((to, *place));
+                    }
+                }
+            }
+        }
+        for cycle in find_cycles(&edges) {
+            let help = "remove one of the triggers, or let the worker see for itself when to stop";
+            let triggers = || workers.iter().flat_map(|worker| &worker.keys.start_on.value);
+            let by = |place| triggers().find(|Item(_, at)| *at == place).map(|Item(trigger, _)| trigger.describe());
+            self.report_cycle(&cycle, "a loop of triggers without an end", &by, "starts", help, reports);
+        }
+    }
+}
+
+impl Trigger {
+    /// What it waits for, where that is a queue or a worker.
+    fn describe(&self) -> String {
+        let event = |or: &str| self.event.value.as_ref().map_or(or.to_owned(), |event| event.0.clone());
+        match (&self.queue.value, &self.worker.value, &self.line.value) {
+            (_, Some(Text(worker)), Some(_)) => format!("a line of `{worker}`"),
+            (_, Some(Text(worker)), None) => format!("{} of `{worker}`", event("exit")),
+            (Some(Text(queue)), None, _) => format!("{} in `{queue}`", event("added")),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Whether a worker's command puts tasks into a queue.
+fn puts(worker: &Worker, queue: &str) -> bool {
+    let words = worker.words();
+    let quell = |word: &str| word == "quell" || word.ends_with("/quell");
+    words.windows(3).any(|w| quell(w[0]) && w[1] == "put" && w[2..].iter().any(|word| *word == queue))
+}
+
+/// The cycles of a graph that a walk finds which visits every node once, each as its nodes and the edges that leave them.
+fn find_cycles(edges: &[Vec<(usize, Place)>]) -> Vec<Vec<(usize, Place)>> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mark {
+        New,
+        Open,
+        Done,
+    }
+    let mut marks = vec![Mark::New; edges.len()];
+    let mut cycles = Vec::new();
+    for root in 0..edges.len() {
+        // The nodes that are open, each with the edge to follow next.
+        let mut path: Vec<(usize, usize)> = Vec::new();
+        if marks[root] == Mark::New {
+            marks[root] = Mark::Open;
+            path.push((root, 0));
+        }
+        while let Some((node, next)) = path.last_mut() {
+            let Some(&(to, _)) = edges[*node].get(*next) else {
+                marks[*node] = Mark::Done;
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            match marks[to] {
+                Mark::New => {
+                    marks[to] = Mark::Open;
+                    path.push((to, 0));
+                }
+                Mark::Open => {
+                    let from = path.iter().position(|(node, _)| *node == to).unwrap_or(0);
+                    cycles.push(path[from..].iter().map(|(node, next)| (*node, edges[*node][next - 1].1)).collect());
+                }
+                Mark::Done => {}
+            }
+        }
+    }
+    cycles
+}
