@@ -14,6 +14,7 @@ mod filter;
 mod full;
 mod harness;
 mod log;
+mod mutants;
 mod numbered;
 mod retention;
 mod run;

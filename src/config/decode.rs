@@ -250,7 +250,7 @@ pub fn inner<T: Table>(node: &Node<'_>, into: &mut T, name: &str, header: Place,
         match T::KEYS.iter().position(|known| known.name == &**key.get_ref()) {
             Some(index) => into.set(index, place, value, cx),
             None => {
-                let scope = Scope { name: &format!("`{name}`"), header, elsewhere: &[] };
+                let scope = Scope { name, header, elsewhere: &[] };
                 unknown(key.get_ref(), place, T::KEYS, &scope, cx);
             }
         }

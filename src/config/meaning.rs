@@ -12,17 +12,40 @@ use super::source::{Place, Sources};
 use super::tables::{Argv, Expected, Protocol, Ready, ReadyBy, Restart, Trigger, Worker, WorkerKind};
 use super::typed::{Choice, Int, Item, Text};
 use super::unit::{show_duration, show_size, write_duration, write_size};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// What systemd and most scripts grant before they kill.
 const INIT_PATIENCE: Duration = Duration::from_secs(90);
 
+/// What is not known of a configuration with mistakes.
+#[derive(Clone, Debug, Default)]
+pub struct Doubt {
+    /// Something was wrong already.
+    pub mistaken: bool,
+    /// What could not be read, as it was written.
+    pub unread: Vec<String>,
+    /// Whole files are missing.
+    pub lost: bool,
+}
+
+impl Doubt {
+    /// Whether a name stands in what could not be read.
+    fn covers(&self, name: &str) -> bool {
+        let of_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let stands = |text: &String| {
+            let bounded = |at: usize| !text[..at].ends_with(of_name) && !text[at + name.len()..].starts_with(of_name);
+            text.match_indices(name).any(|(at, _)| bounded(at) || text[..at].ends_with('.'))
+        };
+        self.lost || self.unread.iter().any(stands)
+    }
+}
+
 /// Looks for what is wrong with the whole. Where something was wrong already, nothing is said to be missing. `files` are those
 /// of the programs that are to run: one may say that it stays in front.
-pub fn check(config: &Config, sources: &Sources, mistaken: bool, files: &mut dyn Files, reports: &mut Vec<Report>) {
-    let view = View { config, sources, mistaken };
-    if config.workers.is_empty() && !mistaken {
+pub fn check(config: &Config, sources: &Sources, doubt: &Doubt, files: &mut dyn Files, reports: &mut Vec<Report>) {
+    let view = View { config, sources, doubt };
+    if config.workers.is_empty() && !doubt.mistaken {
         let place = Place { file: 0, start: 0, end: 0 };
         let report = Report::error(place, "there is no worker: nothing to run");
         reports.push(report.help("add a table [worker.NAME], or let `quell init -- CMD` write one"));
@@ -48,7 +71,7 @@ pub fn check(config: &Config, sources: &Sources, mistaken: bool, files: &mut dyn
 struct View<'a> {
     config: &'a Config,
     sources: &'a Sources,
-    mistaken: bool,
+    doubt: &'a Doubt,
 }
 
 impl Worker {
@@ -106,13 +129,13 @@ impl View<'_> {
 
     /// Whether a statement of a worker's file could not be read.
     fn is_broken(&self, worker: &Named<Worker>) -> bool {
-        self.mistaken && worker.keys.command.place.is_none()
+        self.doubt.mistaken && worker.keys.command.place.is_none()
     }
 
     /// `{n}` stands for an instance's number.
     fn numbers(&self, worker: &Named<Worker>, reports: &mut Vec<Report>) {
         let keys = &worker.keys;
-        if keys.instances.value.0 > 1 {
+        if keys.instances.value.0 > 1 || worker.mistaken {
             return;
         }
         let argv = keys
@@ -171,7 +194,7 @@ impl View<'_> {
             Protocol::Lines => (keys.instances.value.0, "instances"),
         };
         let Int(high) = keys.slots.high.value;
-        if high >= total && high > 0 {
+        if high >= total && high > 0 && !worker.mistaken {
             let text = format!("`high` takes {high} of {total} {what}: normal and low tasks would never run");
             let report = Report::error(keys.slots.high.or(worker.place), text);
             reports.push(report.help(format!("reserve at most {}, or allow more {what}", total - 1)));
@@ -197,9 +220,14 @@ impl View<'_> {
 
     fn retention(&self, log: &WorkerLog, reports: &mut Vec<Report>) {
         let whole = &log.whole;
-        for (name, retain) in [("routine", &whole.retain.routine), ("critical", &whole.retain.critical)] {
+        for (name, retain, own) in [
+            ("routine", &whole.retain.routine, &log.own.retain.routine),
+            ("critical", &whole.retain.critical, &log.own.retain.critical),
+        ] {
             let (Some(total), Some(file)) = (retain.value.bytes, whole.rotate.value.bytes) else { continue };
-            let Some(place) = retain.place.or(whole.rotate.place).filter(|_| total < file) else { continue };
+            // What the worker itself says is what makes it so.
+            let own = own.place.or(log.own.rotate.place);
+            let Some(place) = own.or(retain.place).or(whole.rotate.place).filter(|_| total < file) else { continue };
             let text = format!(
                 "`retain.{name}` keeps {} in all, less than one file: `rotate` is {}",
                 show_size(total),
@@ -222,7 +250,7 @@ impl View<'_> {
             "worker" => self.config.workers.iter().map(|worker| worker.name.as_str()).collect(),
             _ => self.config.queues.iter().map(|queue| queue.name.as_str()).collect(),
         };
-        if known.contains(&name) {
+        if known.contains(&name) || self.doubt.covers(name) {
             return;
         }
         let place = self.sources.quoted(name, from);
@@ -275,12 +303,18 @@ impl View<'_> {
     }
 
     fn consumers(&self, reports: &mut Vec<Report>) {
-        if self.config.workers.iter().any(|worker| worker.mistaken) {
+        let workers = &self.config.workers;
+        if workers.iter().any(|worker| worker.mistaken) || self.doubt.lost || !self.doubt.unread.is_empty() {
             return;
         }
+        let taken = workers.iter().flat_map(|worker| worker.keys.consumes().map(|(name, _)| name));
+        let mut taken: HashSet<&str> = taken.collect();
+        // Who takes tasks of a queue that there is not means one that there is, which is said there.
+        let queues = || self.config.queues.iter().map(|queue| queue.name.as_str());
+        let missing: Vec<_> = taken.iter().filter(|name| self.config.queue(name).is_none()).copied().collect();
+        taken.extend(missing.into_iter().filter_map(|name| nearest(name, queues())));
         for queue in &self.config.queues {
-            let consumed = |worker: &Named<Worker>| worker.keys.consumes().any(|(name, _)| name == queue.name);
-            if !self.config.workers.iter().any(consumed) {
+            if !taken.contains(queue.name.as_str()) {
                 let name = &queue.name;
                 let report =
                     Report::error(queue.place, format!("no worker takes tasks of `{name}`: they would wait for ever"));

@@ -28,3 +28,4 @@ pub mod tables;
 pub mod typed;
 pub mod unit;
 pub mod values;
+pub mod whole;

@@ -6,6 +6,8 @@
 
 use super::report::Report;
 use super::source::Place;
+use super::whole::{Whole, alone};
+use std::collections::HashMap;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -22,6 +24,8 @@ pub struct Document<'a> {
     pub reports: Vec<Report>,
     /// Pieces in which nothing is certain.
     broken: Vec<Range<usize>>,
+    /// Where the tables begin that they are in.
+    broken_tables: Vec<usize>,
 }
 
 impl Document<'_> {
@@ -29,6 +33,18 @@ impl Document<'_> {
     #[must_use]
     pub fn is_broken(&self, piece: &Range<usize>) -> bool {
         self.broken.iter().any(|broken| broken.start <= piece.end && piece.start < broken.end)
+    }
+
+    /// Whether a mistake of syntax stands below a table's header, or in a table.
+    #[must_use]
+    pub fn is_broken_in(&self, table: &Range<usize>) -> bool {
+        self.broken_tables.contains(&table.start) || self.is_broken(table)
+    }
+
+    /// The pieces in which nothing is certain.
+    #[must_use]
+    pub fn broken(&self) -> &[Range<usize>] {
+        &self.broken
     }
 }
 
@@ -48,28 +64,52 @@ pub fn text_of(file: u32, bytes: Vec<u8>) -> (String, Option<Report>) {
     }
 }
 
+/// More mistakes of syntax than this in one file are not told apart.
+const MISTAKES_MAX: usize = 200;
+
 /// Parses a file.
 #[must_use]
-pub fn parse(file: u32, text: &str) -> Document<'_> {
-    let (root, errors) = DeTable::parse_recoverable(text);
+pub fn parse<'a>(file: u32, whole: &'a Whole<'_>, text: &str) -> Document<'a> {
+    let (root, errors) = DeTable::parse_recoverable(&whole.text);
     let root = root.into_inner();
+    let mut errors: Vec<_> = errors.iter().map(|error| (error.span().unwrap_or_default(), error.message())).collect();
+    errors.sort_by_key(|(span, _)| span.start);
     let mut statements = Vec::new();
     if !errors.is_empty() {
         statements_of(&root, &mut statements);
+        statements.sort_by_key(|s| s.start);
     }
-    let mut found: Vec<Finding> = Vec::new();
-    for error in &errors {
-        let span = error.span().unwrap_or_default();
-        let at = span.start.min(text.len())..span.end.min(text.len());
-        let finding = Reader { file, text, root: &root, statements: &statements }.finding(error.message(), at);
-        match found.iter_mut().find(|other| other.statement == finding.statement) {
-            Some(other) if finding.rank < other.rank => *other = finding,
+    let reader = Reader { file, text: &whole.text, root: &root, statements: &statements };
+    let (mut found, mut at): (Vec<Finding>, HashMap<_, usize>) = Default::default();
+    for (span, message) in errors {
+        let finding = reader.finding(message, reader.within(span));
+        match at.get(&finding.statement) {
+            Some(at) if finding.rank < found[*at].rank => found[*at] = finding,
             Some(_) => {}
-            None => found.push(finding),
+            None if found.len() >= MISTAKES_MAX => break,
+            None => {
+                at.insert(finding.statement.clone(), found.len());
+                found.push(finding);
+            }
         }
     }
-    let broken = found.iter().map(|finding| finding.broken.clone()).collect();
-    Document { root, reports: found.into_iter().map(|finding| finding.report).collect(), broken }
+    found.extend(whole.unclosed.iter().filter_map(|piece| unclosed(file, text, piece)));
+    let broken: Vec<_> = found.iter().map(|finding| finding.broken.clone()).collect();
+    let header = |piece: &Range<usize>| text[..piece.start].rfind("\n[").map_or(0, |newline| newline + 1);
+    let broken_tables = broken.iter().map(header).collect();
+    Document { root, reports: found.into_iter().map(|finding| finding.report).collect(), broken, broken_tables }
+}
+
+/// What is wrong with a statement that never closes.
+fn unclosed(file: u32, text: &str, piece: &Range<usize>) -> Option<Finding> {
+    let text = alone(text, piece);
+    let (root, errors) = DeTable::parse_recoverable(&text);
+    let reader = Reader { file, text: &text, root: root.get_ref(), statements: std::slice::from_ref(piece) };
+    let findings = errors.iter().take(MISTAKES_MAX);
+    let findings =
+        findings.map(|error| reader.finding(error.message(), reader.within(error.span().unwrap_or_default())));
+    let first = findings.min_by_key(|finding| finding.rank)?;
+    Some(Finding { broken: piece.clone(), ..first })
 }
 
 /// Of all that is found in a statement, the one with the lowest rank is its cause.
@@ -89,7 +129,7 @@ struct Finding {
 }
 
 /// From the first byte of each key to the last of its value, headers aside.
-fn statements_of(table: &DeTable<'_>, statements: &mut Vec<Range<usize>>) {
+pub(super) fn statements_of(table: &DeTable<'_>, statements: &mut Vec<Range<usize>>) {
     for (key, value) in table {
         match value.get_ref() {
             DeValue::Table(inner) if value.span().start < key.span().start => statements_of(inner, statements),
@@ -112,9 +152,14 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn within(&self, span: Range<usize>) -> Range<usize> {
+        span.start.min(self.text.len())..span.end.min(self.text.len())
+    }
+
     fn finding(&self, message: &str, at: Range<usize>) -> Finding {
         let line = line_around(self.text, at.start);
-        let statement = self.statements.iter().find(|s| s.start <= at.start && at.start <= s.end);
+        let behind = self.statements.partition_point(|s| s.start <= at.start);
+        let statement = self.statements[..behind].last().filter(|s| at.start <= s.end);
         let statement = statement.map_or(line.clone(), |s| line_around(self.text, s.start).start..s.end.max(line.end));
         if let Some(report) = self.odd_character(&statement) {
             return Finding { broken: statement.clone(), statement, rank: Rank::Odd, report };
@@ -187,6 +232,12 @@ impl Reader<'_> {
         let raw = &self.text[at.clone()];
         let line_text = self.text[line.clone()].trim();
         let insert = |what: &str, with: &str| Report::error(place, what).help(format!("add `{with}`")).fix(place, with);
+        // What is missing is missing behind what stands before, which may be on another line.
+        let behind = |what: &str, with: &str| {
+            let end = self.text[..at.start].trim_end().len();
+            let place = self.place(end..end);
+            Report::error(place, what).help(format!("add `{with}`")).fix(place, with)
+        };
         match message {
             "duplicate key" => self.duplicate(at, raw),
             m if m.starts_with("invalid boolean") => self.word(place, raw),
@@ -194,9 +245,15 @@ impl Reader<'_> {
             m if m.starts_with("missing escaped value") => self.escape(at),
             m if m.starts_with("unclosed table") => insert("the table's name never closes", "]"),
             m if m.starts_with("unclosed array table") => insert("the table's name never closes", "]]"),
-            m if m.starts_with("unclosed array") => insert("the list never closes", "]"),
-            m if m.starts_with("unclosed inline table") => insert("the table never closes", "}"),
-            m if m.starts_with("missing comma") => insert("a comma is missing", ", "),
+            m if m.starts_with("unclosed array") => behind("the list never closes", "]"),
+            m if m.starts_with("unclosed inline table") => behind("the table never closes", "}"),
+            m if m.starts_with("missing comma") => behind("a comma is missing", ","),
+            m if m.starts_with("missing key for inline table") && line_text.starts_with(['{', '[', ']']) => {
+                behind("the table never closes", "}")
+            }
+            m if m.starts_with("invalid inline table element") && line_text.starts_with(['{', '[', ']']) => {
+                behind("the table never closes", "}")
+            }
             m if m.starts_with("unexpected leading zero") => {
                 let digits = self.text[at.start..].chars().take_while(char::is_ascii_digit).collect::<String>();
                 let whole = self.place(at.start..at.start + digits.len());
@@ -325,7 +382,7 @@ fn string_that_ends(table: &DeTable<'_>, end: usize) -> Option<usize> {
 }
 
 /// The line that a byte stands in, without its newline.
-fn line_around(text: &str, byte: usize) -> Range<usize> {
+pub(super) fn line_around(text: &str, byte: usize) -> Range<usize> {
     let start = text[..byte].rfind('\n').map_or(0, |newline| newline + 1);
     let end = text[byte..].find('\n').map_or(text.len(), |newline| byte + newline);
     start..end
@@ -336,6 +393,6 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Whether a text can be a key without quotes.
-fn is_bare(key: &str) -> bool {
+pub(super) fn is_bare(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }

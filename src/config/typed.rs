@@ -331,7 +331,10 @@ impl<T: Table> Typed for Item<T> {
         let before = cx.reports.len();
         let mut table = T::initial();
         super::decode::inner(node, &mut table, T::NAME, place, cx);
-        table.check(place, cx);
+        // A key that is missing may be one that was not understood.
+        if cx.reports.len() == before {
+            table.check(place, cx);
+        }
         (cx.reports.len() == before).then_some(Item(table, place))
     }
 
