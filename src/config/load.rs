@@ -4,6 +4,7 @@ use super::decode::{Cx, Env, Scope, table};
 use super::keys::{Set, Table};
 use super::kind::nearest;
 use super::name;
+use super::repair::repair;
 use super::report::{self, Report};
 use super::source::{Place, Sources, position};
 use super::syntax::{self, Document, Node};
@@ -185,8 +186,10 @@ impl Loader<'_> {
             self.reports.push(report);
             return;
         }
-        let mut document = syntax::parse(file, &text);
-        self.broken |= !document.reports.is_empty();
+        let mut repaired = repair(file, &text);
+        self.reports.append(&mut repaired.reports);
+        let mut document = syntax::parse(file, &repaired.text, repaired.broken);
+        self.broken |= document.has_broken();
         self.reports.append(&mut document.reports);
         let folder = path.parent().unwrap_or(Path::new("/"));
         let mut cx = Cx { file, text: &text, folder, env: self.env, reports: Vec::new(), unset: Vec::new() };
