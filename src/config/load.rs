@@ -103,6 +103,8 @@ pub struct Loaded {
     pub config: Config,
     /// The files.
     pub sources: Sources,
+    /// How many of them, the first, are configuration files; others come later, when what they name is read.
+    pub files: u32,
     /// All mistakes, in the order of their places.
     pub reports: Vec<Report>,
     /// Variables that are not set.
@@ -169,6 +171,7 @@ impl Loader<'_> {
         report::sort(&mut self.reports);
         Loaded {
             config: self.config,
+            files: self.sources.iter().count() as u32,
             sources: self.sources,
             reports: self.reports,
             unset: self.unset,
