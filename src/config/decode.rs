@@ -73,7 +73,7 @@ impl Cx<'_> {
                 let quoted = toml::Value::from(self.raw(node.span())).to_string();
                 report.help("write text in quotes").fix(place, quoted)
             }
-            (Kind::List(of), DeValue::String(_)) if matches!(of, Kind::Text(_) | Kind::Choice(_)) => {
+            (Kind::List(Kind::Text(_) | Kind::Choice(_)), DeValue::String(_)) => {
                 let list = format!("[{}]", self.raw(node.span()));
                 report.help("write a list").fix(place, list)
             }
@@ -250,7 +250,7 @@ pub fn inner<T: Table>(node: &Node<'_>, into: &mut T, name: &str, header: Place,
         match T::KEYS.iter().position(|known| known.name == &**key.get_ref()) {
             Some(index) => into.set(index, place, value, cx),
             None => {
-                let scope = Scope { name, header, elsewhere: &[] };
+                let scope = Scope { name: &format!("`{name}`"), header, elsewhere: &[] };
                 unknown(key.get_ref(), place, T::KEYS, &scope, cx);
             }
         }

@@ -185,8 +185,7 @@ impl<T: Typed> Field for Set<T> {
 /// Decodes a built-in value.
 fn decode_text<T: Typed>(text: &str) -> T {
     let text = format!("x = {text}");
-    let whole = super::whole::whole(&text);
-    let document = super::syntax::parse(0, &whole, &text);
+    let document = super::syntax::parse(0, &text);
     let folder = Path::new("/");
     let mut cx = Cx { file: 0, text: &text, folder, env: &|_| None, reports: Vec::new(), unset: Vec::new() };
     let value = document.root.get("x").and_then(|node| T::decode(node, &mut cx));
@@ -310,7 +309,7 @@ macro_rules! table {
                 value: &$crate::config::syntax::Node<'_>,
                 cx: &mut $crate::config::decode::Cx<'_>,
             ) {
-                $crate::config::decode::inner(value, self, &format!("`{name}`"), key, cx);
+                $crate::config::decode::inner(value, self, name, key, cx);
             }
 
             fn inherit(&mut self, from: &Self) {

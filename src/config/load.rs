@@ -104,6 +104,8 @@ pub struct Loaded {
     pub config: Config,
     /// The files.
     pub sources: Sources,
+    /// How many of them, the first, are configuration files; others come later, when what they name is read.
+    pub files: u32,
     /// All mistakes, in the order of their places.
     pub reports: Vec<Report>,
     /// Variables that are not set.
@@ -169,11 +171,12 @@ impl Loader<'_> {
         for log in &mut self.config.logs {
             Table::inherit(&mut log.whole, &self.config.log);
         }
-        let doubt = Doubt { mistaken: !self.reports.is_empty(), unread: self.unread, lost: self.lost };
+        let doubt = Doubt { unread: self.unread, lost: self.lost };
         super::meaning::check(&self.config, &self.sources, &doubt, self.files, &mut self.reports);
         report::sort(&mut self.reports);
         Loaded {
             config: self.config,
+            files: self.sources.iter().count() as u32,
             sources: self.sources,
             reports: self.reports,
             unset: self.unset,
@@ -191,7 +194,8 @@ impl Loader<'_> {
             return;
         }
         let whole = whole(&text);
-        let mut document = syntax::parse(file, &whole, &text);
+        let mut document = syntax::parse(file, &whole.text);
+        document.add_unclosed(file, &text, &whole.unclosed);
         let broken = document.broken().iter().map(|piece| &text[piece.clone()]);
         self.lost |= broken.clone().any(|piece| piece.starts_with("include"));
         self.unread.extend(broken.map(str::to_owned));
@@ -212,6 +216,7 @@ impl Loader<'_> {
             let found = match self.files.matching(&pattern.0) {
                 Ok(found) => found,
                 Err(e) => {
+                    self.lost = true;
                     let report = Report::error(place, format!("cannot look through {}: {e}", pattern.0.display()));
                     self.lost = true;
                     self.reports.push(report.help("make it readable, or name another folder"));
@@ -340,6 +345,7 @@ impl Loader<'_> {
             return None;
         }
         let DeValue::Table(inner) = value.get_ref() else {
+            self.lost = true;
             // A key of a worker that stands where its name should.
             let known = Worker::KEYS.iter().chain(Queue::KEYS).any(|key| key.name == name);
             let text = match known {

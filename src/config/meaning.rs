@@ -21,8 +21,6 @@ const INIT_PATIENCE: Duration = Duration::from_secs(90);
 /// What is not known of a configuration with mistakes.
 #[derive(Clone, Debug, Default)]
 pub struct Doubt {
-    /// Something was wrong already.
-    pub mistaken: bool,
     /// What could not be read, as it was written.
     pub unread: Vec<String>,
     /// Whole files are missing.
@@ -41,11 +39,11 @@ impl Doubt {
     }
 }
 
-/// Looks for what is wrong with the whole. Where something was wrong already, nothing is said to be missing. `files` are those
-/// of the programs that are to run: one may say that it stays in front.
+/// Looks for what is wrong with the whole. What other mistakes may have hidden is not said to be missing. `files` are those of
+/// the programs that are to run: one may say that it stays in front.
 pub fn check(config: &Config, sources: &Sources, doubt: &Doubt, files: &mut dyn Files, reports: &mut Vec<Report>) {
     let view = View { config, sources, doubt };
-    if config.workers.is_empty() && !doubt.mistaken {
+    if config.workers.is_empty() && !doubt.lost && doubt.unread.is_empty() {
         let place = Place { file: 0, start: 0, end: 0 };
         let report = Report::error(place, "there is no worker: nothing to run");
         reports.push(report.help("add a table [worker.NAME], or let `quell init -- CMD` write one"));
@@ -59,10 +57,12 @@ pub fn check(config: &Config, sources: &Sources, doubt: &Doubt, files: &mut dyn 
         view.retention(log, reports);
         daemons::daemonises(worker, view.sources, files, reports);
     }
-    view.references(reports);
+    if !doubt.lost {
+        view.references(reports);
+        view.consumers(reports);
+    }
     view.cycles(reports);
     view.loops(reports);
-    view.consumers(reports);
     view.writers(reports);
     view.patience(reports);
     view.results(reports);
@@ -119,17 +119,12 @@ impl View<'_> {
                 let report = Report::error(shell, "`command` and `shell` both say what to run");
                 reports.push(report.help("keep one").also(command, "the other"));
             }
-            (None, None) if !worker.mistaken && !self.is_broken(worker) => {
+            (None, None) if !worker.mistaken => {
                 let report = Report::error(worker.place, format!("worker `{name}` has no command"));
                 reports.push(report.help("add `command = [\"/path/to/program\", \"argument\"]`"));
             }
             _ => {}
         }
-    }
-
-    /// Whether a statement of a worker's file could not be read.
-    fn is_broken(&self, worker: &Named<Worker>) -> bool {
-        self.doubt.mistaken && worker.keys.command.place.is_none()
     }
 
     /// `{n}` stands for an instance's number.

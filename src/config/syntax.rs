@@ -6,7 +6,7 @@
 
 use super::report::Report;
 use super::source::Place;
-use super::whole::{Whole, alone};
+use super::whole::alone;
 use std::collections::HashMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -29,6 +29,27 @@ pub struct Document<'a> {
 }
 
 impl Document<'_> {
+    fn add(&mut self, text: &str, finding: Finding) {
+        self.broken_tables.push(text[..finding.broken.start].rfind("\n[").map_or(0, |newline| newline + 1));
+        self.broken.push(finding.broken);
+        self.reports.push(finding.report);
+    }
+
+    /// Says what is wrong with statements that were taken out, because they never close.
+    pub fn add_unclosed(&mut self, file: u32, text: &str, unclosed: &[Range<usize>]) {
+        for piece in unclosed {
+            let alone = alone(text, piece);
+            let (root, errors) = DeTable::parse_recoverable(&alone);
+            let statements = std::slice::from_ref(piece);
+            let reader = Reader { file, text: &alone, root: root.get_ref(), statements };
+            let findings = errors.iter().take(MISTAKES_MAX).map(|error| (error.span().unwrap_or_default(), error));
+            let findings = findings.map(|(span, error)| reader.finding(error.message(), reader.within(span)));
+            if let Some(cause) = findings.min_by_key(|finding| finding.rank) {
+                self.add(text, Finding { broken: piece.clone(), ..cause });
+            }
+        }
+    }
+
     /// Whether a piece is part of a mistake of syntax, so that nothing else is to be said of it.
     #[must_use]
     pub fn is_broken(&self, piece: &Range<usize>) -> bool {
@@ -69,8 +90,8 @@ const MISTAKES_MAX: usize = 200;
 
 /// Parses a file.
 #[must_use]
-pub fn parse<'a>(file: u32, whole: &'a Whole<'_>, text: &str) -> Document<'a> {
-    let (root, errors) = DeTable::parse_recoverable(&whole.text);
+pub fn parse(file: u32, text: &str) -> Document<'_> {
+    let (root, errors) = DeTable::parse_recoverable(text);
     let root = root.into_inner();
     let mut errors: Vec<_> = errors.iter().map(|error| (error.span().unwrap_or_default(), error.message())).collect();
     errors.sort_by_key(|(span, _)| span.start);
@@ -79,7 +100,7 @@ pub fn parse<'a>(file: u32, whole: &'a Whole<'_>, text: &str) -> Document<'a> {
         statements_of(&root, &mut statements);
         statements.sort_by_key(|s| s.start);
     }
-    let reader = Reader { file, text: &whole.text, root: &root, statements: &statements };
+    let reader = Reader { file, text, root: &root, statements: &statements };
     let (mut found, mut at): (Vec<Finding>, HashMap<_, usize>) = Default::default();
     for (span, message) in errors {
         let finding = reader.finding(message, reader.within(span));
@@ -93,23 +114,9 @@ pub fn parse<'a>(file: u32, whole: &'a Whole<'_>, text: &str) -> Document<'a> {
             }
         }
     }
-    found.extend(whole.unclosed.iter().filter_map(|piece| unclosed(file, text, piece)));
-    let broken: Vec<_> = found.iter().map(|finding| finding.broken.clone()).collect();
-    let header = |piece: &Range<usize>| text[..piece.start].rfind("\n[").map_or(0, |newline| newline + 1);
-    let broken_tables = broken.iter().map(header).collect();
-    Document { root, reports: found.into_iter().map(|finding| finding.report).collect(), broken, broken_tables }
-}
-
-/// What is wrong with a statement that never closes.
-fn unclosed(file: u32, text: &str, piece: &Range<usize>) -> Option<Finding> {
-    let text = alone(text, piece);
-    let (root, errors) = DeTable::parse_recoverable(&text);
-    let reader = Reader { file, text: &text, root: root.get_ref(), statements: std::slice::from_ref(piece) };
-    let findings = errors.iter().take(MISTAKES_MAX);
-    let findings =
-        findings.map(|error| reader.finding(error.message(), reader.within(error.span().unwrap_or_default())));
-    let first = findings.min_by_key(|finding| finding.rank)?;
-    Some(Finding { broken: piece.clone(), ..first })
+    let mut document = Document { root, reports: Vec::new(), broken: Vec::new(), broken_tables: Vec::new() };
+    found.into_iter().for_each(|finding| document.add(text, finding));
+    document
 }
 
 /// Of all that is found in a statement, the one with the lowest rank is its cause.
@@ -321,9 +328,12 @@ impl Reader<'_> {
     /// A key that stands in its table for the second time.
     fn duplicate(&self, at: &Range<usize>, raw: &str) -> Report {
         let place = self.place(at.clone());
-        let report = Report::error(place, format!("`{raw}` is set twice")).help("keep one");
         let header = |byte: usize| self.text[..byte].rfind("\n[").map_or(0, |newline| newline + 1);
         let is_header = self.text[line_around(self.text, at.start)].trim_start().starts_with('[');
+        let report = match is_header {
+            true => Report::error(place, format!("the table of `{raw}` stands here twice")).help("merge them"),
+            false => Report::error(place, format!("`{raw}` is set twice")).help("keep one"),
+        };
         // The tree holds the first one's place, but for headers, where it holds the last one's.
         let first = if is_header {
             let name = self.text[line_around(self.text, at.start)].trim();
@@ -334,7 +344,7 @@ impl Reader<'_> {
             let same = |key: &&Range<usize>| key.end <= at.start && header(key.start) == header(at.start);
             keys.iter().filter(same).max_by_key(|key| key.start).cloned()
         };
-        first.into_iter().fold(report, |report, first| report.also(self.place(first), "also set here"))
+        first.into_iter().fold(report, |report, first| report.also(self.place(first), "also here"))
     }
 }
 

@@ -330,8 +330,8 @@ impl<T: Table> Typed for Item<T> {
         let place = cx.place(node.span());
         let before = cx.reports.len();
         let mut table = T::initial();
-        super::decode::inner(node, &mut table, T::NAME, place, cx);
-        // A key that is missing may be one that was not understood.
+        super::decode::inner(node, &mut table, T::NAME.trim_matches('`'), place, cx);
+        // What is misspelt is not missing, too.
         if cx.reports.len() == before {
             table.check(place, cx);
         }

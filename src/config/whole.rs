@@ -131,4 +131,20 @@ mod tests {
         assert_eq!(unclosed("a = yes\nb = \"c\n[d]\ne = 1\n"), [""; 0]);
         assert_eq!(unclosed("a = [1, 2"), [""; 0]);
     }
+
+    /// What an open quotation spoils, wherever it stands.
+    #[test]
+    fn without_it_all_else_is_read() {
+        let spoilt = |text: &str, piece: &str| {
+            let whole = whole(text);
+            assert_eq!(whole.text.len(), text.len());
+            let broken: Vec<_> = whole.unclosed.iter().map(|piece| &text[piece.clone()]).collect();
+            assert_eq!(broken, [piece]);
+            assert!(DeTable::parse(&whole.text).is_ok(), "{}", whole.text);
+        };
+        spoilt("b = { c = \"it's\", d = \"x }\ne = 2\n", "b = { c = \"it's\", d = \"x }");
+        spoilt("b = [\"x,\n \"y\",\n]\ne = 2\n", "b = [\"x,\n \"y\",\n]");
+        spoilt("b = [\"x\nc = 2\n", "b = [\"x");
+        spoilt("b = [\"x\n[t]\nc = 2", "b = [\"x");
+    }
 }
