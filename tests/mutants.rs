@@ -3,6 +3,9 @@
 //!
 //! `cargo test mutants -- --nocapture` prints what became of them, kind by kind, and every error on another line.
 
+// What became of them is for people.
+#![allow(clippy::print_stdout)]
+
 use quell::config::explain;
 use quell::config::load::{Files, Loaded, load};
 use quell::config::plan::plan;
