@@ -441,3 +441,7 @@ fn unknown_table(name: &str, place: Place, value: &Node<'_>, cx: &mut Cx<'_>) {
     };
     cx.report(report);
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

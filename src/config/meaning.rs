@@ -119,7 +119,7 @@ impl View<'_> {
                 let report = Report::error(shell, "`command` and `shell` both say what to run");
                 reports.push(report.help("keep one").also(command, "the other"));
             }
-            (None, None) if !worker.mistaken => {
+            (None, None) if !worker.mistaken && !self.doubt.covers(name) => {
                 let report = Report::error(worker.place, format!("worker `{name}` has no command"));
                 reports.push(report.help("add `command = [\"/path/to/program\", \"argument\"]`"));
             }

@@ -171,13 +171,13 @@ impl Reader<'_> {
         if let Some(report) = self.odd_character(&statement) {
             return Finding { broken: statement.clone(), statement, rank: Rank::Odd, report };
         }
-        let unclosed = message.contains("string, expected");
-        let report = if unclosed { self.unclosed(&at) } else { self.report(message, &at, &line) };
+        let unclosed = if message.contains("string, expected") { self.unclosed(&at) } else { None };
+        let rank = if unclosed.is_some() { Rank::Unclosed } else { Rank::Other(at.start) };
+        let report = unclosed.unwrap_or_else(|| self.report(message, &at, &line));
         let header = message.starts_with("unclosed table") || self.text[line.clone()].trim_end().ends_with(']');
         // What follows a broken header belongs to nothing.
         let next = self.text[line.end..].match_indices("\n[").next().map_or(self.text.len(), |(at, _)| line.end + at);
         let broken = if header && statement == line { line.start..next } else { statement.clone() };
-        let rank = if unclosed { Rank::Unclosed } else { Rank::Other(at.start) };
         Finding { broken, statement, rank, report }
     }
 
@@ -225,12 +225,14 @@ impl Reader<'_> {
         }
     }
 
-    fn unclosed(&self, at: &Range<usize>) -> Report {
+    /// A string that is opened and never closes.
+    fn unclosed(&self, at: &Range<usize>) -> Option<Report> {
         let opening = string_that_ends(self.root, at.start).unwrap_or(at.start);
-        let quote: String = self.text[opening..].chars().take_while(|c| matches!(c, '"' | '\'')).take(3).collect();
-        let quote = if quote.len() == 3 { &quote[..] } else { quote.get(..1).unwrap_or("\"") };
-        Report::error(self.place(opening..opening + quote.len()), "a string is opened here and never closes")
-            .help(format!("write {quote} where it ends"))
+        let quotes = self.text[opening..].chars().take_while(|c| matches!(c, '"' | '\'')).take(3).count();
+        let quote = &self.text[opening..opening + if quotes == 3 { 3 } else { quotes.min(1) }];
+        let report =
+            Report::error(self.place(opening..opening + quote.len()), "a string is opened here and never closes");
+        (!quote.is_empty()).then(|| report.help(format!("write {quote} where it ends")))
     }
 
     /// What an error of the parser means, and what to do.
@@ -336,8 +338,9 @@ impl Reader<'_> {
         };
         // The tree holds the first one's place, but for headers, where it holds the last one's.
         let first = if is_header {
-            let name = self.text[line_around(self.text, at.start)].trim();
-            self.text.find(name).filter(|first| *first < at.start).map(|first| first..first + name.len())
+            let line = line_around(self.text, at.start);
+            let name = self.text[line.clone()].trim();
+            self.text.find(name).filter(|first| *first < line.start).map(|first| first..first + name.len())
         } else {
             let mut keys = Vec::new();
             keys_of(self.root, raw, &mut keys);
