@@ -88,11 +88,14 @@ pub trait Files {
     /// As open(2) and read(2).
     fn read(&mut self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// The files that match a pattern, sorted.
+    /// The files that match a pattern, sorted; the folder that it is relative to stands for itself, whatever is in its name.
     ///
     /// # Errors
     /// What cannot be looked through.
-    fn matching(&mut self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
+    fn matching(&mut self, folder: &Path, pattern: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// One path for all the names of a file.
+    fn identity(&mut self, path: &Path) -> PathBuf;
 }
 
 /// What came of loading.
@@ -119,12 +122,13 @@ const FILES_MAX: usize = 10_000;
 /// When the file itself cannot be read; all else is a report.
 pub fn load(name: &str, folder: &Path, files: &mut dyn Files, env: Env<'_>) -> io::Result<Loaded> {
     let bytes = files.read(&folder.join(name))?;
+    let seen = vec![files.identity(&folder.join(name))];
     let mut loader = Loader {
         folder,
         files,
         env,
         sources: Sources::default(),
-        seen: vec![folder.join(name)],
+        seen,
         reports: Vec::new(),
         unset: Vec::new(),
         unmatched: Vec::new(),
@@ -148,6 +152,7 @@ struct Loader<'a> {
     files: &'a mut dyn Files,
     env: Env<'a>,
     sources: Sources,
+    /// The files that were read, each by its identity: a file that includes its includer is read once.
     seen: Vec<PathBuf>,
     reports: Vec<Report>,
     unset: Vec<(String, Place)>,
@@ -195,13 +200,13 @@ impl Loader<'_> {
         let Cx { mut reports, mut unset, .. } = cx;
         self.reports.append(&mut reports);
         self.unset.append(&mut unset);
-        self.include(&top.include);
+        self.include(&top.include, folder);
     }
 
-    fn include(&mut self, include: &Set<Vec<Pattern>>) {
+    fn include(&mut self, include: &Set<Vec<Pattern>>, folder: &Path) {
         let Some(place) = include.place else { return };
         for pattern in &include.value {
-            let found = match self.files.matching(&pattern.0) {
+            let found = match self.files.matching(folder, &pattern.0) {
                 Ok(found) => found,
                 Err(e) => {
                     let report = Report::error(place, format!("cannot look through {}: {e}", pattern.0.display()));
@@ -213,10 +218,11 @@ impl Loader<'_> {
                 self.unmatched.push((pattern.0.clone(), place));
             }
             for path in found {
-                if self.seen.len() >= FILES_MAX || self.seen.contains(&path) {
+                let identity = self.files.identity(&path);
+                if self.seen.len() >= FILES_MAX || self.seen.contains(&identity) {
                     continue;
                 }
-                self.seen.push(path.clone());
+                self.seen.push(identity);
                 let name = path.strip_prefix(self.folder).unwrap_or(&path).to_string_lossy().into_owned();
                 match self.files.read(&path) {
                     Ok(bytes) => self.file(&name, &path, bytes),
