@@ -73,7 +73,7 @@ impl Cx<'_> {
                 let quoted = toml::Value::from(self.raw(node.span())).to_string();
                 report.help("write text in quotes").fix(place, quoted)
             }
-            (Kind::List(of), DeValue::String(_)) if matches!(of, Kind::Text(_) | Kind::Choice(_)) => {
+            (Kind::List(Kind::Text(_) | Kind::Choice(_)), DeValue::String(_)) => {
                 let list = format!("[{}]", self.raw(node.span()));
                 report.help("write a list").fix(place, list)
             }

@@ -102,7 +102,7 @@ impl Trigger {
 fn puts(worker: &Worker, queue: &str) -> bool {
     let words = worker.words();
     let quell = |word: &str| word == "quell" || word.ends_with("/quell");
-    words.windows(3).any(|w| quell(w[0]) && w[1] == "put" && w[2..].iter().any(|word| *word == queue))
+    words.windows(3).any(|w| quell(w[0]) && w[1] == "put" && w[2..].contains(&queue))
 }
 
 /// The cycles of a graph that a walk finds which visits every node once, each as its nodes and the edges that leave them.

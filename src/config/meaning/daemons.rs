@@ -53,7 +53,7 @@ pub(super) fn daemonises(worker: &Named<Worker>, sources: &Sources, files: &mut 
         let bytes = file.and_then(|file| files.read(file.as_ref()).ok()).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let said = |flag: &&str| flag.contains(' ') && text.lines().any(|line| line.trim_start().starts_with(*flag));
-        keeps.iter().any(|flag| said(flag))
+        keeps.iter().any(said)
     };
     let stays = if sends.is_empty() { keeps.iter().any(has) || file_has() } else { !sends.iter().any(has) };
     if !stays {
