@@ -41,9 +41,12 @@ impl Options {
                 e.utf8_error().valid_up_to()
             ))
         })?;
+        let whole =
+            std::path::absolute(&self.file).map_err(|e| Failure::new(format!("cannot tell where we are: {e}")))?;
+        let folder = whole.parent().unwrap_or(Path::new("/")).to_string_lossy();
         let Translation { text, left } = match format {
-            Format::Procfile => procfile(&text),
-            Format::Supervisord => supervisord(&text),
+            Format::Procfile => procfile(&text, &folder),
+            Format::Supervisord => supervisord(&text, &folder),
         };
         talk::write_all(fd::stdout(), text.as_bytes());
         let left: String =

@@ -5,6 +5,7 @@ use super::keys::{Builtin, Change, Key, Shown, Table};
 use super::load::Config;
 use super::source::{Place, Sources};
 use super::tables::{Log, Quell, TABLES, Worker};
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// One value in force.
@@ -88,7 +89,10 @@ pub fn value(row: &Row) -> String {
 /// Values as a table for people; those that nobody set are left out where only the set ones are asked for.
 #[must_use]
 pub fn to_text(rows: &[Row], sources: &Sources, only_set: bool) -> String {
-    let rows: Vec<_> = rows.iter().filter(|row| !only_set || row.place.is_some()).collect();
+    // What one table sets for all workers is shown once.
+    let mut seen = HashSet::new();
+    let rows: Vec<_> =
+        rows.iter().filter(|row| !only_set || row.place.is_some_and(|place| seen.insert(place))).collect();
     let width = |of: &dyn Fn(&Row) -> usize| rows.iter().map(|row| of(row)).max().unwrap_or(0).min(48);
     let paths = width(&|row| row.path.chars().count());
     let values = width(&|row| value(row).chars().count());

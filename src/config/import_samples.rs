@@ -188,7 +188,7 @@ command = ["php", "artisan", "queue:work", "--queue=high", "--name=queue-high-{n
 cwd = "/srv/app"
 env.QUEUE = "high"
 env.METRICS = "90{n}"
-env.PATH = "${HERE}/bin:${PATH}"
+env.PATH = "/srv/site/bin:${PATH}"
 user = "app"
 no_new_privs = false
 umask = "002"
@@ -211,7 +211,6 @@ const QUEUES_LEFT: &str = r#"2:1: `nodaemon`: quell stays in the foreground; let
 6:1: `minfds`: a worker has limits of its own; write limits = { nofile = … } where more are needed
 10:1: `process_name`: the instances are called queue-high.1 to queue-high.12; use that name
 13:1: `environment`: {n} counts without filling up to 2 characters; see to the ports and names that are made of it
-13:1: `environment`: the folder of supervisord.conf is not known here; write it instead of ${HERE}
 15:1: `startsecs`: with 0 supervisord restarts at once, as often as it takes; quell waits longer each time, backoff = { max = … } at the most
 18:1: `stdout_logfile`: quell logs every worker, to /var/log/queue-high/queue-high.N/current; to follow it use tail -F; to drop it redirect it within `shell`
 19:1: `stderr_logfile`: both streams go into one log, /var/log/queue-high/queue-high.N/current; let what reads the file read that
@@ -236,37 +235,36 @@ const RAILS_TOML: &str = r#"# Translated from a Procfile. A line with shell synt
 
 [worker.web]
 shell = "exec bundle exec puma -p $$PORT -C config/puma.rb"
-cwd = "${PWD}"
-env_file = { path = ".env", optional = true }
+cwd = "/srv/site"
+env_file = { path = "/srv/site/.env", optional = true }
 env.PORT = "${PORT:-5000}"
 
 [worker.worker]
 shell = "RAILS_ENV=\"production\" exec bundle exec sidekiq -q default -q \"low prio\""
-cwd = "${PWD}"
-env_file = { path = ".env", optional = true }
+cwd = "/srv/site"
+env_file = { path = "/srv/site/.env", optional = true }
 env.PORT = "5100"
 
 [worker.css]
 shell = "cd client && yarn build --watch 2>&1 | tee -a log/css.log"
-cwd = "${PWD}"
-env_file = { path = ".env", optional = true }
+cwd = "/srv/site"
+env_file = { path = "/srv/site/.env", optional = true }
 env.PORT = "5200"
 
 [worker.release]
 command = ["bin/rails", "db:migrate"]
-cwd = "${PWD}"
-env_file = { path = ".env", optional = true }
+cwd = "/srv/site"
+env_file = { path = "/srv/site/.env", optional = true }
 env.PORT = "5300"
 
 [worker.clock]
 command = ["bundle", "exec", "clockwork", "lib/clock.rb"]
-cwd = "${PWD}"
-env_file = { path = ".env", optional = true }
+cwd = "/srv/site"
+env_file = { path = "/srv/site/.env", optional = true }
 env.PORT = "5400"
 "#;
 
-const RAILS_LEFT: &str = r#"2:6: the folder of the Procfile is not known here: cwd is the one in which a shell starts quell; write the absolute path instead of ${PWD}
-6:1: on Heroku `release` runs once, before the others; for that write kind = "oneshot" here, and needs = ["release"] in the others
+const RAILS_LEFT: &str = r#"6:1: on Heroku `release` runs once, before the others; for that write kind = "oneshot" here, and needs = ["release"] in the others
 "#;
 
 const FLASK: &str = "web: gunicorn shop:app --log-file=- --config gunicorn.py\r
@@ -283,25 +281,24 @@ const FLASK_TOML: &str = r#"# Translated from a Procfile. A line with shell synt
 
 [worker.web]
 command = ["gunicorn", "shop:app", "--log-file=-", "--config", "gunicorn.py"]
-cwd = "${PWD}"
-env_file = { path = ".env", optional = true }
+cwd = "/srv/site"
+env_file = { path = "/srv/site/.env", optional = true }
 env.PORT = "${PORT:-5000}"
 
 [worker.my_worker]
 command = ["celery", "-A", "shop", "worker", "--loglevel=info"]
-cwd = "${PWD}"
-env_file = { path = ".env", optional = true }
+cwd = "/srv/site"
+env_file = { path = "/srv/site/.env", optional = true }
 env.PORT = "5100"
 
 [worker.web-2]
 command = ["python", "-c", "print(\"a\\tb\")"]
-cwd = "${PWD}"
-env_file = { path = ".env", optional = true }
+cwd = "/srv/site"
+env_file = { path = "/srv/site/.env", optional = true }
 env.PORT = "5200"
 "#;
 
-const FLASK_LEFT: &str = r#"1:6: the folder of the Procfile is not known here: cwd is the one in which a shell starts quell; write the absolute path instead of ${PWD}
-2:1: `my/worker` is called `my_worker`: a name is made of letters, digits, '.', '_' and '-', and is one worker's only
+const FLASK_LEFT: &str = r#"2:1: `my/worker` is called `my_worker`: a name is made of letters, digits, '.', '_' and '-', and is one worker's only
 3:2: `web` is called `web-2`: a name is made of letters, digits, '.', '_' and '-', and is one worker's only
 4:1: neither `name: command` nor a comment; write it as one of them, or remove it
 5:7: a quotation in the command of `beat` is not closed; close it
@@ -314,20 +311,20 @@ fn check(translation: &Translation, text: &str, left: &str) {
 
 #[test]
 fn a_web_shop_under_supervisord() {
-    check(&supervisord(DJANGO), DJANGO_TOML, DJANGO_LEFT);
+    check(&supervisord(DJANGO, "/srv/site"), DJANGO_TOML, DJANGO_LEFT);
 }
 
 #[test]
 fn queue_workers_under_supervisord() {
-    check(&supervisord(QUEUES), QUEUES_TOML, QUEUES_LEFT);
+    check(&supervisord(QUEUES, "/srv/site"), QUEUES_TOML, QUEUES_LEFT);
 }
 
 #[test]
 fn rails_under_foreman() {
-    check(&procfile(RAILS), RAILS_TOML, RAILS_LEFT);
+    check(&procfile(RAILS, "/srv/site"), RAILS_TOML, RAILS_LEFT);
 }
 
 #[test]
 fn flask_under_honcho() {
-    check(&procfile(FLASK), FLASK_TOML, FLASK_LEFT);
+    check(&procfile(FLASK, "/srv/site"), FLASK_TOML, FLASK_LEFT);
 }

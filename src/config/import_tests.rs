@@ -12,7 +12,7 @@ fn said(left: &[Left]) -> String {
 
 /// What a program with these lines becomes, without the head, and what is left.
 fn program(lines: &str) -> (String, String) {
-    let Translation { text, left } = supervisord(&format!("[program:x]\ncommand=/bin/x\n{lines}"));
+    let Translation { text, left } = supervisord(&format!("[program:x]\ncommand=/bin/x\n{lines}"), "/srv/site");
     (text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect(), said(&left))
 }
 
@@ -127,7 +127,7 @@ fn without_a_command_there_is_no_worker() {
         ("[program:x]\ncommand=sh -c 'a ; b'\n", "2:1"),
         ("[program:x]\ncommand=%(x\n", "2:1"),
     ] {
-        let translation = supervisord(text);
+        let translation = supervisord(text, "/srv/site");
         assert!(!translation.text.contains("worker."), "{}", translation.text);
         assert!(said(&translation.left).starts_with(place), "{}", said(&translation.left));
     }
@@ -142,7 +142,7 @@ fn numbers_of_instances() {
         ("numprocs_start=5", r#"["p", "805", "8005"]"#, ""),
     ] {
         let text = format!("[program:x]\ncommand=p 80%(process_num)d 80%(process_num)02d\n{lines}\n");
-        let Translation { text, left } = supervisord(&text);
+        let Translation { text, left } = supervisord(&text, "/srv/site");
         assert!(text.contains(&format!("command = {command}\n")), "{text}");
         assert!(said(&left).contains(what) && what.is_empty() == left.is_empty(), "{}", said(&left));
     }
@@ -198,20 +198,24 @@ fn every_section_is_named() {
         "watchdog",
     ];
     for head in heads {
-        let translation = supervisord(&format!("\n [{head}]\nkey=value\n"));
+        let translation = supervisord(&format!("\n [{head}]\nkey=value\n"), "/srv/site");
         assert!(said(&translation.left).starts_with(&format!("2:2: [{head}]")), "{}", said(&translation.left));
         assert!(!translation.text.contains('['), "{}", translation.text);
     }
     let every = "nodaemon=off\nsilent=true\nstrip_ansi=true\nnocleanup=true\nlogfile=x\nlogfile_maxbytes=1\n\
                  logfile_backups=1\nloglevel=info\npidfile=x\nidentifier=x\nminfds=1\nminprocs=1\nwhat=x\n";
-    let translation = supervisord(&format!("[supervisord]\n{every}"));
+    let translation = supervisord(&format!("[supervisord]\n{every}"), "/srv/site");
     let lines: Vec<_> = translation.left.iter().map(|item| item.line).collect();
     assert_eq!(lines, (2..15).collect::<Vec<_>>(), "{}", said(&translation.left));
-    let translation =
-        supervisord("[supervisord]\nsilent=false\nstrip_ansi=false\nnocleanup=false\nnodaemon=true\nuser=root\n");
+    let translation = supervisord(
+        "[supervisord]\nsilent=false\nstrip_ansi=false\nnocleanup=false\nnodaemon=true\nuser=root\n",
+        "/srv/site",
+    );
     assert_eq!(translation.left, []);
-    let translation =
-        supervisord("[supervisord]\nnodaemon=true\ndirectory=/srv\n[DEFAULT]\nuser=x\n[include]\nfile=x\n");
+    let translation = supervisord(
+        "[supervisord]\nnodaemon=true\ndirectory=/srv\n[DEFAULT]\nuser=x\n[include]\nfile=x\n",
+        "/srv/site",
+    );
     assert_eq!(translation.left.iter().map(|item| item.line).collect::<Vec<_>>(), [3, 5, 7]);
 }
 
@@ -264,7 +268,7 @@ fn strings_and_names_are_toml() {
         write::quote("a\"b\\c\td\re\nf\u{1}g\u{7f}é\u{2028}"),
         "\"a\\\"b\\\\c\\td\\re\\nf\\u0001g\\u007Fé\u{2028}\""
     );
-    let text = procfile("a.b: x\n").text;
+    let text = procfile("a.b: x\n", "/srv/site").text;
     assert!(text.contains("[worker.\"a.b\"]\n"), "{text}");
     let long = "x".repeat(70);
     let mut names = write::Names::default();
@@ -297,13 +301,13 @@ fn sane(text: &str, translation: &Translation) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn any_text_is_translated(text in "([\n\\[\\]=:;%$'\"( )]|(?s:.)){0,60}") {
-        sane(&text, &procfile(&text))?;
-        sane(&text, &supervisord(&text))?;
+        sane(&text, &procfile(&text, "/srv/site"))?;
+        sane(&text, &supervisord(&text, "/srv/site"))?;
     }
 
     #[test]
     fn what_looks_like_a_procfile_is_translated(text in "([a-z.]{0,3}:? ?[ -~é\u{1}]{0,20}\n){0,6}") {
-        sane(&text, &procfile(&text))?;
+        sane(&text, &procfile(&text, "/srv/site"))?;
     }
 
     #[test]
@@ -315,6 +319,6 @@ proptest! {
     ) {
         let body: String = keys.iter().map(|(key, equals, value)| format!("{key}{equals}{value}\n")).collect();
         let text = format!("[supervisord]\n{body}[program:x y]\ncommand=a\n{body}");
-        sane(&text, &supervisord(&text))?;
+        sane(&text, &supervisord(&text, "/srv/site"))?;
     }
 }

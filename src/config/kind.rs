@@ -44,7 +44,7 @@ impl Kind {
             Kind::Integer(i64::MIN, i64::MAX) => "an integer".into(),
             Kind::Integer(min, i64::MAX) => format!("an integer from {min}"),
             Kind::Integer(min, max) => format!("an integer from {min} to {max}"),
-            Kind::Text(form) if form.example.is_empty() => format!("{}, in quotes", form.name),
+            Kind::Text(form) if form.example.is_empty() => format!("{} in quotes", form.name),
             Kind::Text(form) => format!("{} such as {:?}", form.name, form.example),
             Kind::Choice(words) => format!("one of {}", join(words.iter().map(|word| format!("{word:?}")), "or")),
             Kind::List(of) => format!("a list, each item {}", of.describe()),

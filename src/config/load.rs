@@ -4,6 +4,7 @@ use super::decode::{Cx, Env, Scope, table};
 use super::keys::{Set, Table};
 use super::kind::nearest;
 use super::name;
+use super::repair::repair;
 use super::report::{self, Report};
 use super::source::{Place, Sources, position};
 use super::syntax::{self, Document, Node};
@@ -105,6 +106,8 @@ pub struct Loaded {
     pub config: Config,
     /// The files.
     pub sources: Sources,
+    /// How many of them, the first, are configuration files; others come later, when what they name is read.
+    pub files: u32,
     /// All mistakes, in the order of their places.
     pub reports: Vec<Report>,
     /// Variables that are not set.
@@ -141,7 +144,7 @@ pub fn load(name: &str, folder: &Path, files: &mut dyn Files, env: Env<'_>) -> i
             queues: Vec::new(),
             tests: Vec::new(),
         },
-        broken: false,
+        lost: false,
     };
     loader.file(name, &folder.join(name), bytes);
     Ok(loader.finish())
@@ -160,8 +163,8 @@ struct Loader<'a> {
     /// Where each worker and queue is defined.
     defined: HashMap<(&'static str, String), Place>,
     config: Config,
-    /// A file could not be read in full, so that what seems to be missing may stand there.
-    broken: bool,
+    /// Tables may have been lost to a mistake, so that what seems to be missing may stand there.
+    lost: bool,
 }
 
 impl Loader<'_> {
@@ -169,11 +172,11 @@ impl Loader<'_> {
         for log in &mut self.config.logs {
             Table::inherit(&mut log.whole, &self.config.log);
         }
-        let mistaken = self.broken || !self.reports.is_empty();
-        super::meaning::check(&self.config, &self.sources, mistaken, self.files, &mut self.reports);
+        super::meaning::check(&self.config, &self.sources, self.lost, self.files, &mut self.reports);
         report::sort(&mut self.reports);
         Loaded {
             config: self.config,
+            files: self.sources.iter().count() as u32,
             sources: self.sources,
             reports: self.reports,
             unset: self.unset,
@@ -186,12 +189,14 @@ impl Loader<'_> {
         let (text, not_text) = syntax::text_of(file, bytes);
         self.sources.add(name, text.as_str());
         if let Some(report) = not_text {
-            self.broken = true;
+            self.lost = true;
             self.reports.push(report);
             return;
         }
-        let mut document = syntax::parse(file, &text);
-        self.broken |= !document.reports.is_empty();
+        let mut repaired = repair(file, &text);
+        self.reports.append(&mut repaired.reports);
+        let mut document = syntax::parse(file, &repaired.text, repaired.broken);
+        self.lost |= document.has_broken();
         self.reports.append(&mut document.reports);
         let folder = path.parent().unwrap_or(Path::new("/"));
         let mut cx = Cx { file, text: &text, folder, env: self.env, reports: Vec::new(), unset: Vec::new() };
@@ -209,6 +214,7 @@ impl Loader<'_> {
             let found = match self.files.matching(folder, &pattern.0) {
                 Ok(found) => found,
                 Err(e) => {
+                    self.lost = true;
                     let report = Report::error(place, format!("cannot look through {}: {e}", pattern.0.display()));
                     self.reports.push(report.help("make it readable, or name another folder"));
                     continue;
@@ -227,6 +233,7 @@ impl Loader<'_> {
                 match self.files.read(&path) {
                     Ok(bytes) => self.file(&name, &path, bytes),
                     Err(e) => {
+                        self.lost = true;
                         let report = Report::error(place, format!("cannot read {name}: {e}"));
                         self.reports.push(report.help("mend the file, or a pattern that leaves it out"));
                     }
@@ -263,7 +270,10 @@ impl Loader<'_> {
                     let report = Report::error(place, format!("`{name}` is a table"));
                     cx.report(report.help(format!("write {}", written.unwrap_or(name))));
                 }
-                _ => unknown_table(name, place, value, cx),
+                _ => {
+                    self.lost = true;
+                    unknown_table(name, place, value, cx);
+                }
             }
         }
     }
@@ -291,7 +301,12 @@ impl Loader<'_> {
                     }
                 }
             }
-            self.config.workers.push(Named { name, place, keys, mistaken: cx.reports.len() > before });
+            self.config.workers.push(Named {
+                name,
+                place,
+                keys,
+                mistaken: cx.reports.len() > before || document.has_broken(),
+            });
             self.config.logs.push(WorkerLog { whole: own.clone(), own });
         }
     }
@@ -305,7 +320,12 @@ impl Loader<'_> {
             let mut keys = Queue::initial();
             let scope = Scope { name: &title, header: cx.place(value.span()), elsewhere: &[] };
             table(document, inner, &mut keys, &scope, cx);
-            self.config.queues.push(Named { name, place, keys, mistaken: cx.reports.len() > before });
+            self.config.queues.push(Named {
+                name,
+                place,
+                keys,
+                mistaken: cx.reports.len() > before || document.has_broken(),
+            });
         }
     }
 
@@ -324,6 +344,7 @@ impl Loader<'_> {
             return None;
         }
         let DeValue::Table(inner) = value.get_ref() else {
+            self.lost = true;
             // A key of a worker that stands where its name should.
             let known = Worker::KEYS.iter().chain(Queue::KEYS).any(|key| key.name == name);
             let text = match known {

@@ -18,11 +18,11 @@ use std::time::Duration;
 /// What systemd and most scripts grant before they kill.
 const INIT_PATIENCE: Duration = Duration::from_secs(90);
 
-/// Looks for what is wrong with the whole. Where something was wrong already, nothing is said to be missing. `files` are those
-/// of the programs that are to run: one may say that it stays in front.
-pub fn check(config: &Config, sources: &Sources, mistaken: bool, files: &mut dyn Files, reports: &mut Vec<Report>) {
-    let view = View { config, sources, mistaken };
-    if config.workers.is_empty() && !mistaken {
+/// Looks for what is wrong with the whole. Where tables may be `lost` to other mistakes, none is said to be missing. `files` are
+/// those of the programs that are to run: one may say that it stays in front.
+pub fn check(config: &Config, sources: &Sources, lost: bool, files: &mut dyn Files, reports: &mut Vec<Report>) {
+    let view = View { config, sources };
+    if config.workers.is_empty() && !lost {
         let place = Place { file: 0, start: 0, end: 0 };
         let report = Report::error(place, "there is no worker: nothing to run");
         reports.push(report.help("add a table [worker.NAME], or let `quell init -- CMD` write one"));
@@ -36,10 +36,12 @@ pub fn check(config: &Config, sources: &Sources, mistaken: bool, files: &mut dyn
         view.retention(log, reports);
         daemons::daemonises(worker, view.sources, files, reports);
     }
-    view.references(reports);
+    if !lost {
+        view.references(reports);
+        view.consumers(reports);
+    }
     view.cycles(reports);
     view.loops(reports);
-    view.consumers(reports);
     view.writers(reports);
     view.patience(reports);
     view.results(reports);
@@ -48,7 +50,6 @@ pub fn check(config: &Config, sources: &Sources, mistaken: bool, files: &mut dyn
 struct View<'a> {
     config: &'a Config,
     sources: &'a Sources,
-    mistaken: bool,
 }
 
 impl Worker {
@@ -96,17 +97,12 @@ impl View<'_> {
                 let report = Report::error(shell, "`command` and `shell` both say what to run");
                 reports.push(report.help("keep one").also(command, "the other"));
             }
-            (None, None) if !worker.mistaken && !self.is_broken(worker) => {
+            (None, None) if !worker.mistaken => {
                 let report = Report::error(worker.place, format!("worker `{name}` has no command"));
                 reports.push(report.help("add `command = [\"/path/to/program\", \"argument\"]`"));
             }
             _ => {}
         }
-    }
-
-    /// Whether a statement of a worker's file could not be read.
-    fn is_broken(&self, worker: &Named<Worker>) -> bool {
-        self.mistaken && worker.keys.command.place.is_none()
     }
 
     /// `{n}` stands for an instance's number.
@@ -276,6 +272,7 @@ impl View<'_> {
 
     fn consumers(&self, reports: &mut Vec<Report>) {
         if self.config.workers.iter().any(|worker| worker.mistaken) {
+            // It may be the one.
             return;
         }
         for queue in &self.config.queues {

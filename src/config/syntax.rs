@@ -25,6 +25,12 @@ pub struct Document<'a> {
 }
 
 impl Document<'_> {
+    /// Whether there is such a piece.
+    #[must_use]
+    pub fn has_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
     /// Whether a piece is part of a mistake of syntax, so that nothing else is to be said of it.
     #[must_use]
     pub fn is_broken(&self, piece: &Range<usize>) -> bool {
@@ -48,9 +54,9 @@ pub fn text_of(file: u32, bytes: Vec<u8>) -> (String, Option<Report>) {
     }
 }
 
-/// Parses a file.
+/// Parses a file, some pieces of which are known to be broken and are blank.
 #[must_use]
-pub fn parse(file: u32, text: &str) -> Document<'_> {
+pub fn parse(file: u32, text: &str, mut broken: Vec<Range<usize>>) -> Document<'_> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let root = root.into_inner();
     let mut statements = Vec::new();
@@ -68,7 +74,7 @@ pub fn parse(file: u32, text: &str) -> Document<'_> {
             None => found.push(finding),
         }
     }
-    let broken = found.iter().map(|finding| finding.broken.clone()).collect();
+    broken.extend(found.iter().map(|finding| finding.broken.clone()));
     Document { root, reports: found.into_iter().map(|finding| finding.report).collect(), broken }
 }
 
@@ -196,7 +202,11 @@ impl Reader<'_> {
             m if m.starts_with("unclosed array table") => insert("the table's name never closes", "]]"),
             m if m.starts_with("unclosed array") => insert("the list never closes", "]"),
             m if m.starts_with("unclosed inline table") => insert("the table never closes", "}"),
-            m if m.starts_with("missing comma") => insert("a comma is missing", ", "),
+            m if m.starts_with("missing comma") => {
+                let end = self.text[..at.start].trim_end().len();
+                let gap = self.place(end..end);
+                Report::error(gap, "a comma is missing").help("add `,`").fix(gap, ",")
+            }
             m if m.starts_with("unexpected leading zero") => {
                 let digits = self.text[at.start..].chars().take_while(char::is_ascii_digit).collect::<String>();
                 let whole = self.place(at.start..at.start + digits.len());
@@ -264,9 +274,12 @@ impl Reader<'_> {
     /// A key that stands in its table for the second time.
     fn duplicate(&self, at: &Range<usize>, raw: &str) -> Report {
         let place = self.place(at.clone());
-        let report = Report::error(place, format!("`{raw}` is set twice")).help("keep one");
         let header = |byte: usize| self.text[..byte].rfind("\n[").map_or(0, |newline| newline + 1);
         let is_header = self.text[line_around(self.text, at.start)].trim_start().starts_with('[');
+        let report = match is_header {
+            true => Report::error(place, format!("the table of `{raw}` stands here twice")).help("merge them"),
+            false => Report::error(place, format!("`{raw}` is set twice")).help("keep one"),
+        };
         // The tree holds the first one's place, but for headers, where it holds the last one's.
         let first = if is_header {
             let name = self.text[line_around(self.text, at.start)].trim();
@@ -277,7 +290,7 @@ impl Reader<'_> {
             let same = |key: &&Range<usize>| key.end <= at.start && header(key.start) == header(at.start);
             keys.iter().filter(same).max_by_key(|key| key.start).cloned()
         };
-        first.into_iter().fold(report, |report, first| report.also(self.place(first), "also set here"))
+        first.into_iter().fold(report, |report, first| report.also(self.place(first), "also here"))
     }
 }
 

@@ -330,8 +330,11 @@ impl<T: Table> Typed for Item<T> {
         let place = cx.place(node.span());
         let before = cx.reports.len();
         let mut table = T::initial();
-        super::decode::inner(node, &mut table, T::NAME, place, cx);
-        table.check(place, cx);
+        super::decode::inner(node, &mut table, T::NAME.trim_matches('`'), place, cx);
+        // What is misspelt is not missing, too.
+        if cx.reports.len() == before {
+            table.check(place, cx);
+        }
         (cx.reports.len() == before).then_some(Item(table, place))
     }
 

@@ -10,6 +10,7 @@ pub mod logdir;
 pub mod output;
 pub mod pace;
 pub mod pass;
+pub mod places;
 pub mod plane;
 pub mod preflight;
 pub mod reactor;

@@ -3,10 +3,13 @@
 
 pub mod dir;
 pub mod fd;
+pub mod identity;
+pub mod peek;
 pub mod poller;
 pub mod proc;
 pub mod reap;
 pub mod signal;
+pub mod socket;
 pub mod spawn;
 pub mod thread;
 pub mod time;

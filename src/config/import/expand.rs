@@ -10,6 +10,8 @@ const NUMBER: &str = "{n}";
 pub(super) struct Scope {
     /// None in a section that is about no program.
     pub(super) program: Option<Program>,
+    /// The folder of the file.
+    pub(super) here: String,
     /// Variables that this file sets, their values expanded: supervisord takes them before its own environment's.
     pub(super) env: Vec<(String, String)>,
 }
@@ -98,11 +100,7 @@ impl Expanded {
         match (name, &scope.program) {
             ("program_name", Some(program)) => self.text.push_str(&escape_dollars(&program.name)),
             ("group_name", Some(program)) => self.text.push_str(&escape_dollars(&program.group)),
-            ("here", _) => {
-                let what = "the folder of supervisord.conf is not known here; write it instead of ${HERE}";
-                self.notes.push(what.into());
-                self.text.push_str("${HERE}");
-            }
+            ("here", _) => self.text.push_str(&escape_dollars(&scope.here)),
             ("host_node_name", _) => {
                 self.notes.push("quell does not know the host's name; write it instead of ${HOSTNAME}".into());
                 self.text.push_str("${HOSTNAME}");

@@ -16,10 +16,9 @@ const PORT: (usize, usize) = (5000, 100);
 
 /// Translates a Procfile.
 ///
-/// Each line becomes a worker in the folder in which quell is started (foreman uses the Procfile's, which the text does not
-/// tell), with the variables of `.env`, where there is one, and a `PORT`.
+/// Each line becomes a worker in `folder`, the Procfile's, as with foreman, with the variables of `.env`, where there is one, and a `PORT`.
 #[must_use]
-pub fn procfile(text: &str) -> Translation {
+pub fn procfile(text: &str, folder: &str) -> Translation {
     let (mut out, mut left) = (HEAD.to_owned(), Vec::new());
     let mut names = Names::default();
     let mut count = 0;
@@ -46,10 +45,6 @@ pub fn procfile(text: &str) -> Translation {
             let why = "a name is made of letters, digits, '.', '_' and '-', and is one worker's only";
             leave(wanted, format!("`{wanted}` is called `{name}`: {why}"));
         }
-        if count == 0 {
-            let where_ = "the folder of the Procfile is not known here: cwd is the one in which a shell starts quell";
-            leave(command, format!("{where_}; write the absolute path instead of ${{PWD}}"));
-        }
         if command.contains("{n}") {
             leave(command, "quell replaces {n} by the number of the instance; write it in another way".into());
         }
@@ -60,7 +55,7 @@ pub fn procfile(text: &str) -> Translation {
                 format!("{once}; for that write kind = \"oneshot\" here, and needs = [{name:?}] in the others"),
             );
         }
-        out.push_str(&worker(&name, command, count));
+        out.push_str(&worker(&name, command, folder, count));
         count += 1;
     }
     Translation::new(out, left)
@@ -74,7 +69,7 @@ fn entry(line: &str) -> Option<(&str, &str)> {
     fine.then_some((name, command))
 }
 
-fn worker(name: &str, command: &str, index: usize) -> String {
+fn worker(name: &str, command: &str, folder: &str, index: usize) -> String {
     let mut worker = Worker::new(name);
     match (look(command), split(command)) {
         (ShellLine { needs_shell: false, .. }, Some(words)) => {
@@ -86,8 +81,9 @@ fn worker(name: &str, command: &str, index: usize) -> String {
             worker.put_text("shell", &escape_dollars(&line));
         }
     }
-    worker.put_text("cwd", "${PWD}");
-    worker.put("env_file", format!("{{ path = {}, optional = true }}", quote(".env")));
+    worker.put_text("cwd", &escape_dollars(folder));
+    let env_file = escape_dollars(&format!("{}/.env", folder.trim_end_matches('/')));
+    worker.put("env_file", format!("{{ path = {}, optional = true }}", quote(&env_file)));
     let port = (PORT.0 + PORT.1 * index).to_string();
     // Like foreman, the first worker takes the PORT that is given from outside.
     let port = if index == 0 { format!("${{PORT:-{port}}}") } else { port };

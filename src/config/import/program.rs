@@ -95,7 +95,7 @@ pub(super) fn translate(
         let why = "a name is made of letters, digits, '.', '_' and '-', and is one worker's only";
         left.push(section.left(format!("`{}` is called `{name}`: {why}", program.name)));
     }
-    let scope = Scope { program: Some(program), env: common.env.clone() };
+    let scope = Scope { program: Some(program), here: common.here.clone(), env: common.env.clone() };
     let mut job = Job { section, scope, worker: Worker::new(&name), name, left };
     job.number_instances();
     job.environment();

@@ -33,16 +33,19 @@ pub(super) struct Common {
     pub(super) cwd: Option<String>,
     pub(super) user: Option<String>,
     logs: Option<String>,
+    /// The folder of the file.
+    pub(super) here: String,
 }
 
 /// Translates a supervisord.conf.
 ///
-/// Each `[program:x]` becomes a worker. Comments end a line after ` ;` and ` #`, as with Python 3.
+/// Each `[program:x]` becomes a worker; `folder` is the file's. Comments end a line after ` ;` and ` #`, as with Python 3.
 #[must_use]
-pub fn supervisord(text: &str) -> Translation {
+pub fn supervisord(text: &str, folder: &str) -> Translation {
     let (sections, mut left) = ini::parse(text);
     let common = sections.iter().find(|section| section.name == "supervisord");
-    let common = common.map(|section| read_common(section, &mut left)).unwrap_or_default();
+    let none = Common { here: folder.to_owned(), ..Common::default() };
+    let common = common.map(|section| read_common(section, folder, &mut left)).unwrap_or(none);
     let mut out = HEAD.to_owned();
     if let Some(dir) = &common.logs {
         out.push_str(&format!("\n[log]\ndir = {}\n", quote(dir)));
@@ -130,8 +133,8 @@ fn include(section: &Section, left: &mut Vec<Left>) {
 }
 
 /// A value without program; or none, and it is left.
-fn plain(entry: &Entry, left: &mut Vec<Left>) -> Option<String> {
-    take(entry, expand(&entry.value, &Scope::default(), false), left)
+fn plain(entry: &Entry, folder: &str, left: &mut Vec<Left>) -> Option<String> {
+    take(entry, expand(&entry.value, &Scope { here: folder.to_owned(), ..Scope::default() }, false), left)
 }
 
 /// What an expansion gave, its notes left; or none, and the entry is left.
@@ -152,20 +155,20 @@ pub(super) fn take(
     }
 }
 
-fn read_common(section: &Section, left: &mut Vec<Left>) -> Common {
-    let mut common = Common::default();
+fn read_common(section: &Section, folder: &str, left: &mut Vec<Left>) -> Common {
+    let mut common = Common { here: folder.to_owned(), ..Common::default() };
     let is = |key: &str| section.get(key).and_then(|entry| program::truth(&entry.value));
     for entry in &section.entries {
         match &*entry.key {
             "environment" => {
-                if let Some(text) = plain(entry, left) {
+                if let Some(text) = plain(entry, folder, left) {
                     common.env = variables(&text, entry, left);
                 }
             }
             "umask" => common.umask = program::umask(entry, left),
             // It is where supervisord goes when it leaves the terminal, so not with `nodaemon`.
             "directory" if is("nodaemon") != Some(true) => {
-                common.cwd = plain(entry, left).and_then(|path| program::absolute(path, entry, left));
+                common.cwd = plain(entry, folder, left).and_then(|path| program::absolute(path, entry, left));
             }
             "directory" => {
                 left.push(entry.left("supervisord does not use it with nodaemon; write cwd where it matters"))
@@ -173,10 +176,10 @@ fn read_common(section: &Section, left: &mut Vec<Left>) -> Common {
             // Root is only the word that root is meant.
             "user" if matches!(&*entry.value, "root" | "0") => {}
             "user" => {
-                common.user = plain(entry, left);
+                common.user = plain(entry, folder, left);
                 left.push(entry.left("the workers are run as this user; quell itself is whoever starts it"));
             }
-            "childlogdir" => common.logs = plain(entry, left).inspect(|dir| logs::check_dir(dir, entry, left)),
+            "childlogdir" => common.logs = plain(entry, folder, left).inspect(|dir| logs::check_dir(dir, entry, left)),
             "nodaemon" if is("nodaemon") == Some(true) => {}
             "nodaemon" => left.push(entry.left("quell stays in the foreground; let init start it")),
             "strip_ansi" | "nocleanup" | "silent" if is(&entry.key) == Some(false) => {}

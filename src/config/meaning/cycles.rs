@@ -102,7 +102,8 @@ impl Trigger {
 fn puts(worker: &Worker, queue: &str) -> bool {
     let words = worker.words();
     let quell = |word: &str| word == "quell" || word.ends_with("/quell");
-    words.windows(3).any(|w| quell(w[0]) && w[1] == "put" && w[2..].contains(&queue))
+    let put = words.windows(2).position(|pair| quell(pair[0]) && pair[1] == "put");
+    put.is_some_and(|at| words[at + 2..].contains(&queue))
 }
 
 /// The cycles of a graph that a walk finds which visits every node once, each as its nodes and the edges that leave them.

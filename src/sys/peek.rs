@@ -1,0 +1,106 @@
+//! Looks at files and file systems that leave no trace: nothing is made, and only regular files are opened.
+
+use super::fd::{self, retry};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, faccessat};
+use std::io;
+use std::path::Path;
+
+/// What one may want to do with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read it.
+    Read,
+    /// Run it; in a folder, go through it.
+    Execute,
+    /// In a folder, make something.
+    Make,
+    /// Write it.
+    Write,
+}
+
+/// Whether this thread may do that.
+///
+/// # Errors
+/// As faccessat(2): EACCES where it may not, EROFS where nobody may write.
+pub fn access(path: &Path, access: Access) -> io::Result<()> {
+    let flags = match access {
+        Access::Read => AccessFlags::R_OK,
+        Access::Execute => AccessFlags::X_OK,
+        Access::Make => AccessFlags::W_OK | AccessFlags::X_OK,
+        Access::Write => AccessFlags::W_OK,
+    };
+    Ok(faccessat(AT_FDCWD, path, flags, AtFlags::AT_EACCESS)?)
+}
+
+/// The first bytes of a regular file, at most so many; anything else is not opened.
+///
+/// # Errors
+/// As open(2) and read(2); `InvalidInput` for what is not a regular file.
+pub fn head(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let irregular = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+    // Looked at before, for opening some devices does something; and afterwards, for it may have been exchanged.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(irregular());
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = retry(|| nix::fcntl::open(path, flags, Mode::empty()))?;
+    if SFlag::from_bits_truncate(fstat(&file)?.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        return Err(irregular());
+    }
+    let mut bytes = vec![0; bytes_max];
+    let mut filled = 0;
+    while filled < bytes_max {
+        match fd::read(&file, &mut bytes[filled..])? {
+            0 => break,
+            more => filled += more,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// How many bytes can still be written to the file system that a path is on.
+///
+/// # Errors
+/// As statvfs(3).
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let found = statvfs(path)?;
+    let blocks = if super::identity::ours() == 0 { found.blocks_free() } else { found.blocks_available() };
+    Ok(blocks.saturating_mul(found.fragment_size()))
+}
+
+/// Whether nothing can be run from the file system that a path is on.
+#[must_use]
+pub fn is_noexec(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|found| found.flags().contains(FsFlags::ST_NOEXEC))
+}
+
+/// How many descriptors we may have open, and how many we may ask for.
+///
+/// # Errors
+/// As getrlimit(2).
+pub fn descriptors_max() -> io::Result<(u64, u64)> {
+    Ok(getrlimit(Resource::RLIMIT_NOFILE)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, file) = (folder.path().join("pipe"), folder.path().join("file"));
+        nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+        std::fs::write(&file, "abc").unwrap();
+        assert_eq!(head(&pipe, 9).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(head(folder.path(), 9).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(head(&file, 2).unwrap(), b"ab");
+        assert_eq!(head(&file, 9).unwrap(), b"abc");
+        assert!(access(&file, Access::Read).is_ok() && access(&file, Access::Execute).is_err());
+    }
+}
