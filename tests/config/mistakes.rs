@@ -2,7 +2,7 @@
 //! the real program. `case.toml` says what it has to say; only what stands there is held, so that words may be bettered.
 
 use super::{home, undisturbed};
-use crate::harness::{Done, Folder, finish, quell};
+use crate::harness::{Done, Folder, finish, names, quell};
 use nix::unistd::geteuid;
 use serde::Deserialize;
 use std::fs::{File, Permissions};
@@ -156,8 +156,11 @@ impl Scene {
     pub(super) fn unhosted(&self, text: &str) -> String {
         let mut text = text.replace(self.path().to_str().unwrap(), "/srv/shop");
         let varies: &[(&str, &str)] = match self.number {
+            42 => &[("cannot write /root (", " root)")],
             44 => &[("held by pid ", " ("), ("held by pid … (", ")")],
-            48 => &[("may be kept in ", ","), (", and ", " free there")],
+            45 => &[("(0666 ", ")")],
+            46 => &[("(0644 ", ")")],
+            48 => &[("may be kept in ", ","), (", and ", " are free there")],
             _ => &[],
         };
         for (before, after) in varies {
@@ -201,6 +204,7 @@ fn hold(test: &str) {
     let name = test.trim_start_matches("mistake_").replace('_', "-");
     let scene = Scene::new(&name);
     let case = &scene.case;
+    let files = names(&scene.path());
     let reports = scene.reports();
     let [said] = &reports[..] else { panic!("{name}: one report, not {reports:#?}") };
     let Said { severity, spot, message, help, fix, also } = said;
@@ -230,6 +234,9 @@ fn hold(test: &str) {
     );
     let shown = done.text();
     assert!(shown.contains(&place) && shown.ends_with(&found) && shown.contains(message.as_str()), "{name}: {shown}");
+
+    // To look leaves no trace, neither beside the file nor in the user's own folders.
+    assert_eq!((names(&scene.path()), names(scene.folder.path())), (files, vec!["here".to_owned()]), "{name}");
 
     if let Some(fix) = fix {
         scene.mend(fix);
@@ -311,9 +318,9 @@ mistakes! {
 
 /// The folders of all mistakes, in order.
 pub(super) fn folders() -> Vec<String> {
-    let mut names = crate::harness::names(&home().join("tests/config/mistakes"));
-    names.retain(|name| !name.starts_with('.'));
-    names
+    let mut folders = names(&home().join("tests/config/mistakes"));
+    folders.retain(|name| !name.starts_with('.'));
+    folders
 }
 
 #[test]

@@ -95,13 +95,15 @@ fn page(rows: &[String]) -> String {
 {all} mistakes that people make, each in a configuration that is right but for it: typing errors, keys of other programs,
 things that contradict each other, things that are missing on the machine. They stand in
 [tests/config/mistakes](../tests/config/mistakes), a folder each. The texts below are what `quell check` says of them: the
-tests run the program on each and make this page from its answers, and fail when it is stale (`QUELL_UPDATE=1 cargo test`
-makes it anew). Nothing here is typed, the figures neither. What depends on the machine is replaced: its folder by
-`/srv/shop`; what holds a port, and where logs go and how much is free there, by `…`. Number 45 is a mistake, and not a warning, for root.
+tests run the program on each and make this page from its answers, figures and all; they fail when it is stale, and
+`QUELL_UPDATE=1 cargo test` makes it anew. Rows 41 and 42 need root and `--features full-tests`, row 45 needs somebody else:
+for root it is a mistake. What depends on the machine is replaced: the folder by `/srv/shop`; owners, what holds a port, where
+logs go and how much is free there by `…`.
 
-Of the {all}, **{escape} escape**: `check` is content and says nothing. **{placed}** are reported with file, line and column.
-**{helped}** say what to do, and {written} of these hold the very text to write. Every such text was written into its
-configuration, and `check` had nothing more to say.
+Of {all} mistakes **{escape} escape**, so that nothing is said of them; **{placed}** are shown with file, line and column;
+**{helped}** come with what to do, {written} of these with the very text to write. The tests write each such text into its
+configuration, and then `check` has nothing more to say. These are the cases that quell was made to catch: that none escapes
+says that none has come back, and nothing of mistakes that are not among them.
 
 A mistake ends `check` with exit code 1, a warning only with `--strict`. `check --host` also looks at the machine, without
 starting anything.

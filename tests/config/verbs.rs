@@ -42,13 +42,11 @@ fn explain_shows_what_is_set_and_where() {
 log.retain.routine \"7d, 1GiB\" quell.toml:2:8
 worker.db.command [\"/bin/sleep\", \"infinity\"] quell.toml:5:1
 worker.db.lists [\"heartbeat\", \"{list}\"] quell.toml:6:1
-worker.db.log.retain.routine \"7d, 1GiB\" quell.toml:2:8
 worker.web.command [\"/bin/sleep\", \"infinity\"] quell.toml:9:1
 worker.web.needs [\"db\"] quell.toml:10:1
 worker.web.stop.grace \"20s\" quell.toml:12:6
 worker.web.lists [\"!levels\", \"{list}\"] quell.toml:11:1
 worker.web.log.rotate \"16MiB or 6h\" quell.toml:15:1
-worker.web.log.retain.routine \"7d, 1GiB\" quell.toml:2:8
 ",
         list = list.display()
     );
@@ -149,7 +147,7 @@ fn explain_line_says_what_becomes_of_it() {
     let full = format!(
         "\
 db: critical by {list}:4 \"disk full\"
-  {critical} 91d00h from now at the latest, sooner where archives reach 256.0 MiB
+  {critical} 91d from now at the latest, sooner where archives reach 256.0 MiB
 web: critical by {list}:4 \"disk full\"
   {critical} 90d06h from now at the latest, sooner where archives reach 256.0 MiB
 "
@@ -303,7 +301,7 @@ fn a_procfile_is_translated() {
     assert_eq!(worker("worker", "shell"), "\"bin/work -v && echo done\"");
     assert_eq!(worker("clock", "command"), "[\"./clock\"]");
     let places: Vec<_> = left.lines().map(|line| line.split(": ").next().unwrap()).collect();
-    assert_eq!(places, ["Procfile:1:6", "Procfile:5:1"], "{left}");
+    assert_eq!(places, ["Procfile:5:1"], "{left}");
     assert!(left.lines().all(|line| line.len() > 40 && line.contains("write ")), "and what to do: {left}");
 }
 
