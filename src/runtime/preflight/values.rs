@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 /// The trees of the configuration files.
 pub(super) fn documents(texts: &Sources, files: u32) -> Vec<Document<'_>> {
-    (0..files).map(|file| syntax::parse(file, &texts.get(file).text)).collect()
+    (0..files).map(|file| syntax::parse(file, &texts.get(file).text, Vec::new())).collect()
 }
 
 /// The values in those trees, by the places of their keys.
