@@ -71,8 +71,8 @@ pub(super) struct Scene {
     pub(super) case: Case,
     pub(super) number: usize,
     folder: Folder,
-    /// Who holds the port; one test at a time, be it in this process or in another.
-    _held: Option<(File, TcpListener)>,
+    /// Who holds the port, and the lock by which that is one test at a time, in all processes; let go in this order.
+    _held: Option<(TcpListener, File)>,
 }
 
 pub(super) fn is_root() -> bool {
@@ -107,7 +107,7 @@ impl Scene {
             44 => {
                 let lock = File::open(fixture.join("case.toml")).unwrap();
                 lock.lock().unwrap();
-                held = Some((lock, TcpListener::bind("127.0.0.1:47113").unwrap()));
+                held = Some((TcpListener::bind("127.0.0.1:47113").unwrap(), lock));
             }
             39 => assert!(!Path::new("/var/lib/shop-frontend").exists(), "{:?}", case.setup),
             41 | 42 => assert!(is_root(), "{:?}", case.setup),
