@@ -11,7 +11,7 @@ use super::syntax::{self, Document, Node};
 use super::tables::{self, Log, Quell, Queue, Test, Top, Worker};
 use super::typed::Item;
 use super::values::Pattern;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
@@ -116,8 +116,9 @@ pub struct Loaded {
     pub unmatched: Vec<(PathBuf, Place)>,
 }
 
-/// More files than this are an include gone wrong.
+/// More files than this, or files that include each other so deep, are an include gone wrong.
 const FILES_MAX: usize = 10_000;
+const DEPTH_MAX: usize = 16;
 
 /// Loads a file and what it includes. `folder` is where a relative name is relative to.
 ///
@@ -125,13 +126,14 @@ const FILES_MAX: usize = 10_000;
 /// When the file itself cannot be read; all else is a report.
 pub fn load(name: &str, folder: &Path, files: &mut dyn Files, env: Env<'_>) -> io::Result<Loaded> {
     let bytes = files.read(&folder.join(name))?;
-    let seen = vec![files.identity(&folder.join(name))];
+    let seen = HashSet::from([files.identity(&folder.join(name))]);
     let mut loader = Loader {
         folder,
         files,
         env,
         sources: Sources::default(),
         seen,
+        depth: 0,
         reports: Vec::new(),
         unset: Vec::new(),
         unmatched: Vec::new(),
@@ -156,7 +158,9 @@ struct Loader<'a> {
     env: Env<'a>,
     sources: Sources,
     /// The files that were read, each by its identity: a file that includes its includer is read once.
-    seen: Vec<PathBuf>,
+    seen: HashSet<PathBuf>,
+    /// How many files deep the one that is read is included.
+    depth: usize,
     reports: Vec<Report>,
     unset: Vec<(String, Place)>,
     unmatched: Vec<(PathBuf, Place)>,
@@ -196,7 +200,7 @@ impl Loader<'_> {
         let mut repaired = repair(file, &text);
         self.reports.append(&mut repaired.reports);
         let mut document = syntax::parse(file, &repaired.text, repaired.broken);
-        self.lost |= document.has_broken();
+        self.lost |= document.has_lost_tables(&text);
         self.reports.append(&mut document.reports);
         let folder = path.parent().unwrap_or(Path::new("/"));
         let mut cx = Cx { file, text: &text, folder, env: self.env, reports: Vec::new(), unset: Vec::new() };
@@ -224,14 +228,25 @@ impl Loader<'_> {
                 self.unmatched.push((pattern.0.clone(), place));
             }
             for path in found {
-                let identity = self.files.identity(&path);
-                if self.seen.len() >= FILES_MAX || self.seen.contains(&identity) {
+                if !self.seen.insert(self.files.identity(&path)) {
                     continue;
                 }
-                self.seen.push(identity);
+                if self.seen.len() > FILES_MAX || self.depth == DEPTH_MAX {
+                    self.lost = true;
+                    let text = match self.depth {
+                        DEPTH_MAX => format!("files include each other {DEPTH_MAX} deep"),
+                        _ => format!("more than {FILES_MAX} files are included"),
+                    };
+                    self.reports.push(Report::error(place, text).help("include fewer, from one file"));
+                    return;
+                }
                 let name = path.strip_prefix(self.folder).unwrap_or(&path).to_string_lossy().into_owned();
                 match self.files.read(&path) {
-                    Ok(bytes) => self.file(&name, &path, bytes),
+                    Ok(bytes) => {
+                        self.depth += 1;
+                        self.file(&name, &path, bytes);
+                        self.depth -= 1;
+                    }
                     Err(e) => {
                         self.lost = true;
                         let report = Report::error(place, format!("cannot read {name}: {e}"));
@@ -305,7 +320,7 @@ impl Loader<'_> {
                 name,
                 place,
                 keys,
-                mistaken: cx.reports.len() > before || document.has_broken(),
+                mistaken: cx.reports.len() > before || document.has_broken(&value.span(), cx.text),
             });
             self.config.logs.push(WorkerLog { whole: own.clone(), own });
         }
@@ -324,7 +339,7 @@ impl Loader<'_> {
                 name,
                 place,
                 keys,
-                mistaken: cx.reports.len() > before || document.has_broken(),
+                mistaken: cx.reports.len() > before || document.has_broken(&value.span(), cx.text),
             });
         }
     }

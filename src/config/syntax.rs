@@ -25,10 +25,21 @@ pub struct Document<'a> {
 }
 
 impl Document<'_> {
-    /// Whether there is such a piece.
+    /// Whether there is such a piece below a table's header, up to the next header.
     #[must_use]
-    pub fn has_broken(&self) -> bool {
-        !self.broken.is_empty()
+    pub fn has_broken(&self, header: &Range<usize>, text: &str) -> bool {
+        let end = text[header.end..].find("\n[").map_or(text.len(), |at| header.end + at);
+        self.is_broken(&(header.start..end))
+    }
+
+    /// Whether such a piece may have named a table, or been one: a header, or what stands above all headers.
+    #[must_use]
+    pub fn has_lost_tables(&self, text: &str) -> bool {
+        self.broken.iter().any(|broken| {
+            let first = text[broken.clone()].trim().lines().next().unwrap_or_default().trim_end();
+            let headers_before = text[..broken.start].lines().any(|line| line.trim_start().starts_with('['));
+            first.starts_with('[') || (first.ends_with(']') && !first.contains('=')) || !headers_before
+        })
     }
 
     /// Whether a piece is part of a mistake of syntax, so that nothing else is to be said of it.
