@@ -5,6 +5,7 @@
 // Tests stand outside: they start processes, open files and read the clock as a user does.
 #![allow(clippy::disallowed_methods)]
 
+mod config;
 mod descriptors;
 mod disk;
 #[cfg(feature = "full-tests")]

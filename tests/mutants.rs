@@ -45,7 +45,11 @@ impl Files for Copied {
         self.0.get(path).map(|text| text.as_bytes().to_vec()).ok_or(io::ErrorKind::NotFound.into())
     }
 
-    fn matching(&mut self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
+    fn identity(&mut self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
+
+    fn matching(&mut self, _: &Path, pattern: &Path) -> io::Result<Vec<PathBuf>> {
         let pattern = glob::Pattern::new(&pattern.to_string_lossy()).map_err(io::Error::other)?;
         Ok(self.0.keys().filter(|path| pattern.matches_path(path)).cloned().collect())
     }

@@ -72,24 +72,32 @@ impl Options {
     /// # Errors
     /// Its mistakes, shown on stderr.
     pub(super) fn load_clean(&self) -> Result<Checked, Failure> {
-        let checked = self.load()?;
-        let mistakes = checked.loaded.reports.iter().filter(|report| report.severity == Severity::Error);
-        let mistakes: Vec<_> = mistakes.cloned().collect();
-        if mistakes.is_empty() {
-            return Ok(checked);
-        }
-        let colour = wants_colour(&std::io::stderr());
-        talk::write_all(fd::stderr(), report::to_text(&checked.loaded.sources, &mistakes, colour).as_bytes());
-        let count = count(mistakes.len(), "mistake");
-        Err(Failure::new(format!("{count} in the configuration; nothing was done")))
+        load_clean_file(&self.path()?)
     }
+}
+
+/// Loads a file that must have no mistakes.
+///
+/// # Errors
+/// Its mistakes, shown on stderr.
+pub(super) fn load_clean_file(path: &Path) -> Result<Checked, Failure> {
+    let checked = load_file(path)?;
+    let mistakes = checked.loaded.reports.iter().filter(|report| report.severity == Severity::Error);
+    let mistakes: Vec<_> = mistakes.cloned().collect();
+    if mistakes.is_empty() {
+        return Ok(checked);
+    }
+    let colour = wants_colour(&std::io::stderr());
+    talk::write_all(fd::stderr(), report::to_text(&checked.loaded.sources, &mistakes, colour).as_bytes());
+    let count = count(mistakes.len(), "mistake");
+    Err(Failure::new(format!("{count} in the configuration; nothing was done")))
 }
 
 /// Loads a file with all that belongs to it.
 ///
 /// # Errors
 /// When it cannot be read.
-pub(super) fn load_file(path: &Path) -> Result<Checked, Failure> {
+fn load_file(path: &Path) -> Result<Checked, Failure> {
     let folder = std::env::current_dir().map_err(|e| Failure::new(format!("cannot tell where we are: {e}")))?;
     let env = |name: &str| std::env::var(name).ok();
     let name = path.to_string_lossy();

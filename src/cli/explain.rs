@@ -7,7 +7,7 @@ use crate::config::load::{Named, WorkerLog};
 use crate::config::policy::{Retain, Rotate};
 use crate::config::source::Sources;
 use crate::config::tables::Worker;
-use crate::config::unit::{show_size, write_duration};
+use crate::config::unit::{show_duration, show_size};
 use crate::config::{explain, reference};
 use crate::line::Stream;
 use crate::line::classify::decide_effect;
@@ -175,8 +175,8 @@ fn fate(worker: &Named<Worker>, log: &WorkerLog, shelf: &mut Shelf, text: &str, 
 /// Where a line is kept, and until when.
 fn kept(place: &str, rotate: Rotate, retain: Retain) -> String {
     let until = match (retain.age, rotate.age) {
-        (Some(keep), Some(age)) => format!("purged {} from now at the latest", write_duration(keep + age)),
-        (Some(keep), None) => format!("purged {} after its file is closed", write_duration(keep)),
+        (Some(keep), Some(age)) => format!("purged {} from now at the latest", show_duration(keep + age)),
+        (Some(keep), None) => format!("purged {} after its file is closed", show_duration(keep)),
         (None, _) => "never purged for its age".into(),
     };
     let size = retain.bytes.map(|bytes| format!(", sooner where archives reach {}", show_size(bytes)));

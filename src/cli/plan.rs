@@ -1,6 +1,6 @@
 //! `quell plan`: what a configuration would do to what runs.
 
-use super::config::{self, load_file};
+use super::config::{self, load_clean_file};
 use super::{End, Failure, talk};
 use crate::config::plan;
 use crate::sys::fd;
@@ -27,7 +27,7 @@ impl Options {
     pub(super) fn execute(&self) -> Result<End, Failure> {
         let new = self.config.load_clean()?.loaded;
         let steps = match &self.from {
-            Some(old) => plan::plan(&load_file(old)?.loaded.config, &new.config),
+            Some(old) => plan::plan(&load_clean_file(old)?.loaded.config, &new.config),
             None => plan::start(&new.config),
         };
         let text = match steps[..] {

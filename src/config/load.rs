@@ -12,7 +12,7 @@ use super::tables::{self, Log, Quell, Queue, Test, Top, Worker};
 use super::typed::{Item, Typed};
 use super::values::Pattern;
 use super::whole::whole;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
@@ -90,11 +90,14 @@ pub trait Files {
     /// As open(2) and read(2).
     fn read(&mut self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// The files that match a pattern, sorted.
+    /// The files that match a pattern, sorted; the folder that it is relative to stands for itself, whatever is in its name.
     ///
     /// # Errors
     /// What cannot be looked through.
-    fn matching(&mut self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
+    fn matching(&mut self, folder: &Path, pattern: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// One path for all the names of a file.
+    fn identity(&mut self, path: &Path) -> PathBuf;
 }
 
 /// What came of loading.
@@ -114,8 +117,9 @@ pub struct Loaded {
     pub unmatched: Vec<(PathBuf, Place)>,
 }
 
-/// More files than this are an include gone wrong.
+/// More files than this, or files that include each other so deep, are an include gone wrong.
 const FILES_MAX: usize = 10_000;
+const DEPTH_MAX: usize = 16;
 
 /// Loads a file and what it includes. `folder` is where a relative name is relative to.
 ///
@@ -123,12 +127,14 @@ const FILES_MAX: usize = 10_000;
 /// When the file itself cannot be read; all else is a report.
 pub fn load(name: &str, folder: &Path, files: &mut dyn Files, env: Env<'_>) -> io::Result<Loaded> {
     let bytes = files.read(&folder.join(name))?;
+    let seen = HashSet::from([files.identity(&folder.join(name))]);
     let mut loader = Loader {
         folder,
         files,
         env,
         sources: Sources::default(),
-        seen: vec![folder.join(name)],
+        seen,
+        depth: 0,
         reports: Vec::new(),
         unset: Vec::new(),
         unmatched: Vec::new(),
@@ -153,7 +159,10 @@ struct Loader<'a> {
     files: &'a mut dyn Files,
     env: Env<'a>,
     sources: Sources,
-    seen: Vec<PathBuf>,
+    /// The files that were read, each by its identity: a file that includes its includer is read once.
+    seen: HashSet<PathBuf>,
+    /// How many files deep the one that is read is included.
+    depth: usize,
     reports: Vec<Report>,
     unset: Vec<(String, Place)>,
     unmatched: Vec<(PathBuf, Place)>,
@@ -207,13 +216,13 @@ impl Loader<'_> {
         let Cx { mut reports, mut unset, .. } = cx;
         self.reports.append(&mut reports);
         self.unset.append(&mut unset);
-        self.include(&top.include);
+        self.include(&top.include, folder);
     }
 
-    fn include(&mut self, include: &Set<Vec<Pattern>>) {
+    fn include(&mut self, include: &Set<Vec<Pattern>>, folder: &Path) {
         let Some(place) = include.place else { return };
         for pattern in &include.value {
-            let found = match self.files.matching(&pattern.0) {
+            let found = match self.files.matching(folder, &pattern.0) {
                 Ok(found) => found,
                 Err(e) => {
                     self.lost = true;
@@ -224,17 +233,28 @@ impl Loader<'_> {
                 }
             };
             if found.is_empty() {
-                self.lost = true;
                 self.unmatched.push((pattern.0.clone(), place));
             }
             for path in found {
-                if self.seen.len() >= FILES_MAX || self.seen.contains(&path) {
+                if !self.seen.insert(self.files.identity(&path)) {
                     continue;
                 }
-                self.seen.push(path.clone());
+                if self.seen.len() > FILES_MAX || self.depth == DEPTH_MAX {
+                    self.lost = true;
+                    let text = match self.depth {
+                        DEPTH_MAX => format!("files include each other {DEPTH_MAX} deep"),
+                        _ => format!("more than {FILES_MAX} files are included"),
+                    };
+                    self.reports.push(Report::error(place, text).help("include fewer, from one file"));
+                    return;
+                }
                 let name = path.strip_prefix(self.folder).unwrap_or(&path).to_string_lossy().into_owned();
                 match self.files.read(&path) {
-                    Ok(bytes) => self.file(&name, &path, bytes),
+                    Ok(bytes) => {
+                        self.depth += 1;
+                        self.file(&name, &path, bytes);
+                        self.depth -= 1;
+                    }
                     Err(e) => {
                         self.lost = true;
                         let report = Report::error(place, format!("cannot read {name}: {e}"));

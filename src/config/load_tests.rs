@@ -32,7 +32,11 @@ impl Files for Memory<'_> {
         found.map(|(_, bytes)| bytes.to_vec()).ok_or(io::ErrorKind::NotFound.into())
     }
 
-    fn matching(&mut self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
+    fn identity(&mut self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
+
+    fn matching(&mut self, _: &Path, pattern: &Path) -> io::Result<Vec<PathBuf>> {
         let pattern = glob::Pattern::new(&pattern.to_string_lossy()).map_err(io::Error::other)?;
         Ok(self.0.iter().map(|(path, _)| path.clone()).filter(|path| pattern.matches_path(path)).collect())
     }

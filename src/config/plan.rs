@@ -36,26 +36,36 @@ pub enum Action {
 /// What starting a configuration does: its workers in the order of their needs.
 #[must_use]
 pub fn start(config: &Config) -> Vec<Step> {
-    let enabled = config.workers.iter().filter(|worker| worker.keys.enabled.value);
-    let mut steps: Vec<(usize, Step)> = Vec::new();
-    for named in enabled {
-        let because = vec![(String::new(), Some(named.place))];
-        let instances = instances(named).into_iter();
-        let depth = depth(config, &named.name, 0);
-        steps.extend(instances.map(|name| (depth, Step { action: Action::Start, name, because: because.clone() })));
-    }
-    steps.sort_by_key(|(depth, _)| *depth);
-    steps.into_iter().map(|(_, step)| step).collect()
+    let mut steps = Vec::new();
+    in_order(config).into_iter().for_each(|named| starts(named, &mut steps));
+    steps
 }
 
-/// How many workers have to be ready before this one, one after the other.
-fn depth(config: &Config, name: &str, seen: usize) -> usize {
-    // A cycle is a mistake, which is said elsewhere.
-    if seen > config.workers.len() {
-        return seen;
+fn starts(named: &Named<Worker>, steps: &mut Vec<Step>) {
+    let because = vec![(String::new(), Some(named.place))];
+    let names = instances(named).into_iter();
+    steps.extend(names.map(|name| Step { action: Action::Start, name, because: because.clone() }));
+}
+
+/// The workers that are to run, each behind what it needs.
+fn in_order(config: &Config) -> Vec<&Named<Worker>> {
+    let mut depths: HashMap<&str, usize> = HashMap::new();
+    // How many must be ready before, one after the other. A cycle is a mistake, which is said elsewhere: no chain is longer
+    // than there are workers.
+    for _ in &config.workers {
+        let mut grown = false;
+        for worker in &config.workers {
+            let needs = worker.keys.needs.value.iter().map(|other| 1 + depths.get(&*other.0).copied().unwrap_or(0));
+            let depth = needs.max().unwrap_or(0);
+            grown |= depths.insert(&worker.name, depth) != Some(depth);
+        }
+        if !grown {
+            break;
+        }
     }
-    let needs = config.worker(name).into_iter().flat_map(|worker| &worker.keys.needs.value);
-    needs.map(|other| 1 + depth(config, &other.0, seen + 1)).max().unwrap_or(0)
+    let mut workers: Vec<_> = config.workers.iter().filter(|worker| worker.keys.enabled.value).collect();
+    workers.sort_by_key(|worker| depths.get(&*worker.name).copied());
+    workers
 }
 
 /// The names of a worker's instances.
@@ -66,12 +76,14 @@ fn instances(worker: &Named<Worker>) -> Vec<String> {
     }
 }
 
-/// What has to be done so that `new` is in force where `old` was. Places are those of `new`.
+/// What has to be done so that `new` is in force where `old` was: what needs others is stopped before them, and started
+/// behind them. Places are those of `new`.
 #[must_use]
 pub fn plan(old: &Config, new: &Config) -> Vec<Step> {
     let mut steps = Vec::new();
     let runs = |worker: &Named<Worker>| worker.keys.enabled.value;
-    for gone in old.workers.iter().filter(|worker| runs(worker) && new.worker(&worker.name).is_none_or(|w| !runs(w))) {
+    let stays = |worker: &Named<Worker>| new.worker(&worker.name).is_some_and(runs);
+    for gone in in_order(old).into_iter().rev().filter(|worker| !stays(worker)) {
         let because = new.worker(&gone.name).map(|worker| ("enabled".to_owned(), worker.keys.enabled.place));
         let because: Vec<_> = because.into_iter().collect();
         steps.extend(instances(gone).into_iter().map(|name| Step {
@@ -80,14 +92,10 @@ pub fn plan(old: &Config, new: &Config) -> Vec<Step> {
             because: because.clone(),
         }));
     }
-    for named in new.workers.iter().filter(|worker| runs(worker)) {
+    for named in in_order(new) {
         match old.worker(&named.name).filter(|worker| runs(worker)) {
             Some(before) => worker_steps(old, new, before, named, &mut steps),
-            None => {
-                let because = vec![(String::new(), Some(named.place))];
-                let names = instances(named).into_iter();
-                steps.extend(names.map(|name| Step { action: Action::Start, name, because: because.clone() }));
-            }
+            None => starts(named, &mut steps),
         }
     }
     let tables = |config: &Config| {
@@ -126,12 +134,16 @@ fn worker_steps(old: &Config, new: &Config, before: &Named<Worker>, after: &Name
     };
     let (was, is) = (instances(before), instances(after));
     let (mut old_rows, mut new_rows) = (own(old, &before.name), own(new, &after.name));
-    if was.len() > 1 && is.len() > 1 {
-        // The others do not see it.
+    if was != is {
         let because = vec![("instances".to_owned(), after.keys.instances.place)];
         let step = |action, name: &String| Step { action, name: name.clone(), because: because.clone() };
         steps.extend(was.iter().filter(|name| !is.contains(name)).map(|name| step(Action::Stop, name)));
         steps.extend(is.iter().filter(|name| !was.contains(name)).map(|name| step(Action::Start, name)));
+        // The only one has no number: from or to it, all are others.
+        if was.len() == 1 || is.len() == 1 {
+            return;
+        }
+        // The others do not see it.
         for rows in [&mut old_rows, &mut new_rows] {
             rows.retain(|row| row.key.name != "instances");
         }

@@ -186,12 +186,16 @@ pub fn show_size(bytes: u64) -> String {
 #[must_use]
 pub fn show_duration(span: Duration) -> String {
     let seconds = span.as_secs();
-    match seconds {
-        0 => format!("{}ms", span.as_millis()),
-        1..60 => format!("{seconds}.{}s", span.subsec_millis() / 100),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86400, seconds / 3600 % 24),
+    let (large, small) = match seconds {
+        0 => return format!("{}ms", span.as_millis()),
+        1..60 => return format!("{seconds}.{}s", span.subsec_millis() / 100),
+        60..3600 => ((seconds / 60, "m"), (seconds % 60, "s")),
+        3600..86400 => ((seconds / 3600, "h"), (seconds / 60 % 60, "m")),
+        _ => ((seconds / 86400, "d"), (seconds / 3600 % 24, "h")),
+    };
+    match small {
+        (0, _) => format!("{}{}", large.0, large.1),
+        _ => format!("{}{}{:02}{}", large.0, large.1, small.0, small.1),
     }
 }
 

@@ -39,12 +39,20 @@ impl Files for OfDisk {
         std::fs::read(path)
     }
 
-    fn matching(&mut self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
+    fn matching(&mut self, folder: &Path, pattern: &Path) -> io::Result<Vec<PathBuf>> {
         let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::default() };
+        let pattern = match pattern.strip_prefix(folder) {
+            Ok(rest) => Path::new(&glob::Pattern::escape(&folder.to_string_lossy())).join(rest),
+            Err(_) => pattern.to_owned(),
+        };
         let found = glob::glob_with(&pattern.to_string_lossy(), options).map_err(io::Error::other)?;
         let mut paths = found.collect::<Result<Vec<_>, _>>().map_err(io::Error::from)?;
         paths.retain(|path| !path.is_dir());
         Ok(paths)
+    }
+
+    fn identity(&mut self, path: &Path) -> PathBuf {
+        path.canonicalize().unwrap_or_else(|_| path.to_owned())
     }
 }
 
