@@ -137,13 +137,14 @@ fn quoted_end(sources: &Sources, name: &str, from: Place) -> Place {
     if found != from {
         return found;
     }
-    let text = &sources.get(from.file).text;
+    let text = sources.reach(from);
     let base = name.rsplit('/').next().unwrap_or(name);
-    let ends = ['"', '\''].map(|quote| text[from.start as usize..].find(&format!("{base}{quote}")));
+    let ends = ['"', '\''].map(|quote| text.find(&format!("{base}{quote}")));
     ends.into_iter().flatten().min().map_or(from, |at| {
-        let end = from.start as usize + at + base.len() + 1;
-        let start = text[..end - 1].rfind(['"', '\'']).unwrap_or(from.start as usize);
-        Place::new(from.file, start..end)
+        let end = at + base.len() + 1;
+        let start = text[..end - 1].rfind(['"', '\'']).unwrap_or(0);
+        let offset = from.start as usize;
+        Place::new(from.file, offset + start..offset + end)
     })
 }
 

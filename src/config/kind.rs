@@ -72,9 +72,13 @@ pub fn join(items: impl Iterator<Item = String>, word: &str) -> String {
 #[must_use]
 pub fn nearest<'a>(word: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
+    let length = lower.chars().count();
     let distance = |other: &str| strsim::damerau_levenshtein(&lower, &other.to_lowercase());
+    let is_near = |distance: usize, other: &str| distance * 3 <= other.chars().count().max(3);
+    // At least so much has to be changed.
+    let among = among.into_iter().filter(|other| is_near(length.abs_diff(other.chars().count()), other));
     let closest = among.into_iter().map(|other| (distance(other), other)).min_by_key(|(distance, _)| *distance);
-    closest.filter(|(distance, other)| *distance * 3 <= other.chars().count().max(3)).map(|(_, other)| other)
+    closest.filter(|(distance, other)| is_near(*distance, other)).map(|(_, other)| other)
 }
 
 #[cfg(test)]

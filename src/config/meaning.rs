@@ -9,7 +9,7 @@ use super::kind::{join, nearest};
 use super::load::{Config, Files, Named, WorkerLog};
 use super::report::Report;
 use super::source::{Place, Sources};
-use super::tables::{Argv, Expected, Protocol, Ready, ReadyBy, Restart, Trigger, Worker, WorkerKind};
+use super::tables::{Argv, Expected, Protocol, Queue, Ready, ReadyBy, Restart, Trigger, Worker, WorkerKind};
 use super::typed::{Choice, Int, Item, Text};
 use super::unit::{show_duration, show_size, write_duration, write_size};
 use std::collections::{HashMap, HashSet};
@@ -42,7 +42,7 @@ impl Doubt {
 /// Looks for what is wrong with the whole. What other mistakes may have hidden is not said to be missing. `files` are those of
 /// the programs that are to run: one may say that it stays in front.
 pub fn check(config: &Config, sources: &Sources, doubt: &Doubt, files: &mut dyn Files, reports: &mut Vec<Report>) {
-    let view = View { config, sources, doubt };
+    let view = View::new(config, sources, doubt);
     if config.workers.is_empty() && !doubt.lost && doubt.unread.is_empty() {
         let place = Place { file: 0, start: 0, end: 0 };
         let report = Report::error(place, "there is no worker: nothing to run");
@@ -72,6 +72,9 @@ struct View<'a> {
     config: &'a Config,
     sources: &'a Sources,
     doubt: &'a Doubt,
+    /// Where the workers and queues of these names stand.
+    workers: HashMap<&'a str, usize>,
+    queues: HashMap<&'a str, usize>,
 }
 
 impl Worker {
@@ -111,7 +114,21 @@ impl Worker {
     }
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    fn new(config: &'a Config, sources: &'a Sources, doubt: &'a Doubt) -> View<'a> {
+        let workers = config.workers.iter().enumerate().map(|(at, worker)| (worker.name.as_str(), at)).collect();
+        let queues = config.queues.iter().enumerate().map(|(at, queue)| (queue.name.as_str(), at)).collect();
+        View { config, sources, doubt, workers, queues }
+    }
+
+    fn worker(&self, name: &str) -> Option<&'a Named<Worker>> {
+        self.workers.get(name).map(|at| &self.config.workers[*at])
+    }
+
+    fn queue(&self, name: &str) -> Option<&'a Named<Queue>> {
+        self.queues.get(name).map(|at| &self.config.queues[*at])
+    }
+
     fn command(&self, worker: &Named<Worker>, reports: &mut Vec<Report>) {
         let (keys, name) = (&worker.keys, &worker.name);
         match (keys.command.place, keys.shell.place) {
@@ -241,13 +258,14 @@ impl View<'_> {
 
     /// A name in a list that leads to no worker or queue.
     fn reference(&self, what: &str, name: &str, from: Place, reports: &mut Vec<Report>) {
-        let known: Vec<&str> = match what {
-            "worker" => self.config.workers.iter().map(|worker| worker.name.as_str()).collect(),
-            _ => self.config.queues.iter().map(|queue| queue.name.as_str()).collect(),
-        };
-        if known.contains(&name) || self.doubt.covers(name) {
+        let is_worker = what == "worker";
+        if if is_worker { &self.workers } else { &self.queues }.contains_key(name) || self.doubt.covers(name) {
             return;
         }
+        let known: Vec<&str> = match is_worker {
+            true => self.config.workers.iter().map(|worker| worker.name.as_str()).collect(),
+            false => self.config.queues.iter().map(|queue| queue.name.as_str()).collect(),
+        };
         let place = self.sources.quoted(name, from);
         let report = Report::error(place, format!("no {what} is called `{name}`"));
         reports.push(match nearest(name, known.iter().copied()) {
@@ -286,8 +304,7 @@ impl View<'_> {
             for Text(name) in &worker.keys.needs.value {
                 let from = worker.keys.needs.or(worker.place);
                 self.reference("worker", name, from, reports);
-                if worker.keys.enabled.value && self.config.worker(name).is_some_and(|other| !other.keys.enabled.value)
-                {
+                if worker.keys.enabled.value && self.worker(name).is_some_and(|other| !other.keys.enabled.value) {
                     let place = self.sources.quoted(name, from);
                     let report =
                         Report::error(place, format!("`{}` needs `{name}`, which is not enabled", worker.name));
@@ -306,7 +323,7 @@ impl View<'_> {
         let mut taken: HashSet<&str> = taken.collect();
         // Who takes tasks of a queue that there is not means one that there is, which is said there.
         let queues = || self.config.queues.iter().map(|queue| queue.name.as_str());
-        let missing: Vec<_> = taken.iter().filter(|name| self.config.queue(name).is_none()).copied().collect();
+        let missing: Vec<_> = taken.iter().filter(|name| self.queue(name).is_none()).copied().collect();
         taken.extend(missing.into_iter().filter_map(|name| nearest(name, queues())));
         for queue in &self.config.queues {
             if !taken.contains(queue.name.as_str()) {
@@ -318,30 +335,27 @@ impl View<'_> {
         }
     }
 
-    /// Two workers that log to one directory.
+    /// Two workers that log to one directory: one is called as an instance of the other is.
     fn writers(&self, reports: &mut Vec<Report>) {
-        let mut seen: HashMap<(String, String), (usize, Place)> = HashMap::new();
-        for (at, (worker, log)) in self.config.workers.iter().zip(&self.config.logs).enumerate() {
-            let dir = log.whole.dir.print_path();
-            let Int(instances) = worker.keys.instances.value;
-            let names = match instances {
-                1 => vec![worker.name.clone()],
-                _ => (1..=instances).map(|n| format!("{}.{n}", worker.name)).collect(),
-            };
-            for name in names {
-                let key = (dir.clone(), name.clone());
-                let Some((other, first)) = seen.get(&key).copied().filter(|(other, _)| *other != at) else {
-                    seen.insert(key, (at, worker.place));
-                    continue;
-                };
-                let other = &self.config.workers[other].name;
-                let text = format!(
-                    "`{}` and `{other}` would both write to the log `{name}`, and rotation would lose lines",
-                    worker.name
-                );
-                let report = Report::error(worker.place, text).also(first, "the other");
-                reports.push(report.help("rename one; instances are called NAME.1, NAME.2, …"));
+        let single = |at: &usize| self.config.workers[*at].keys.instances.value.0 == 1;
+        for at in (0..self.config.workers.len()).filter(single) {
+            let name = self.config.workers[at].name.as_str();
+            let Some((head, number)) = name.rsplit_once('.') else { continue };
+            let Some(other) = self.workers.get(head).copied().filter(|at| !single(at)) else { continue };
+            let instances = self.config.workers[other].keys.instances.value.0;
+            let is_instance =
+                number.parse().is_ok_and(|n| (1..=instances).contains(&n)) && !number.starts_with(['0', '+']);
+            let dir = |at: usize| self.config.logs[at].whole.dir.print_path();
+            if !is_instance || dir(at) != dir(other) {
+                continue;
             }
+            let (first, second) = (&self.config.workers[at.min(other)], &self.config.workers[at.max(other)]);
+            let text = format!(
+                "`{}` and `{}` would both write to the log `{name}`, and rotation would lose lines",
+                second.name, first.name
+            );
+            let report = Report::error(second.place, text).also(first.place, "the other");
+            reports.push(report.help("rename one; instances are called NAME.1, NAME.2, …"));
         }
     }
 
@@ -363,7 +377,7 @@ impl View<'_> {
             let retry = &worker.keys.retry;
             let span = tries_last(retry.tries.value.0, retry.first.value, retry.max.value);
             for (name, _) in worker.keys.consumes() {
-                let Some(queue) = self.config.queue(name) else { continue };
+                let Some(queue) = self.queue(name) else { continue };
                 let keep = &queue.keys.keep_done;
                 let set = [retry.tries.place, retry.max.place, retry.first.place, keep.place];
                 let Some(place) = set.into_iter().flatten().next().filter(|_| span > keep.value) else { continue };

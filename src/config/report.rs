@@ -4,6 +4,7 @@ use super::source::{Place, Sources};
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
 use serde::Serialize;
 use std::fmt::Write;
+use std::ops::Range;
 
 /// How much a report weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -82,32 +83,64 @@ pub fn to_text(sources: &Sources, reports: &[Report], colour: bool) -> String {
     })
 }
 
+/// The lines of a file that a report is about: to draw a report, all that it is given is looked through.
+struct Window<'a> {
+    name: &'a str,
+    text: &'a str,
+    /// Where it begins.
+    start: usize,
+    /// The number of its first line.
+    line: usize,
+}
+
+impl<'a> Window<'a> {
+    /// The lines of these places, which are in one file.
+    fn new(sources: &'a Sources, places: impl IntoIterator<Item = Place>) -> Window<'a> {
+        let whole = places.into_iter().reduce(|a, b| Place { start: a.start.min(b.start), end: a.end.max(b.end), ..a });
+        let whole = whole.unwrap_or(Place { file: 0, start: 0, end: 0 });
+        let source = sources.get(whole.file);
+        let bytes = source.text.as_bytes();
+        let start = memchr::memrchr(b'\n', &bytes[..whole.start as usize]).map_or(0, |newline| newline + 1);
+        let end = whole.end as usize;
+        let end = memchr::memchr(b'\n', &bytes[end..]).map_or(bytes.len(), |newline| end + newline + 1);
+        let line = 1 + memchr::memchr_iter(b'\n', &bytes[..start]).count();
+        Window { name: &source.name, text: &source.text[start..end], start, line }
+    }
+
+    fn snippet<T: Clone>(&self) -> Snippet<'a, T> {
+        Snippet::source(self.text).path(self.name).line_start(self.line)
+    }
+
+    fn span(&self, place: Place) -> Range<usize> {
+        let bytes = place.bytes();
+        bytes.start - self.start..bytes.end - self.start
+    }
+}
+
 fn groups<'a>(sources: &'a Sources, report: &'a Report) -> Vec<Group<'a>> {
     let level = match report.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let source = sources.get(report.place.file);
-    let snippet = Snippet::source(&source.text).path(&source.name);
     let here = report.also.iter().filter(|(place, _)| place.file == report.place.file);
-    let snippet = here
-        .fold(snippet.annotation(AnnotationKind::Primary.span(report.place.bytes())), |snippet, (place, what)| {
-            snippet.annotation(AnnotationKind::Context.span(place.bytes()).label(what))
-        });
+    let window = Window::new(sources, here.clone().map(|(place, _)| *place).chain([report.place]));
+    let snippet = window.snippet().annotation(AnnotationKind::Primary.span(window.span(report.place)));
+    let snippet = here.fold(snippet, |snippet, (place, what)| {
+        snippet.annotation(AnnotationKind::Context.span(window.span(*place)).label(what))
+    });
     let mut group = level.primary_title(&report.text).element(snippet);
     for (place, what) in report.also.iter().filter(|(place, _)| place.file != report.place.file) {
-        let other = sources.get(place.file);
-        let snippet = Snippet::source(&other.text).path(&other.name);
-        group = group.element(snippet.annotation(AnnotationKind::Context.span(place.bytes()).label(what)));
+        let window = Window::new(sources, [*place]);
+        let snippet = window.snippet().annotation(AnnotationKind::Context.span(window.span(*place)).label(what));
+        group = group.element(snippet);
     }
     let mut groups = vec![];
     match (&report.help, &report.fix) {
         (help, Some((place, with))) => {
             groups.push(group);
             let title = Level::HELP.secondary_title(help.as_deref().unwrap_or("write"));
-            let fixed = sources.get(place.file);
-            let snippet = Snippet::source(&fixed.text).path(&fixed.name);
-            groups.push(title.element(snippet.patch(Patch::new(place.bytes(), with))));
+            let window = Window::new(sources, [*place]);
+            groups.push(title.element(window.snippet().patch(Patch::new(window.span(*place), with))));
         }
         (Some(help), None) => groups.push(group.element(Level::HELP.message(help))),
         (None, None) => groups.push(group),

@@ -70,14 +70,23 @@ impl Sources {
         position(&self.get(place.file).text, place.start as usize)
     }
 
-    /// Where a text stands in quotes at or after a place, in the same statement's reach; the place itself where it does not.
+    /// The text from a place on, as far as its table goes: up to the next header.
+    #[must_use]
+    pub fn reach(&self, from: Place) -> &str {
+        let rest = &self.get(from.file).text[from.start as usize..];
+        &rest[..memchr::memmem::find(rest.as_bytes(), b"\n[").unwrap_or(rest.len())]
+    }
+
+    /// Where a text stands in quotes at or after a place, in the same table; the place itself where it does not.
     #[must_use]
     pub fn quoted(&self, text: &str, from: Place) -> Place {
-        let whole = &self.get(from.file).text;
-        let rest = &whole[from.start as usize..];
-        let found = ['"', '\''].into_iter().filter_map(|quote| rest.find(&format!("{quote}{text}{quote}"))).min();
-        found.map_or(from, |at| {
-            let start = from.start as usize + at;
+        let reach = self.reach(from).as_bytes();
+        let is_quoted = |at: &usize| {
+            let before = at.checked_sub(1).map(|before| reach[before]);
+            matches!(before, Some(b'"' | b'\'')) && reach.get(at + text.len()) == before.as_ref()
+        };
+        memchr::memmem::find_iter(reach, text).find(is_quoted).map_or(from, |at| {
+            let start = from.start as usize + at - 1;
             Place::new(from.file, start..start + text.len() + 2)
         })
     }
@@ -119,6 +128,16 @@ pub fn line_bytes(text: &str, line: usize) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_found_in_their_table() {
+        let mut sources = Sources::default();
+        let text = "[a]\nb = [\"cd\", 'c', \"c\"]\nd = \"\"\n[e]\nf = \"x\"\n";
+        sources.add("a.toml", text);
+        let from = Place::new(0, 4..5);
+        let found = |what: &str| &text[sources.quoted(what, from).bytes()];
+        assert_eq!((found("c"), found("cd"), found(""), found("x")), ("'c'", "\"cd\"", "\"\"", "b"));
+    }
 
     #[test]
     fn positions_count_characters() {

@@ -1,32 +1,29 @@
 //! What goes round in circles: workers that need each other, and workers that start each other.
 
 use super::View;
+use crate::config::load::Named;
 use crate::config::report::Report;
 use crate::config::source::Place;
 use crate::config::tables::{Trigger, Worker};
 use crate::config::typed::{Item, Text};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 impl View<'_> {
     /// Workers that need each other.
     pub(super) fn cycles(&self, reports: &mut Vec<Report>) {
-        let index: HashMap<&str, usize> =
-            self.config.workers.iter().enumerate().map(|(at, worker)| (worker.name.as_str(), at)).collect();
-        let edges: Vec<Vec<(usize, Place)>> = self
-            .config
-            .workers
-            .iter()
-            .map(|worker| {
-                let from = worker.keys.needs.or(worker.place);
-                let needs = worker.keys.needs.value.iter();
-                needs
-                    .filter_map(|name| Some((*index.get(name.0.as_str())?, self.sources.quoted(&name.0, from))))
-                    .collect()
-            })
-            .collect();
+        let workers = &self.config.workers;
+        let edges = |worker: &Named<Worker>| {
+            let from = worker.keys.needs.or(worker.place);
+            let needs = worker.keys.needs.value.iter();
+            needs.filter_map(|name| Some((*self.workers.get(name.0.as_str())?, from))).collect()
+        };
+        let edges: Vec<Vec<(usize, Place)>> = workers.iter().map(edges).collect();
         for cycle in find_cycles(&edges) {
+            let next = cycle.iter().cycle().skip(1).map(|(at, _)| &workers[*at].name);
+            let named = cycle.iter().zip(next).map(|((at, from), next)| (*at, self.sources.quoted(next, *from)));
+            let named: Vec<_> = named.collect();
             let what = "workers that need each other can never start";
-            self.report_cycle(&cycle, what, &|_| None, "needs", "remove one of the needs", reports);
+            self.report_cycle(&named, what, &|_| None, "needs", "remove one of the needs", reports);
         }
     }
 
@@ -58,22 +55,24 @@ impl View<'_> {
     /// Workers that start each other without end.
     pub(super) fn loops(&self, reports: &mut Vec<Report>) {
         let workers = &self.config.workers;
+        let (mut takers, mut putters): (HashMap<&str, Vec<usize>>, HashMap<&str, Vec<usize>>) = Default::default();
+        for (at, worker) in workers.iter().enumerate() {
+            let queues = worker.keys.consumes().map(|(queue, _)| queue);
+            queues.for_each(|queue| takers.entry(queue).or_default().push(at));
+            puts(&worker.keys).into_iter().for_each(|queue| putters.entry(queue).or_default().push(at));
+        }
         // From a worker to each that its end, its start, its line, or what it puts, starts.
         let mut edges: Vec<Vec<(usize, Place)>> = vec![Vec::new(); workers.len()];
         for (to, worker) in workers.iter().enumerate() {
             for Item(trigger, place) in &worker.keys.start_on.value {
-                for (from, source) in workers.iter().enumerate() {
-                    let by_worker = trigger.worker.value.as_ref().is_some_and(|name| name.0 == source.name);
-                    let queue = trigger.queue.value.as_ref().filter(|_| trigger.path.value.is_none());
-                    let takes = |name: &str| source.keys.consumes().any(|(queue, _)| queue == name);
-                    let by_queue = queue.is_some_and(|queue| match &trigger.event.value {
-                        Some(event) if event.0 != "added" => takes(&queue.0),
-                        _ => puts(&source.keys, &queue.0),
-                    });
-                    if by_worker || by_queue {
-                        edges[from].push((to, *place));
-                    }
-                }
+                let by_worker = trigger.worker.value.as_ref().and_then(|name| self.workers.get(name.0.as_str()));
+                let queue = trigger.queue.value.as_ref().filter(|_| trigger.path.value.is_none());
+                let by_queue = queue.and_then(|queue| match &trigger.event.value {
+                    Some(event) if event.0 != "added" => takers.get(queue.0.as_str()),
+                    _ => putters.get(queue.0.as_str()),
+                });
+                let from: BTreeSet<_> = by_worker.into_iter().chain(by_queue.into_iter().flatten()).collect();
+                from.into_iter().for_each(|from| edges[*from].push((to, *place)));
             }
         }
         for cycle in find_cycles(&edges) {
@@ -98,13 +97,18 @@ impl Trigger {
     }
 }
 
-/// Whether a worker's command puts tasks into a queue.
-fn puts(worker: &Worker, queue: &str) -> bool {
-    let words = worker.words();
+/// The queues that a worker's command may put tasks into: all words behind `quell put`.
+fn puts(worker: &Worker) -> Vec<&str> {
+    let mut words = worker.words();
     let quell = |word: &str| word == "quell" || word.ends_with("/quell");
-    let put = words.windows(2).position(|pair| quell(pair[0]) && pair[1] == "put");
-    put.is_some_and(|at| words[at + 2..].contains(&queue))
+    match words.windows(2).position(|pair| quell(pair[0]) && pair[1] == "put") {
+        Some(at) => words.split_off(at + 2),
+        None => Vec::new(),
+    }
 }
+
+/// So many are said; where there are more, one breaks many.
+const CYCLES_MAX: usize = 20;
 
 /// The cycles of a graph that a walk finds which visits every node once, each as its nodes and the edges that leave them.
 fn find_cycles(edges: &[Vec<(usize, Place)>]) -> Vec<Vec<(usize, Place)>> {
@@ -117,6 +121,9 @@ fn find_cycles(edges: &[Vec<(usize, Place)>]) -> Vec<Vec<(usize, Place)>> {
     let mut marks = vec![Mark::New; edges.len()];
     let mut cycles = Vec::new();
     for root in 0..edges.len() {
+        if cycles.len() >= CYCLES_MAX {
+            break;
+        }
         // The nodes that are open, each with the edge to follow next.
         let mut path: Vec<(usize, usize)> = Vec::new();
         if marks[root] == Mark::New {
@@ -135,11 +142,11 @@ fn find_cycles(edges: &[Vec<(usize, Place)>]) -> Vec<Vec<(usize, Place)>> {
                     marks[to] = Mark::Open;
                     path.push((to, 0));
                 }
-                Mark::Open => {
+                Mark::Open if cycles.len() < CYCLES_MAX => {
                     let from = path.iter().position(|(node, _)| *node == to).unwrap_or(0);
                     cycles.push(path[from..].iter().map(|(node, next)| (*node, edges[*node][next - 1].1)).collect());
                 }
-                Mark::Done => {}
+                Mark::Open | Mark::Done => {}
             }
         }
     }
