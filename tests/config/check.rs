@@ -90,7 +90,7 @@ fn every_mistake_of_every_file_is_shown_in_one_go() {
     assert_eq!((other.code(), other.text(), places(&other.stderr)), (1, "", expected.to_vec()));
 }
 
-/// Behind a mistake of syntax all else is looked at; only what may stand in what could not be read is not called missing.
+/// Beside a mistake of syntax all else is looked at.
 #[test]
 fn a_mistake_of_syntax_hides_no_other() {
     let folder = mistaken();
@@ -100,6 +100,7 @@ fn a_mistake_of_syntax_hides_no_other() {
         "quell.toml:4:1",
         "conf.d/a.toml:3:11",
         "conf.d/a.toml:4:8",
+        "conf.d/b.toml:3:10",
         "conf.d/c.toml:2:12",
         "conf.d/c.toml:3:8",
         "conf.d/c.toml:6:8",
