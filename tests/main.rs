@@ -15,6 +15,7 @@ mod filter;
 mod full;
 mod harness;
 mod log;
+mod mutants;
 mod numbered;
 mod retention;
 mod run;

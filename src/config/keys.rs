@@ -185,7 +185,7 @@ impl<T: Typed> Field for Set<T> {
 /// Decodes a built-in value.
 fn decode_text<T: Typed>(text: &str) -> T {
     let text = format!("x = {text}");
-    let document = super::syntax::parse(0, &text, Vec::new());
+    let document = super::syntax::parse(0, &text);
     let folder = Path::new("/");
     let mut cx = Cx { file: 0, text: &text, folder, env: &|_| None, reports: Vec::new(), unset: Vec::new() };
     let value = document.root.get("x").and_then(|node| T::decode(node, &mut cx));

@@ -3,14 +3,15 @@
 use super::decode::{Cx, Env, Scope, table};
 use super::keys::{Set, Table};
 use super::kind::nearest;
+use super::meaning::Doubt;
 use super::name;
-use super::repair::repair;
 use super::report::{self, Report};
 use super::source::{Place, Sources, position};
 use super::syntax::{self, Document, Node};
 use super::tables::{self, Log, Quell, Queue, Test, Top, Worker};
-use super::typed::Item;
+use super::typed::{Item, Typed};
 use super::values::Pattern;
+use super::whole::whole;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -146,6 +147,7 @@ pub fn load(name: &str, folder: &Path, files: &mut dyn Files, env: Env<'_>) -> i
             queues: Vec::new(),
             tests: Vec::new(),
         },
+        unread: Vec::new(),
         lost: false,
     };
     loader.file(name, &folder.join(name), bytes);
@@ -167,7 +169,9 @@ struct Loader<'a> {
     /// Where each worker and queue is defined.
     defined: HashMap<(&'static str, String), Place>,
     config: Config,
-    /// Tables may have been lost to a mistake, so that what seems to be missing may stand there.
+    /// What could not be read: what seems to be missing may stand there.
+    unread: Vec<String>,
+    /// A file that is included could not be read at all, or which ones are is not known.
     lost: bool,
 }
 
@@ -176,7 +180,8 @@ impl Loader<'_> {
         for log in &mut self.config.logs {
             Table::inherit(&mut log.whole, &self.config.log);
         }
-        super::meaning::check(&self.config, &self.sources, self.lost, self.files, &mut self.reports);
+        let doubt = Doubt { unread: self.unread, lost: self.lost };
+        super::meaning::check(&self.config, &self.sources, &doubt, self.files, &mut self.reports);
         report::sort(&mut self.reports);
         Loaded {
             config: self.config,
@@ -197,10 +202,12 @@ impl Loader<'_> {
             self.reports.push(report);
             return;
         }
-        let mut repaired = repair(file, &text);
-        self.reports.append(&mut repaired.reports);
-        let mut document = syntax::parse(file, &repaired.text, repaired.broken);
-        self.lost |= document.has_lost_tables(&text);
+        let whole = whole(&text);
+        let mut document = syntax::parse(file, &whole.text);
+        document.add_unclosed(file, &text, &whole.unclosed);
+        let broken = document.broken().iter().map(|piece| &text[piece.clone()]);
+        self.lost |= broken.clone().any(|piece| piece.starts_with("include"));
+        self.unread.extend(broken.map(str::to_owned));
         self.reports.append(&mut document.reports);
         let folder = path.parent().unwrap_or(Path::new("/"));
         let mut cx = Cx { file, text: &text, folder, env: self.env, reports: Vec::new(), unset: Vec::new() };
@@ -220,6 +227,7 @@ impl Loader<'_> {
                 Err(e) => {
                     self.lost = true;
                     let report = Report::error(place, format!("cannot look through {}: {e}", pattern.0.display()));
+                    self.lost = true;
                     self.reports.push(report.help("make it readable, or name another folder"));
                     continue;
                 }
@@ -267,7 +275,11 @@ impl Loader<'_> {
             let header = cx.place(value.span());
             let scope = |name| Scope { name, header, elsewhere: &[] };
             match (name, value.get_ref()) {
-                ("include", _) if !document.is_broken(&value.span()) => top.set(0, place, value, cx),
+                ("include", _) if !document.is_broken(&value.span()) => {
+                    let before = cx.reports.len() + cx.unset.len();
+                    top.set(0, place, value, cx);
+                    self.lost |= cx.reports.len() + cx.unset.len() > before;
+                }
                 ("quell", DeValue::Table(inner)) => {
                     table(document, inner, &mut self.config.quell, &scope("[quell]"), cx)
                 }
@@ -276,8 +288,7 @@ impl Loader<'_> {
                 ("queue", DeValue::Table(inner)) => self.queues(document, inner, cx),
                 ("test", DeValue::Array(items)) => {
                     let items = items.iter().filter(|item| !document.is_broken(&item.span()));
-                    let tests: Vec<_> = items.filter_map(|item| super::typed::Typed::decode(item, cx)).collect();
-                    self.config.tests.extend(tests);
+                    self.config.tests.extend(items.filter_map(|item| test(document, item, cx)));
                 }
                 ("include", _) => {}
                 ("quell" | "log" | "worker" | "queue" | "test", _) => {
@@ -286,7 +297,10 @@ impl Loader<'_> {
                     cx.report(report.help(format!("write {}", written.unwrap_or(name))));
                 }
                 _ => {
-                    self.lost = true;
+                    // What was meant by it is not known; what it defines may be asked for.
+                    self.lost |= nearest(name, TOP) == Some("include");
+                    let inner = value.get_ref().as_table().into_iter().flat_map(|inner| inner.keys());
+                    self.unread.extend(inner.map(|key| key.get_ref().to_string()));
                     unknown_table(name, place, value, cx);
                 }
             }
@@ -316,12 +330,8 @@ impl Loader<'_> {
                     }
                 }
             }
-            self.config.workers.push(Named {
-                name,
-                place,
-                keys,
-                mistaken: cx.reports.len() > before || document.has_broken(&value.span(), cx.text),
-            });
+            let mistaken = cx.reports.len() > before || document.is_broken_in(&value.span());
+            self.config.workers.push(Named { name, place, keys, mistaken });
             self.config.logs.push(WorkerLog { whole: own.clone(), own });
         }
     }
@@ -335,12 +345,8 @@ impl Loader<'_> {
             let mut keys = Queue::initial();
             let scope = Scope { name: &title, header: cx.place(value.span()), elsewhere: &[] };
             table(document, inner, &mut keys, &scope, cx);
-            self.config.queues.push(Named {
-                name,
-                place,
-                keys,
-                mistaken: cx.reports.len() > before || document.has_broken(&value.span(), cx.text),
-            });
+            let mistaken = cx.reports.len() > before || document.is_broken_in(&value.span());
+            self.config.queues.push(Named { name, place, keys, mistaken });
         }
     }
 
@@ -382,6 +388,23 @@ impl Loader<'_> {
     }
 }
 
+/// A test; none, reported, where something is wrong with it.
+fn test(document: &Document<'_>, item: &Node<'_>, cx: &mut Cx<'_>) -> Option<Item<Test>> {
+    let place = cx.place(item.span());
+    let DeValue::Table(inner) = item.get_ref() else {
+        cx.expected(&Item::<Test>::KIND, item);
+        return None;
+    };
+    let before = cx.reports.len();
+    let mut test = Test::initial();
+    table(document, inner, &mut test, &Scope { name: Test::NAME, header: place, elsewhere: &[] }, cx);
+    if cx.reports.len() > before || document.is_broken_in(&item.span()) {
+        return None;
+    }
+    test.check(place, cx);
+    (cx.reports.len() == before).then_some(Item(test, place))
+}
+
 /// What people call a table in other programs' files, and ours.
 const TABLE_HABITS: [(&str, &[&str]); 5] = [
     (
@@ -394,21 +417,22 @@ const TABLE_HABITS: [(&str, &[&str]); 5] = [
     ("test", &["tests"]),
 ];
 
+/// What stands in the file itself.
+const TOP: [&str; 6] = ["quell", "log", "worker", "queue", "test", "include"];
+
 fn unknown_table(name: &str, place: Place, value: &Node<'_>, cx: &mut Cx<'_>) {
     let is_table = value.get_ref().is_table()
         || value
             .get_ref()
             .as_array()
             .is_some_and(|items| items.iter().next().is_some_and(|item| item.get_ref().is_table()));
-    let names = ["quell", "log", "worker", "queue", "test"];
     let habit = TABLE_HABITS.iter().find(|(_, theirs)| theirs.contains(&name.to_lowercase().as_str()));
     if let Some((ours, _)) = habit.filter(|_| is_table) {
         let report = Report::error(place, format!("no table is called `{name}` here; it is `{ours}`"));
         cx.report(report.help(format!("write `{ours}`")).fix(place, *ours));
         return;
     }
-    let known = names.into_iter().chain(["include"]);
-    if let Some(near) = nearest(name, known) {
+    if let Some(near) = nearest(name, TOP) {
         let what = if is_table { "table" } else { "key" };
         let inner =
             value.get_ref().as_table().and_then(|inner| inner.keys().next()).map(|key| key.get_ref().to_string());
@@ -437,3 +461,7 @@ fn unknown_table(name: &str, place: Place, value: &Node<'_>, cx: &mut Cx<'_>) {
     };
     cx.report(report);
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

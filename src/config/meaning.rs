@@ -12,17 +12,38 @@ use super::source::{Place, Sources};
 use super::tables::{Argv, Expected, Protocol, Ready, ReadyBy, Restart, Trigger, Worker, WorkerKind};
 use super::typed::{Choice, Int, Item, Text};
 use super::unit::{show_duration, show_size, write_duration, write_size};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// What systemd and most scripts grant before they kill.
 const INIT_PATIENCE: Duration = Duration::from_secs(90);
 
-/// Looks for what is wrong with the whole. Where tables may be `lost` to other mistakes, none is said to be missing. `files` are
-/// those of the programs that are to run: one may say that it stays in front.
-pub fn check(config: &Config, sources: &Sources, lost: bool, files: &mut dyn Files, reports: &mut Vec<Report>) {
-    let view = View { config, sources };
-    if config.workers.is_empty() && !lost {
+/// What is not known of a configuration with mistakes.
+#[derive(Clone, Debug, Default)]
+pub struct Doubt {
+    /// What could not be read, as it was written.
+    pub unread: Vec<String>,
+    /// Whole files are missing.
+    pub lost: bool,
+}
+
+impl Doubt {
+    /// Whether a name stands in what could not be read.
+    fn covers(&self, name: &str) -> bool {
+        let of_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let stands = |text: &String| {
+            let bounded = |at: usize| !text[..at].ends_with(of_name) && !text[at + name.len()..].starts_with(of_name);
+            text.match_indices(name).any(|(at, _)| bounded(at) || text[..at].ends_with('.'))
+        };
+        self.lost || self.unread.iter().any(stands)
+    }
+}
+
+/// Looks for what is wrong with the whole. What other mistakes may have hidden is not said to be missing. `files` are those of
+/// the programs that are to run: one may say that it stays in front.
+pub fn check(config: &Config, sources: &Sources, doubt: &Doubt, files: &mut dyn Files, reports: &mut Vec<Report>) {
+    let view = View { config, sources, doubt };
+    if config.workers.is_empty() && !doubt.lost && doubt.unread.is_empty() {
         let place = Place { file: 0, start: 0, end: 0 };
         let report = Report::error(place, "there is no worker: nothing to run");
         reports.push(report.help("add a table [worker.NAME], or let `quell init -- CMD` write one"));
@@ -36,7 +57,7 @@ pub fn check(config: &Config, sources: &Sources, lost: bool, files: &mut dyn Fil
         view.retention(log, reports);
         daemons::daemonises(worker, view.sources, files, reports);
     }
-    if !lost {
+    if !doubt.lost {
         view.references(reports);
         view.consumers(reports);
     }
@@ -50,6 +71,7 @@ pub fn check(config: &Config, sources: &Sources, lost: bool, files: &mut dyn Fil
 struct View<'a> {
     config: &'a Config,
     sources: &'a Sources,
+    doubt: &'a Doubt,
 }
 
 impl Worker {
@@ -97,7 +119,7 @@ impl View<'_> {
                 let report = Report::error(shell, "`command` and `shell` both say what to run");
                 reports.push(report.help("keep one").also(command, "the other"));
             }
-            (None, None) if !worker.mistaken => {
+            (None, None) if !worker.mistaken && !self.doubt.covers(name) => {
                 let report = Report::error(worker.place, format!("worker `{name}` has no command"));
                 reports.push(report.help("add `command = [\"/path/to/program\", \"argument\"]`"));
             }
@@ -108,7 +130,7 @@ impl View<'_> {
     /// `{n}` stands for an instance's number.
     fn numbers(&self, worker: &Named<Worker>, reports: &mut Vec<Report>) {
         let keys = &worker.keys;
-        if keys.instances.value.0 > 1 {
+        if keys.instances.value.0 > 1 || worker.mistaken {
             return;
         }
         let argv = keys
@@ -167,7 +189,7 @@ impl View<'_> {
             Protocol::Lines => (keys.instances.value.0, "instances"),
         };
         let Int(high) = keys.slots.high.value;
-        if high >= total && high > 0 {
+        if high >= total && high > 0 && !worker.mistaken {
             let text = format!("`high` takes {high} of {total} {what}: normal and low tasks would never run");
             let report = Report::error(keys.slots.high.or(worker.place), text);
             reports.push(report.help(format!("reserve at most {}, or allow more {what}", total - 1)));
@@ -193,9 +215,14 @@ impl View<'_> {
 
     fn retention(&self, log: &WorkerLog, reports: &mut Vec<Report>) {
         let whole = &log.whole;
-        for (name, retain) in [("routine", &whole.retain.routine), ("critical", &whole.retain.critical)] {
+        for (name, retain, own) in [
+            ("routine", &whole.retain.routine, &log.own.retain.routine),
+            ("critical", &whole.retain.critical, &log.own.retain.critical),
+        ] {
             let (Some(total), Some(file)) = (retain.value.bytes, whole.rotate.value.bytes) else { continue };
-            let Some(place) = retain.place.or(whole.rotate.place).filter(|_| total < file) else { continue };
+            // What the worker itself says is what makes it so.
+            let own = own.place.or(log.own.rotate.place);
+            let Some(place) = own.or(retain.place).or(whole.rotate.place).filter(|_| total < file) else { continue };
             let text = format!(
                 "`retain.{name}` keeps {} in all, less than one file: `rotate` is {}",
                 show_size(total),
@@ -218,7 +245,7 @@ impl View<'_> {
             "worker" => self.config.workers.iter().map(|worker| worker.name.as_str()).collect(),
             _ => self.config.queues.iter().map(|queue| queue.name.as_str()).collect(),
         };
-        if known.contains(&name) {
+        if known.contains(&name) || self.doubt.covers(name) {
             return;
         }
         let place = self.sources.quoted(name, from);
@@ -271,13 +298,18 @@ impl View<'_> {
     }
 
     fn consumers(&self, reports: &mut Vec<Report>) {
-        if self.config.workers.iter().any(|worker| worker.mistaken) {
-            // It may be the one.
+        let workers = &self.config.workers;
+        if workers.iter().any(|worker| worker.mistaken) || self.doubt.lost || !self.doubt.unread.is_empty() {
             return;
         }
+        let taken = workers.iter().flat_map(|worker| worker.keys.consumes().map(|(name, _)| name));
+        let mut taken: HashSet<&str> = taken.collect();
+        // Who takes tasks of a queue that there is not means one that there is, which is said there.
+        let queues = || self.config.queues.iter().map(|queue| queue.name.as_str());
+        let missing: Vec<_> = taken.iter().filter(|name| self.config.queue(name).is_none()).copied().collect();
+        taken.extend(missing.into_iter().filter_map(|name| nearest(name, queues())));
         for queue in &self.config.queues {
-            let consumed = |worker: &Named<Worker>| worker.keys.consumes().any(|(name, _)| name == queue.name);
-            if !self.config.workers.iter().any(consumed) {
+            if !taken.contains(queue.name.as_str()) {
                 let name = &queue.name;
                 let report =
                     Report::error(queue.place, format!("no worker takes tasks of `{name}`: they would wait for ever"));

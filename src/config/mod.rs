@@ -1,6 +1,6 @@
 //! What the user writes, made into checked values. Pure.
 //!
-//! `load` reads files and merges them; `repair` and `syntax` make a tree with places of each, `decode` checks the tree against the one
+//! `load` reads files and merges them; `whole` and `syntax` make a tree with places of each, `decode` checks the tree against the one
 //! table of keys (`tables`, whose mechanism is `keys`, and whose values' types are `typed` and `values`), `meaning` checks
 //! the whole. Each mistake is one `report`.
 //!
@@ -20,7 +20,6 @@ pub mod plan;
 pub mod policy;
 pub mod print;
 pub mod reference;
-pub mod repair;
 pub mod report;
 pub mod schema;
 pub mod source;
@@ -29,3 +28,4 @@ pub mod tables;
 pub mod typed;
 pub mod unit;
 pub mod values;
+pub mod whole;

@@ -6,6 +6,8 @@
 
 use super::report::Report;
 use super::source::Place;
+use super::whole::alone;
+use std::collections::HashMap;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -22,30 +24,48 @@ pub struct Document<'a> {
     pub reports: Vec<Report>,
     /// Pieces in which nothing is certain.
     broken: Vec<Range<usize>>,
+    /// Where the tables begin that they are in.
+    broken_tables: Vec<usize>,
 }
 
 impl Document<'_> {
-    /// Whether there is such a piece below a table's header, up to the next header.
-    #[must_use]
-    pub fn has_broken(&self, header: &Range<usize>, text: &str) -> bool {
-        let end = text[header.end..].find("\n[").map_or(text.len(), |at| header.end + at);
-        self.is_broken(&(header.start..end))
+    fn add(&mut self, text: &str, finding: Finding) {
+        self.broken_tables.push(text[..finding.broken.start].rfind("\n[").map_or(0, |newline| newline + 1));
+        self.broken.push(finding.broken);
+        self.reports.push(finding.report);
     }
 
-    /// Whether such a piece may have named a table, or been one: a header, or what stands above all headers.
-    #[must_use]
-    pub fn has_lost_tables(&self, text: &str) -> bool {
-        self.broken.iter().any(|broken| {
-            let first = text[broken.clone()].trim().lines().next().unwrap_or_default().trim_end();
-            let headers_before = text[..broken.start].lines().any(|line| line.trim_start().starts_with('['));
-            first.starts_with('[') || (first.ends_with(']') && !first.contains('=')) || !headers_before
-        })
+    /// Says what is wrong with statements that were taken out, because they never close.
+    pub fn add_unclosed(&mut self, file: u32, text: &str, unclosed: &[Range<usize>]) {
+        for piece in unclosed {
+            let alone = alone(text, piece);
+            let (root, errors) = DeTable::parse_recoverable(&alone);
+            let statements = std::slice::from_ref(piece);
+            let reader = Reader { file, text: &alone, root: root.get_ref(), statements };
+            let findings = errors.iter().take(MISTAKES_MAX).map(|error| (error.span().unwrap_or_default(), error));
+            let findings = findings.map(|(span, error)| reader.finding(error.message(), reader.within(span)));
+            if let Some(cause) = findings.min_by_key(|finding| finding.rank) {
+                self.add(text, Finding { broken: piece.clone(), ..cause });
+            }
+        }
     }
 
     /// Whether a piece is part of a mistake of syntax, so that nothing else is to be said of it.
     #[must_use]
     pub fn is_broken(&self, piece: &Range<usize>) -> bool {
         self.broken.iter().any(|broken| broken.start <= piece.end && piece.start < broken.end)
+    }
+
+    /// Whether a mistake of syntax stands below a table's header, or in a table.
+    #[must_use]
+    pub fn is_broken_in(&self, table: &Range<usize>) -> bool {
+        self.broken_tables.contains(&table.start) || self.is_broken(table)
+    }
+
+    /// The pieces in which nothing is certain.
+    #[must_use]
+    pub fn broken(&self) -> &[Range<usize>] {
+        &self.broken
     }
 }
 
@@ -65,28 +85,38 @@ pub fn text_of(file: u32, bytes: Vec<u8>) -> (String, Option<Report>) {
     }
 }
 
-/// Parses a file, some pieces of which are known to be broken and are blank.
+/// More mistakes of syntax than this in one file are not told apart.
+const MISTAKES_MAX: usize = 200;
+
+/// Parses a file.
 #[must_use]
-pub fn parse(file: u32, text: &str, mut broken: Vec<Range<usize>>) -> Document<'_> {
+pub fn parse(file: u32, text: &str) -> Document<'_> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let root = root.into_inner();
+    let mut errors: Vec<_> = errors.iter().map(|error| (error.span().unwrap_or_default(), error.message())).collect();
+    errors.sort_by_key(|(span, _)| span.start);
     let mut statements = Vec::new();
     if !errors.is_empty() {
         statements_of(&root, &mut statements);
+        statements.sort_by_key(|s| s.start);
     }
-    let mut found: Vec<Finding> = Vec::new();
-    for error in &errors {
-        let span = error.span().unwrap_or_default();
-        let at = span.start.min(text.len())..span.end.min(text.len());
-        let finding = Reader { file, text, root: &root, statements: &statements }.finding(error.message(), at);
-        match found.iter_mut().find(|other| other.statement == finding.statement) {
-            Some(other) if finding.rank < other.rank => *other = finding,
+    let reader = Reader { file, text, root: &root, statements: &statements };
+    let (mut found, mut at): (Vec<Finding>, HashMap<_, usize>) = Default::default();
+    for (span, message) in errors {
+        let finding = reader.finding(message, reader.within(span));
+        match at.get(&finding.statement) {
+            Some(at) if finding.rank < found[*at].rank => found[*at] = finding,
             Some(_) => {}
-            None => found.push(finding),
+            None if found.len() >= MISTAKES_MAX => break,
+            None => {
+                at.insert(finding.statement.clone(), found.len());
+                found.push(finding);
+            }
         }
     }
-    broken.extend(found.iter().map(|finding| finding.broken.clone()));
-    Document { root, reports: found.into_iter().map(|finding| finding.report).collect(), broken }
+    let mut document = Document { root, reports: Vec::new(), broken: Vec::new(), broken_tables: Vec::new() };
+    found.into_iter().for_each(|finding| document.add(text, finding));
+    document
 }
 
 /// Of all that is found in a statement, the one with the lowest rank is its cause.
@@ -106,7 +136,7 @@ struct Finding {
 }
 
 /// From the first byte of each key to the last of its value, headers aside.
-fn statements_of(table: &DeTable<'_>, statements: &mut Vec<Range<usize>>) {
+pub(super) fn statements_of(table: &DeTable<'_>, statements: &mut Vec<Range<usize>>) {
     for (key, value) in table {
         match value.get_ref() {
             DeValue::Table(inner) if value.span().start < key.span().start => statements_of(inner, statements),
@@ -129,20 +159,25 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn within(&self, span: Range<usize>) -> Range<usize> {
+        span.start.min(self.text.len())..span.end.min(self.text.len())
+    }
+
     fn finding(&self, message: &str, at: Range<usize>) -> Finding {
         let line = line_around(self.text, at.start);
-        let statement = self.statements.iter().find(|s| s.start <= at.start && at.start <= s.end);
+        let behind = self.statements.partition_point(|s| s.start <= at.start);
+        let statement = self.statements[..behind].last().filter(|s| at.start <= s.end);
         let statement = statement.map_or(line.clone(), |s| line_around(self.text, s.start).start..s.end.max(line.end));
         if let Some(report) = self.odd_character(&statement) {
             return Finding { broken: statement.clone(), statement, rank: Rank::Odd, report };
         }
-        let unclosed = message.contains("string, expected");
-        let report = if unclosed { self.unclosed(&at) } else { self.report(message, &at, &line) };
+        let unclosed = if message.contains("string, expected") { self.unclosed(&at) } else { None };
+        let rank = if unclosed.is_some() { Rank::Unclosed } else { Rank::Other(at.start) };
+        let report = unclosed.unwrap_or_else(|| self.report(message, &at, &line));
         let header = message.starts_with("unclosed table") || self.text[line.clone()].trim_end().ends_with(']');
         // What follows a broken header belongs to nothing.
         let next = self.text[line.end..].match_indices("\n[").next().map_or(self.text.len(), |(at, _)| line.end + at);
         let broken = if header && statement == line { line.start..next } else { statement.clone() };
-        let rank = if unclosed { Rank::Unclosed } else { Rank::Other(at.start) };
         Finding { broken, statement, rank, report }
     }
 
@@ -190,12 +225,14 @@ impl Reader<'_> {
         }
     }
 
-    fn unclosed(&self, at: &Range<usize>) -> Report {
+    /// A string that is opened and never closes.
+    fn unclosed(&self, at: &Range<usize>) -> Option<Report> {
         let opening = string_that_ends(self.root, at.start).unwrap_or(at.start);
-        let quote: String = self.text[opening..].chars().take_while(|c| matches!(c, '"' | '\'')).take(3).collect();
-        let quote = if quote.len() == 3 { &quote[..] } else { quote.get(..1).unwrap_or("\"") };
-        Report::error(self.place(opening..opening + quote.len()), "a string is opened here and never closes")
-            .help(format!("write {quote} where it ends"))
+        let quotes = self.text[opening..].chars().take_while(|c| matches!(c, '"' | '\'')).take(3).count();
+        let quote = &self.text[opening..opening + if quotes == 3 { 3 } else { quotes.min(1) }];
+        let report =
+            Report::error(self.place(opening..opening + quote.len()), "a string is opened here and never closes");
+        (!quote.is_empty()).then(|| report.help(format!("write {quote} where it ends")))
     }
 
     /// What an error of the parser means, and what to do.
@@ -204,6 +241,12 @@ impl Reader<'_> {
         let raw = &self.text[at.clone()];
         let line_text = self.text[line.clone()].trim();
         let insert = |what: &str, with: &str| Report::error(place, what).help(format!("add `{with}`")).fix(place, with);
+        // What is missing is missing behind what stands before, which may be on another line.
+        let behind = |what: &str, with: &str| {
+            let end = self.text[..at.start].trim_end().len();
+            let place = self.place(end..end);
+            Report::error(place, what).help(format!("add `{with}`")).fix(place, with)
+        };
         match message {
             "duplicate key" => self.duplicate(at, raw),
             m if m.starts_with("invalid boolean") => self.word(place, raw),
@@ -211,12 +254,14 @@ impl Reader<'_> {
             m if m.starts_with("missing escaped value") => self.escape(at),
             m if m.starts_with("unclosed table") => insert("the table's name never closes", "]"),
             m if m.starts_with("unclosed array table") => insert("the table's name never closes", "]]"),
-            m if m.starts_with("unclosed array") => insert("the list never closes", "]"),
-            m if m.starts_with("unclosed inline table") => insert("the table never closes", "}"),
-            m if m.starts_with("missing comma") => {
-                let end = self.text[..at.start].trim_end().len();
-                let gap = self.place(end..end);
-                Report::error(gap, "a comma is missing").help("add `,`").fix(gap, ",")
+            m if m.starts_with("unclosed array") => behind("the list never closes", "]"),
+            m if m.starts_with("unclosed inline table") => behind("the table never closes", "}"),
+            m if m.starts_with("missing comma") => behind("a comma is missing", ","),
+            m if m.starts_with("missing key for inline table") && line_text.starts_with(['{', '[', ']']) => {
+                behind("the table never closes", "}")
+            }
+            m if m.starts_with("invalid inline table element") && line_text.starts_with(['{', '[', ']']) => {
+                behind("the table never closes", "}")
             }
             m if m.starts_with("unexpected leading zero") => {
                 let digits = self.text[at.start..].chars().take_while(char::is_ascii_digit).collect::<String>();
@@ -293,8 +338,9 @@ impl Reader<'_> {
         };
         // The tree holds the first one's place, but for headers, where it holds the last one's.
         let first = if is_header {
-            let name = self.text[line_around(self.text, at.start)].trim();
-            self.text.find(name).filter(|first| *first < at.start).map(|first| first..first + name.len())
+            let line = line_around(self.text, at.start);
+            let name = self.text[line.clone()].trim();
+            self.text.find(name).filter(|first| *first < line.start).map(|first| first..first + name.len())
         } else {
             let mut keys = Vec::new();
             keys_of(self.root, raw, &mut keys);
@@ -349,7 +395,7 @@ fn string_that_ends(table: &DeTable<'_>, end: usize) -> Option<usize> {
 }
 
 /// The line that a byte stands in, without its newline.
-fn line_around(text: &str, byte: usize) -> Range<usize> {
+pub(super) fn line_around(text: &str, byte: usize) -> Range<usize> {
     let start = text[..byte].rfind('\n').map_or(0, |newline| newline + 1);
     let end = text[byte..].find('\n').map_or(text.len(), |newline| byte + newline);
     start..end
@@ -360,6 +406,6 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Whether a text can be a key without quotes.
-fn is_bare(key: &str) -> bool {
+pub(super) fn is_bare(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }

@@ -319,9 +319,16 @@ macro_rules! words {
 }
 pub(crate) use words;
 
-/// A table as a value, such as an item of a list.
-#[derive(Clone, Debug, PartialEq)]
+/// A table as a value, such as an item of a list, and where it stands.
+#[derive(Clone, Debug)]
 pub struct Item<T>(pub T, pub super::source::Place);
+
+impl<T: PartialEq> PartialEq for Item<T> {
+    /// Two are equal wherever they stand.
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
 
 impl<T: Table> Typed for Item<T> {
     const KIND: Kind = Kind::Table(T::KEYS);

@@ -265,7 +265,7 @@ impl FromText for Percent {
 pub struct Schedule(pub String);
 
 impl FromText for Schedule {
-    const FORM: Form = Form { name: "a schedule", example: "0 3 * * *", pattern: "^([^ ]+ +){4,5}[^ ]+$|^@|[$]" };
+    const FORM: Form = Form { name: "a schedule", example: "0 3 * * *", pattern: "^([^ ]+ +){4,5}[^ ]+$|[$]" };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         let mut options = cronexpr::ParseOptions::default();

@@ -27,7 +27,8 @@ use values::Values;
 /// Looks at all that a start would use, without starting anything; what is wrong is added to the reports.
 pub fn check(loaded: &mut Loaded) {
     let texts = loaded.sources.clone();
-    let documents = values::documents(&texts, loaded.files);
+    let readable = values::readable(&texts, loaded.files);
+    let documents = values::documents(&readable);
     let values = Values::new(&texts, &documents, loaded);
     let mut scene = Scene {
         config: &loaded.config,

@@ -220,11 +220,11 @@ table! {
         /// What is taken from quell's own environment; never NOTIFY_SOCKET, LISTEN_*, QUELL_*.
         env_from: Set<EnvFrom> = Value("\"all\""), "As a shell would.", Restart, [("systemd", "PassEnvironment")];
         /// Whom it runs as.
-        user: Set<Option<Identity>> = Rule("quell's own"), "", Restart, [];
+        user: Set<Option<Identity>> = Rule("quell's own"), "Only root can be somebody else.", Restart, [];
         /// Its group.
-        group: Set<Option<Identity>> = Rule("the user's"), "", Restart, [];
+        group: Set<Option<Identity>> = Rule("the user's"), "As login(1) has it.", Restart, [];
         /// Its further groups.
-        groups: Set<Option<Vec<Identity>>> = Rule("the user's"), "", Restart, [("systemd", "SupplementaryGroups")];
+        groups: Set<Option<Vec<Identity>>> = Rule("the user's"), "As login(1) has it.", Restart, [("systemd", "SupplementaryGroups")];
         /// What it may use.
         limits: Limits = Inside, "", Restart, [];
         /// Its share of the CPU, from -20 (most) to 19.
@@ -234,7 +234,7 @@ table! {
         /// It can gain no privileges (prctl(2)).
         no_new_privs: Set<Option<bool>> = Rule("true where `user` is set"), "Who was made less is not to become more.", Restart, [("systemd", "NoNewPrivileges")];
         /// How many of it run, as NAME.1, NAME.2, …; `{n}` in `command` and `env` is the number.
-        instances: Set<Int<1, 1000>> = Value("1"), "", Restart,
+        instances: Set<Int<1, 1000>> = Value("1"), "One name, one process.", Restart,
             [("supervisord", "numprocs"), ("docker-compose", "replicas"), ("docker-compose", "scale"), ("pm2", "exec_mode")];
         /// Whether it is to run for ever, or is done when it exits.
         kind: Set<Option<Choice<WorkerKind>>> = Rule("`service`; with `start_on`, `oneshot`"),
@@ -243,7 +243,7 @@ table! {
         restart: Set<Option<Choice<Restart>>> = Rule("`on-failure`; a oneshot `never`"),
             "An end that was meant is an end.", Live, [("supervisord", "autorestart"), ("pm2", "autorestart")];
         /// Exit codes that are no failure.
-        success_codes: Set<Vec<Int<0, 255>>> = Value("[0]"), "", Live, [("supervisord", "exitcodes"), ("systemd", "SuccessExitStatus")];
+        success_codes: Set<Vec<Int<0, 255>>> = Value("[0]"), "As exit(3) has it.", Live, [("supervisord", "exitcodes"), ("systemd", "SuccessExitStatus")];
         /// How long to wait before the next start.
         backoff: Backoff = Inside, "", Live, [];
         /// Workers that are started before it, once they are ready, and stopped after it.

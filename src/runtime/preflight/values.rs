@@ -4,12 +4,18 @@ use crate::config::load::Loaded;
 use crate::config::report::Severity;
 use crate::config::source::{Place, Sources};
 use crate::config::syntax::{self, Document, Node};
+use crate::config::whole::{Whole, whole};
 use std::collections::HashMap;
 use toml::de::{DeTable, DeValue};
 
-/// The trees of the configuration files.
-pub(super) fn documents(texts: &Sources, files: u32) -> Vec<Document<'_>> {
-    (0..files).map(|file| syntax::parse(file, &texts.get(file).text, Vec::new())).collect()
+/// The texts of the configuration files, as far as they can be read.
+pub(super) fn readable(texts: &Sources, files: u32) -> Vec<Whole<'_>> {
+    (0..files).map(|file| whole(&texts.get(file).text)).collect()
+}
+
+/// Their trees.
+pub(super) fn documents<'a>(texts: &'a [Whole<'_>]) -> Vec<Document<'a>> {
+    (0..).zip(texts).map(|(file, whole)| syntax::parse(file, &whole.text)).collect()
 }
 
 /// The values in those trees, by the places of their keys.
