@@ -90,7 +90,7 @@ fn every_mistake_of_every_file_is_shown_in_one_go() {
     assert_eq!((other.code(), other.text(), places(&other.stderr)), (1, "", expected.to_vec()));
 }
 
-/// Behind a mistake of syntax all else is looked at; only what may stand in what could not be read is not called missing.
+/// Beside a mistake of syntax all else is looked at.
 #[test]
 fn a_mistake_of_syntax_hides_no_other() {
     let folder = mistaken();
