@@ -13,10 +13,12 @@
 //! | `compile` | making a rule set of parsed rules, of `levels` or of so many literals: time, no bytes |
 //! | `stamp` | copying lines, each behind its stamp |
 //! | `route` | `quell filter` but for its waits: a file in, sorted by so many literals and `levels`, /dev/null out |
+//! | `check` | a configuration of 1,000 workers in one file, with 50 lists: loading it alone, and all of `quell check`: from the start of the program to its end, to be below 100 ms (the median) |
 
 use divan::{Bencher, black_box, counter::BytesCount};
 use memchr::{memchr, memrchr};
 use quell::clock::{Now, Wall};
+use quell::config::load::load;
 use quell::line::Stream;
 use quell::line::classify::{self, Follow};
 use quell::line::frame::{Block, READ_BYTES};
@@ -27,6 +29,7 @@ use quell::line::shipped::{self, LEVELS};
 use quell::log::ledger::Ledger;
 use quell::log::stamp::{Stamp, stamp_lines};
 use quell::runtime::directory::OnDisk;
+use quell::runtime::lists::OfDisk;
 use quell::runtime::output::{Brought, Kept, Output, Sorting};
 use quell::runtime::pass::Pass;
 use quell::sys::fd::Outlet;
@@ -34,6 +37,9 @@ use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::AsFd;
 use std::sync::{Arc, LazyLock};
+
+#[path = "../tests/config/thousand.rs"]
+mod thousand;
 
 const CORPUS_BYTES: usize = 4 << 20;
 /// The cap that is in force by default.
@@ -138,6 +144,24 @@ fn route(bencher: Bencher, count: usize) {
     measure(bencher, || {
         file.rewind().expect("a file can be rewound");
         while output.read(0, &file, Now::default()).expect("a file can be read") != Brought::End {}
+    });
+}
+
+#[divan::bench(args = ["load", "the program"])]
+fn check(bencher: Bencher, what: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    thousand::write(folder.path()).expect("room for a configuration");
+    bencher.bench_local(|| {
+        if what == "load" {
+            let loaded = load("quell.toml", folder.path(), &mut OfDisk, &|_| None).expect("it is there");
+            assert!(loaded.reports.is_empty());
+            return;
+        }
+        // A program as a user starts it; no worker.
+        #[allow(clippy::disallowed_methods)]
+        let mut quell = std::process::Command::new(env!("CARGO_BIN_EXE_quell"));
+        let done = quell.arg("check").current_dir(folder.path()).output().expect("it can be started");
+        assert!(done.status.success());
     });
 }
 

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 mod check;
+mod large;
 mod mistakes;
 mod page;
 mod plan;
+mod thousand;
 mod verbs;
 
 /// The program in this folder, with nothing in its environment that a configuration can depend on.

@@ -55,7 +55,8 @@ impl View<'_> {
     /// Workers that start each other without end.
     pub(super) fn loops(&self, reports: &mut Vec<Report>) {
         let workers = &self.config.workers;
-        let (mut takers, mut putters): (HashMap<&str, Vec<usize>>, HashMap<&str, Vec<usize>>) = Default::default();
+        let mut takers: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut putters: HashMap<&str, Vec<usize>> = HashMap::new();
         for (at, worker) in workers.iter().enumerate() {
             let queues = worker.keys.consumes().map(|(queue, _)| queue);
             queues.for_each(|queue| takers.entry(queue).or_default().push(at));
