@@ -1,6 +1,6 @@
 //! Queues, and what starts workers.
 
-use super::set_keys;
+use super::{not_empty, set_keys};
 use crate::config::decode::Cx;
 use crate::config::keys::Builtin::{Nothing, Rule, Value};
 use crate::config::keys::{Set, table};
@@ -157,6 +157,7 @@ fn one_source(trigger: &Trigger, place: Place, cx: &mut Cx<'_>) {
             Report::error(trigger.every.or(place), "`every` says how long a batch waits, but there is no `batch`");
         cx.report(report.help("add `batch = 100`, or remove it"));
     }
+    not_empty(&trigger.line, place, cx);
     match *kind {
         "queue" => event_of(&trigger.event, QueueEvent::WORDS, place, cx),
         "worker" => event_of(&trigger.event, WorkerEvent::WORDS, place, cx),

@@ -1,6 +1,6 @@
 //! A worker: what it is, and how it lives.
 
-use super::{Argv, Retry, ShellText, Slots, Trigger, exactly_one, required};
+use super::{Argv, Retry, ShellText, Slots, Trigger, exactly_one, not_empty, required};
 use crate::config::decode::Cx;
 use crate::config::keys::Builtin::{Inside, Nothing, Required, Rule, Value};
 use crate::config::keys::{Set, table};
@@ -280,6 +280,7 @@ table! {
 
 fn one_way_to_be_ready(ready: &ReadyBy, place: Place, cx: &mut Cx<'_>) {
     exactly_one(ready, &["line", "fd", "tcp"], place, cx);
+    not_empty(&ready.line, place, cx);
 }
 
 fn one_way_to_reload(reload: &Reload, place: Place, cx: &mut Cx<'_>) {
