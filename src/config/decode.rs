@@ -280,3 +280,7 @@ pub fn inner<T: Table>(node: &Node<'_>, into: &mut T, name: &str, header: Place,
         }
     }
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;
