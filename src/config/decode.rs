@@ -107,13 +107,19 @@ impl Cx<'_> {
 
     fn variables(&mut self, node: &Node<'_>, text: &str, literal_dollar: bool) -> Option<String> {
         let (mut out, mut rest, mut complete) = (String::new(), text, true);
+        // Behind the last one, nothing closes.
+        let last = text.rfind('}').map_or(0, |at| text.len() - at);
         while let Some(at) = rest.find('$') {
             out.push_str(&rest[..at]);
             let tail = &rest[at + 1..];
             if let Some(after) = tail.strip_prefix('$') {
                 out.push('$');
                 rest = after;
-            } else if let Some((inner, after)) = tail.strip_prefix('{').and_then(|tail| tail.split_once('}')) {
+            } else if let Some((inner, after)) = tail
+                .strip_prefix('{')
+                .filter(|tail| tail.len() >= last && last > 0)
+                .and_then(|tail| tail.split_once('}'))
+            {
                 let (name, default) = inner.split_once(":-").map_or((inner, None), |(n, d)| (n, Some(d)));
                 if !is_variable(name) || inner.contains("${") {
                     let place = self.piece(node, &format!("${{{inner}}}"));

@@ -11,7 +11,7 @@ use super::syntax::{self, Document, Node};
 use super::tables::{self, Log, Quell, Queue, Test, Top, Worker};
 use super::typed::{Item, Typed};
 use super::values::Pattern;
-use super::whole::whole;
+use super::whole::{OPEN_MAX, too_deep, whole};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -183,6 +183,7 @@ impl Loader<'_> {
         let doubt = Doubt { unread: self.unread, lost: self.lost };
         super::meaning::check(&self.config, &self.sources, &doubt, self.files, &mut self.reports);
         report::sort(&mut self.reports);
+        report::cut(&self.sources, &mut self.reports);
         Loaded {
             config: self.config,
             files: self.sources.iter().count() as u32,
@@ -200,6 +201,13 @@ impl Loader<'_> {
         if let Some(report) = not_text {
             self.lost = true;
             self.reports.push(report);
+            return;
+        }
+        if let Some(at) = too_deep(&text) {
+            self.lost = true;
+            let report =
+                Report::error(Place::new(file, at..at + 1), format!("more than {OPEN_MAX} brackets are open here"));
+            self.reports.push(report.help("close those above it"));
             return;
         }
         let whole = whole(&text);
@@ -221,7 +229,8 @@ impl Loader<'_> {
 
     fn include(&mut self, include: &Set<Vec<Pattern>>, folder: &Path) {
         let Some(place) = include.place else { return };
-        for pattern in &include.value {
+        let mut looked = HashSet::new();
+        for pattern in include.value.iter().filter(|pattern| looked.insert(&pattern.0)) {
             let found = match self.files.matching(folder, &pattern.0) {
                 Ok(found) => found,
                 Err(e) => {

@@ -12,6 +12,7 @@ use super::source::{Place, Sources};
 use super::tables::{Argv, Expected, Protocol, Queue, Ready, ReadyBy, Restart, Trigger, Worker, WorkerKind};
 use super::typed::{Choice, Int, Item, Text};
 use super::unit::{show_duration, show_size, write_duration, write_size};
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -75,7 +76,13 @@ struct View<'a> {
     /// Where the workers and queues of these names stand.
     workers: HashMap<&'a str, usize>,
     queues: HashMap<&'a str, usize>,
+    /// How many names lead nowhere so far.
+    missing: Cell<usize>,
 }
+
+/// For so many names that lead nowhere a nearer one is looked for, and so many are said.
+const NEAREST_MAX: usize = 50;
+const MISSING_MAX: usize = 1001;
 
 impl Worker {
     /// What it is: as it says, or a oneshot where something starts it.
@@ -118,7 +125,7 @@ impl<'a> View<'a> {
     fn new(config: &'a Config, sources: &'a Sources, doubt: &'a Doubt) -> View<'a> {
         let workers = config.workers.iter().enumerate().map(|(at, worker)| (worker.name.as_str(), at)).collect();
         let queues = config.queues.iter().enumerate().map(|(at, queue)| (queue.name.as_str(), at)).collect();
-        View { config, sources, doubt, workers, queues }
+        View { config, sources, doubt, workers, queues, missing: Cell::new(0) }
     }
 
     fn worker(&self, name: &str) -> Option<&'a Named<Worker>> {
@@ -263,16 +270,19 @@ impl<'a> View<'a> {
     /// A name in a list that leads to no worker or queue.
     fn reference(&self, what: &str, name: &str, from: Place, reports: &mut Vec<Report>) {
         let is_worker = what == "worker";
-        if if is_worker { &self.workers } else { &self.queues }.contains_key(name) || self.doubt.covers(name) {
+        let is_known = if is_worker { &self.workers } else { &self.queues }.contains_key(name);
+        if is_known || self.missing.get() > MISSING_MAX || self.doubt.covers(name) {
             return;
         }
+        self.missing.set(self.missing.get() + 1);
         let known: Vec<&str> = match is_worker {
             true => self.config.workers.iter().map(|worker| worker.name.as_str()).collect(),
             false => self.config.queues.iter().map(|queue| queue.name.as_str()).collect(),
         };
         let place = self.sources.quoted(name, from);
         let report = Report::error(place, format!("no {what} is called `{name}`"));
-        reports.push(match nearest(name, known.iter().copied()) {
+        let near = if self.missing.get() <= NEAREST_MAX { nearest(name, known.iter().copied()) } else { None };
+        reports.push(match near {
             Some(near) => report.help(format!("did you mean `{near}`?")).fix(place, format!("\"{near}\"")),
             None if known.is_empty() => report.help(format!("define [{what}.{name}]")),
             None => {
@@ -328,7 +338,7 @@ impl<'a> View<'a> {
         // Who takes tasks of a queue that there is not means one that there is, which is said there.
         let queues = || self.config.queues.iter().map(|queue| queue.name.as_str());
         let missing: Vec<_> = taken.iter().filter(|name| self.queue(name).is_none()).copied().collect();
-        taken.extend(missing.into_iter().filter_map(|name| nearest(name, queues())));
+        taken.extend(missing.into_iter().take(NEAREST_MAX).filter_map(|name| nearest(name, queues())));
         for queue in &self.config.queues {
             if !taken.contains(queue.name.as_str()) {
                 let name = &queue.name;

@@ -36,7 +36,7 @@ pub struct Report {
 impl Report {
     /// A mistake.
     pub fn error(place: Place, text: impl Into<String>) -> Report {
-        Report { severity: Severity::Error, place, text: text.into(), help: None, fix: None, also: Vec::new() }
+        Report { severity: Severity::Error, place, text: short(text), help: None, fix: None, also: Vec::new() }
     }
 
     /// A warning.
@@ -47,14 +47,18 @@ impl Report {
     /// The same, with what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Report {
-        self.help = Some(help.into());
+        self.help = Some(short(help));
         self
     }
 
     /// The same, with what to write instead.
     #[must_use]
     pub fn fix(mut self, place: Place, with: impl Into<String>) -> Report {
-        self.fix = Some((place, with.into()));
+        let with = with.into();
+        // What nobody would read nobody would take.
+        if with.len() <= TEXT_MAX {
+            self.fix = Some((place, with));
+        }
         self
     }
 
@@ -63,6 +67,48 @@ impl Report {
     pub fn also(mut self, place: Place, what: impl Into<String>) -> Report {
         self.also.push((place, what.into()));
         self
+    }
+}
+
+/// So much of a text is shown, so many reports, and so many of one line.
+const TEXT_MAX: usize = 1000;
+const REPORTS_MAX: usize = 1000;
+const LINE_REPORTS_MAX: usize = 20;
+
+/// A text that can be read.
+fn short(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    if text.len() > TEXT_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_MAX));
+        text.push('…');
+    }
+    text
+}
+
+/// Keeps as many reports as somebody can read, and says how many more there are.
+pub fn cut(sources: &Sources, reports: &mut Vec<Report>) {
+    if reports.len() <= LINE_REPORTS_MAX {
+        return;
+    }
+    let (all, mut last, mut of_line) = (reports.len(), None, 0);
+    let mut more = None;
+    reports.retain(|report| {
+        let line = (report.place.file, sources.get(report.place.file).line(report.place.start as usize).0);
+        of_line = if last == Some(line) { of_line + 1 } else { 1 };
+        last = Some(line);
+        if of_line > LINE_REPORTS_MAX {
+            more.get_or_insert(report.place);
+        }
+        of_line <= LINE_REPORTS_MAX
+    });
+    let more = reports.get(REPORTS_MAX).map(|report| report.place).or(more);
+    reports.truncate(REPORTS_MAX);
+    if let Some(place) = more {
+        let left = all - reports.len();
+        reports.push(
+            Report::error(place, format!("{left} more reports, of which this is the first, are not shown"))
+                .help("mend some, and look again"),
+        );
     }
 }
 
@@ -100,10 +146,9 @@ impl<'a> Window<'a> {
         let whole = whole.unwrap_or(Place { file: 0, start: 0, end: 0 });
         let source = sources.get(whole.file);
         let bytes = source.text.as_bytes();
-        let start = memchr::memrchr(b'\n', &bytes[..whole.start as usize]).map_or(0, |newline| newline + 1);
+        let (line, start) = source.line(whole.start as usize);
         let end = whole.end as usize;
         let end = memchr::memchr(b'\n', &bytes[end..]).map_or(bytes.len(), |newline| end + newline + 1);
-        let line = 1 + memchr::memchr_iter(b'\n', &bytes[..start]).count();
         Window { name: &source.name, text: &source.text[start..end], start, line }
     }
 

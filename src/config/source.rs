@@ -34,6 +34,17 @@ pub struct Source {
     pub name: String,
     /// What it holds; bytes that are no UTF-8 are replaced.
     pub text: String,
+    /// Where its lines begin.
+    lines: Vec<u32>,
+}
+
+impl Source {
+    /// The line of a byte, from 1, and where it begins.
+    #[must_use]
+    pub fn line(&self, byte: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|start| *start as usize <= byte);
+        (line, self.lines[line - 1] as usize)
+    }
 }
 
 /// Every file that was read, in the order of reading.
@@ -43,7 +54,10 @@ pub struct Sources(Vec<Source>);
 impl Sources {
     /// Adds a file; its index.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
-        self.0.push(Source { name: name.into(), text: text.into() });
+        let text = text.into();
+        let newlines = memchr::memchr_iter(b'\n', text.as_bytes()).map(|newline| newline as u32 + 1);
+        let lines = std::iter::once(0).chain(newlines).collect();
+        self.0.push(Source { name: name.into(), text, lines });
         self.0.len() as u32 - 1
     }
 
@@ -67,7 +81,10 @@ impl Sources {
     /// The line and column, in characters, that a place begins at; both from 1.
     #[must_use]
     pub fn position(&self, place: Place) -> (usize, usize) {
-        position(&self.get(place.file).text, place.start as usize)
+        let source = self.get(place.file);
+        let byte = (place.start as usize).min(source.text.len());
+        let (line, start) = source.line(byte);
+        (line, 1 + String::from_utf8_lossy(&source.text.as_bytes()[start..byte]).chars().count())
     }
 
     /// The text from a place on, as far as its table goes: up to the next header.

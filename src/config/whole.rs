@@ -21,6 +21,51 @@ pub struct Whole<'a> {
 /// Each takes another look at the file, so only so many are looked for.
 const LOOKS_MAX: usize = 16;
 
+/// The parser is called anew for each bracket in an open one, and loses count of them where it meets mistakes.
+pub const OPEN_MAX: usize = 100;
+
+/// Where in a text more brackets are open than a configuration can have.
+#[must_use]
+pub fn too_deep(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut open, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'#' => at += line_around(&text[at..], 0).end,
+            quote @ (b'"' | b'\'') => {
+                at = behind_string(bytes, at, quote);
+                continue;
+            }
+            b'[' => open.push(b']'),
+            b'{' => open.push(b'}'),
+            byte if open.last() == Some(&byte) => drop(open.pop()),
+            _ => {}
+        }
+        if open.len() > OPEN_MAX {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}
+
+/// The byte behind a string; one that does not close ends with its line, or with the text where it can have several.
+fn behind_string(bytes: &[u8], start: usize, quote: u8) -> usize {
+    let long = bytes[start..].starts_with(&[quote; 3]);
+    let mut at = start + if long { 3 } else { 1 };
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if quote == b'"' => at += 1,
+            b'\n' if !long => return at,
+            byte if byte == quote && !long => return at + 1,
+            byte if byte == quote && bytes[at..].starts_with(&[quote; 3]) => return at + 3,
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
 /// Takes out the statements that never close.
 #[must_use]
 pub fn whole(text: &str) -> Whole<'_> {
@@ -130,6 +175,15 @@ mod tests {
         );
         assert_eq!(unclosed("a = yes\nb = \"c\n[d]\ne = 1\n"), [""; 0]);
         assert_eq!(unclosed("a = [1, 2"), [""; 0]);
+    }
+
+    #[test]
+    fn brackets_are_counted() {
+        let nested = |count: usize| format!("a = {}", "[".repeat(count));
+        assert_eq!((too_deep(&nested(OPEN_MAX)), too_deep(&nested(OPEN_MAX + 1))), (None, Some(4 + OPEN_MAX)));
+        assert!(too_deep(&"a = { b = \"c }\n[d]\n".repeat(OPEN_MAX + 1)).is_some());
+        let closed = "a = [{}] # [\nb = \"[\\\"[\"\nc = '[\\'\nd = \"\"\"\n[[\"\n\"\"\"\n[e]\n";
+        assert_eq!(too_deep(&closed.repeat(OPEN_MAX + 1)), None);
     }
 
     /// What an open quotation spoils, wherever it stands.

@@ -6,7 +6,6 @@ use crate::config::report::Report;
 use crate::config::source::Place;
 use crate::config::tables::{Trigger, Worker};
 use crate::config::typed::{Item, Text};
-use std::collections::{BTreeSet, HashMap};
 
 impl View<'_> {
     /// Workers that need each other.
@@ -44,9 +43,11 @@ impl View<'_> {
         let path: Vec<_> = turned.iter().map(|(at, _)| name(*at)).chain([name(first)]).collect();
         let step =
             |(at, place): &&(usize, Place)| by(*place).map_or(name(*at).into(), |by| format!("{} ({by})", name(*at)));
-        let steps: Vec<String> = turned.iter().map(step).chain([name(first).into()]).collect();
+        let more = (turned.len() > STEPS_MAX).then(|| "…".to_owned());
+        let steps = turned.iter().take(STEPS_MAX).map(step).chain(more).chain([name(first).into()]);
+        let steps: Vec<String> = steps.collect();
         let report = Report::error(turned[0].1, format!("{what}: {}", steps.join(" → "))).help(help);
-        let others = turned.iter().enumerate().skip(1);
+        let others = turned.iter().enumerate().take(STEPS_MAX).skip(1);
         reports.push(others.fold(report, |report, (at, (_, place))| {
             report.also(*place, format!("`{}` {leads} `{}`", path[at], path[at + 1]))
         }));
@@ -55,31 +56,30 @@ impl View<'_> {
     /// Workers that start each other without end.
     pub(super) fn loops(&self, reports: &mut Vec<Report>) {
         let workers = &self.config.workers;
-        let mut takers: HashMap<&str, Vec<usize>> = HashMap::new();
-        let mut putters: HashMap<&str, Vec<usize>> = HashMap::new();
+        // From a worker to each that its end, its start, its line, or what it puts, starts. What goes through a queue goes
+        // through a node of its own: one for its tasks, one for what becomes of them.
+        let mut edges: Vec<Vec<(usize, Place)>> = vec![Vec::new(); workers.len() + 2 * self.config.queues.len()];
+        let added = |queue: &str| self.queues.get(queue).map(|at| workers.len() + 2 * at);
         for (at, worker) in workers.iter().enumerate() {
-            let queues = worker.keys.consumes().map(|(queue, _)| queue);
-            queues.for_each(|queue| takers.entry(queue).or_default().push(at));
-            puts(&worker.keys).into_iter().for_each(|queue| putters.entry(queue).or_default().push(at));
+            let queues = worker.keys.consumes().filter_map(|(queue, _)| Some(added(queue)? + 1));
+            edges[at]
+                .extend(queues.chain(puts(&worker.keys).into_iter().filter_map(added)).map(|to| (to, worker.place)));
         }
-        // From a worker to each that its end, its start, its line, or what it puts, starts.
-        let mut edges: Vec<Vec<(usize, Place)>> = vec![Vec::new(); workers.len()];
         for (to, worker) in workers.iter().enumerate() {
             for Item(trigger, place) in &worker.keys.start_on.value {
-                let by_worker = trigger.worker.value.as_ref().and_then(|name| self.workers.get(name.0.as_str()));
+                let by_worker =
+                    trigger.worker.value.as_ref().and_then(|name| self.workers.get(name.0.as_str()).copied());
                 let queue = trigger.queue.value.as_ref().filter(|_| trigger.path.value.is_none());
-                let by_queue = queue.and_then(|queue| match &trigger.event.value {
-                    Some(event) if event.0 != "added" => takers.get(queue.0.as_str()),
-                    _ => putters.get(queue.0.as_str()),
-                });
-                let from: BTreeSet<_> = by_worker.into_iter().chain(by_queue.into_iter().flatten()).collect();
-                from.into_iter().for_each(|from| edges[*from].push((to, *place)));
+                let other = trigger.event.value.as_ref().is_some_and(|event| event.0 != "added");
+                let by_queue = queue.and_then(|queue| Some(added(&queue.0)? + usize::from(other)));
+                by_worker.into_iter().chain(by_queue).for_each(|from| edges[from].push((to, *place)));
             }
         }
         for cycle in find_cycles(&edges) {
             let help = "remove one of the triggers, or let the worker see for itself when to stop";
             let triggers = || workers.iter().flat_map(|worker| &worker.keys.start_on.value);
             let by = |place| triggers().find(|Item(_, at)| *at == place).map(|Item(trigger, _)| trigger.describe());
+            let cycle = without_queues(&cycle, workers.len());
             self.report_cycle(&cycle, "a loop of triggers without an end", &by, "starts", help, reports);
         }
     }
@@ -108,8 +108,16 @@ fn puts(worker: &Worker) -> Vec<&str> {
     }
 }
 
-/// So many are said; where there are more, one breaks many.
+/// A cycle's workers, each with the place where it starts the next: behind a worker stands the queue, if there is one.
+fn without_queues(cycle: &[(usize, Place)], workers: usize) -> Vec<(usize, Place)> {
+    let next = cycle.iter().cycle().skip(1);
+    let pairs = cycle.iter().zip(next).filter(|((node, _), _)| *node < workers);
+    pairs.map(|((node, place), next)| (*node, if next.0 < workers { *place } else { next.1 })).collect()
+}
+
+/// So many are said, each with so many steps; where there are more, one breaks many.
 const CYCLES_MAX: usize = 20;
+const STEPS_MAX: usize = 20;
 
 /// The cycles of a graph that a walk finds which visits every node once, each as its nodes and the edges that leave them.
 fn find_cycles(edges: &[Vec<(usize, Place)>]) -> Vec<Vec<(usize, Place)>> {
