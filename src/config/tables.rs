@@ -18,7 +18,7 @@ use super::keys::{Key, Set, Table, table, walk};
 use super::kind::{Kind, join};
 use super::report::Report;
 use super::source::Place;
-use super::typed::{Choice, Text, words};
+use super::typed::{Choice, words};
 use super::values::{Address, PathName, Pattern, SocketPath};
 use std::time::Duration;
 
@@ -151,14 +151,6 @@ pub(super) fn exactly_one<T: Table>(table: &T, of: &[&str], place: Place, cx: &m
         }
     }
     set.len() == 1
-}
-
-/// A text that would be found in every line, or stand for no name.
-pub(super) fn not_empty(text: &Set<Option<Text>>, place: Place, cx: &mut Cx<'_>) {
-    if text.value.as_ref().is_some_and(|text| text.0.is_empty()) {
-        let report = Report::error(text.or(place), "an empty text is in every line");
-        cx.report(report.help("write what to look for"));
-    }
 }
 
 pub(super) fn required<T: Table>(table: &T, names: &[&str], place: Place, cx: &mut Cx<'_>) {

@@ -206,6 +206,25 @@ impl FromText for SignalName {
     }
 }
 
+/// A text that is looked for in lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needle(pub String);
+
+impl FromText for Needle {
+    const FORM: Form = Form { name: "a text to look for", example: "listening on", pattern: "." };
+
+    fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
+        match text.is_empty() {
+            true => Err(Wrong::new("an empty text is in every line", "write what to look for")),
+            false => Ok(Needle(text.into())),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// Permission bits, in octal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Octal(pub u32);

@@ -1,6 +1,6 @@
 //! Queues, and what starts workers.
 
-use super::{not_empty, set_keys};
+use super::set_keys;
 use crate::config::decode::Cx;
 use crate::config::keys::Builtin::{Nothing, Rule, Value};
 use crate::config::keys::{Set, table};
@@ -8,7 +8,7 @@ use crate::config::kind::{Kind, join, nearest};
 use crate::config::report::Report;
 use crate::config::source::Place;
 use crate::config::typed::{Int, Text, Words, words};
-use crate::config::values::{Address, Durable, Pattern, Schedule, SignalName, Size, Store};
+use crate::config::values::{Address, Durable, Needle, Pattern, Schedule, SignalName, Size, Store};
 use std::time::Duration;
 
 words! {
@@ -89,7 +89,7 @@ table! {
         /// A worker's end, or what `event` says; with `line`, whose line.
         worker: Set<Option<Text>> = Nothing, "", Live, [];
         /// A line that holds this text.
-        line: Set<Option<Text>> = Nothing, "", Live, [];
+        line: Set<Option<Needle>> = Nothing, "", Live, [];
         /// Files that match.
         path: Set<Option<Pattern>> = Nothing, "", Live, [("systemd", "PathExists"), ("systemd", "PathChanged")];
         /// Times, as crontab(5) writes them.
@@ -157,7 +157,6 @@ fn one_source(trigger: &Trigger, place: Place, cx: &mut Cx<'_>) {
             Report::error(trigger.every.or(place), "`every` says how long a batch waits, but there is no `batch`");
         cx.report(report.help("add `batch = 100`, or remove it"));
     }
-    not_empty(&trigger.line, place, cx);
     match *kind {
         "queue" => event_of(&trigger.event, QueueEvent::WORDS, place, cx),
         "worker" => event_of(&trigger.event, WorkerEvent::WORDS, place, cx),
