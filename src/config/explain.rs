@@ -135,19 +135,20 @@ pub fn find(name: &str) -> Vec<(&'static str, String, &'static Key)> {
     let ends = |full: &str| name.strip_suffix(full).is_some_and(|head| head.ends_with('.'));
     let longest = found.iter().filter(|(_, full, _)| ends(full)).map(|(_, full, _)| full.len()).max();
     found.retain(|(_, full, _)| longest.is_none_or(|longest| full.len() == longest));
-    // What stands within a value is explained with it, and another program's name with ours.
-    let outer = name.rsplit_once('.').map(|(outer, _)| outer.to_owned());
-    if found.is_empty()
-        && let Some(ours) = outer.into_iter().chain(alias(name).map(|(_, ours)| ours)).find(|ours| is_key(ours))
-    {
-        return find(&ours);
+    if !found.is_empty() {
+        return found;
     }
-    found
-}
-
-/// Whether a key has exactly this name.
-fn is_key(name: &str) -> bool {
-    names_of_keys().iter().any(|key| key == name)
+    // What stands within a value is explained with it, and another program's name with ours.
+    let around = name.rsplit_once('.').map(|(outer, _)| {
+        let mut around = find(outer);
+        around
+            .retain(|(_, full, _)| outer.strip_suffix(full).is_some_and(|head| head.is_empty() || head.ends_with('.')));
+        around
+    });
+    match around.filter(|around| !around.is_empty()) {
+        Some(around) => around,
+        None => alias(name).map_or(found, |(_, ours)| find(&ours)),
+    }
 }
 
 /// Whether a name that somebody wrote means this key of this table.
@@ -208,7 +209,10 @@ pub fn describe(table: &str, full: &str, key: &Key) -> String {
 #[must_use]
 pub fn values_of<'a>(rows: &'a [Row], table: &str, full: &str, name: &str) -> Vec<&'a Row> {
     let of_one = name.starts_with("worker.") || name.starts_with("queue.");
-    let is_named = |row: &Row| row.path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let within = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let is_named = |row: &Row| within(name, &row.path) || within(&row.path, name);
     let own: Vec<_> = rows.iter().filter(|row| row.table == table && row.full == full).collect();
     match of_one && own.iter().any(|row| is_named(row)) {
         true => own.into_iter().filter(|row| is_named(row)).collect(),

@@ -396,6 +396,7 @@ fn explain_key_finds_tables_dotted_names_and_other_programs_names() {
     assert_eq!(in_force("stop.command"), unset);
     assert_eq!(in_force("autorestart"), in_force("restart"));
     assert_eq!(in_force("ready.line"), in_force("ready"));
+    assert_eq!(in_force("worker.db.1.ready.line"), in_force("ready")[..1]);
     assert!(in_force("quell").iter().all(|row| row.starts_with("quell.")) && in_force("quell").len() > 3);
     assert!(in_force("log").iter().any(|row| row.starts_with("log.rotate = ")));
     let of_one = in_force("worker.stop.log");
