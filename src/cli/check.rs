@@ -2,7 +2,8 @@
 
 use super::config::{self, Checked, count, wants_colour};
 use super::{End, Failure, talk};
-use crate::config::report::{self, Severity};
+use crate::config::report::{self, Report, Severity};
+use crate::config::source::{Place, Sources};
 use clap::Args;
 
 /// What is wrong with a configuration; 0 when nothing is, 1 when something is
@@ -31,7 +32,14 @@ pub(super) struct Options {
 
 impl Options {
     pub(super) fn execute(&self) -> Result<End, Failure> {
-        let mut checked = self.config.load()?;
+        let loaded = self.config.load();
+        if let (true, Err(failure)) = (self.json, &loaded) {
+            let mut sources = Sources::default();
+            let file = sources.add(self.config.name(), "");
+            let report = Report::error(Place::new(file, 0..0), &failure.text);
+            talk::answer(report::to_json(&sources, &[report]).as_bytes())?;
+        }
+        let mut checked = loaded?;
         if self.host {
             crate::runtime::preflight::check(&mut checked.loaded);
             report::sort(&mut checked.loaded.reports);

@@ -56,6 +56,11 @@ impl Options {
         })
     }
 
+    /// Its name, as far as there is one.
+    pub(super) fn name(&self) -> String {
+        self.path().map_or_else(|_| String::new(), |path| path.display().to_string())
+    }
+
     /// Whether there is one.
     pub(super) fn is_there(&self) -> bool {
         self.path().is_ok()
@@ -67,6 +72,16 @@ impl Options {
     /// When there is no file to read.
     pub(super) fn load(&self) -> Result<Checked, Failure> {
         load_file(&self.path()?)
+    }
+
+    /// The same for a verb that can do without; in words, why there is none.
+    pub(super) fn load_if_clean(&self) -> Result<Checked, String> {
+        let mut checked = self.load().map_err(|failure| failure.text)?;
+        checked.settle();
+        match checked.loaded.reports.iter().filter(|report| report.severity == Severity::Error).count() {
+            0 => Ok(checked),
+            mistakes => Err(format!("{} in {}; see `quell check --host`", count(mistakes, "mistake"), self.name())),
+        }
     }
 
     /// The same for a verb that needs one without mistakes.

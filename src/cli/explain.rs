@@ -11,7 +11,7 @@ use crate::config::tables::Worker;
 use crate::config::unit::{show_duration, show_size};
 use crate::config::{explain, reference};
 use crate::line::Stream;
-use crate::line::classify::decide_effect;
+use crate::line::classify::{Follow, decide, decide_effect};
 use crate::line::list::{Effect, Rule};
 use crate::line::rules::{RuleSet, Scratch};
 use crate::runtime::lists::Shelf;
@@ -89,6 +89,7 @@ impl Options {
     }
 
     fn key(&self, name: &str) -> Result<String, Failure> {
+        let name = &name.replace(['"', '\''], "");
         let found = explain::find(name);
         if let Some(worker_name) = name.strip_prefix("worker.").filter(|_| found.is_empty()) {
             return worker(&self.config.load_clean()?, worker_name);
@@ -100,20 +101,24 @@ impl Options {
             return Err(Failure::usage(format!("no key is called `{name}`; {help}")));
         }
         // Where there is no configuration, the built-in values are in force.
-        let checked = if self.config.is_there() { Some(self.config.load_clean()?) } else { None };
-        let rows = checked.as_ref().map_or_else(explain::built_in, |checked| explain::all(&checked.loaded.config));
-        let none = Sources::default();
-        let sources = checked.as_ref().map_or(&none, |checked| &checked.loaded.sources);
+        let (rows, sources, unknown) = match self.config.is_there().then(|| self.config.load_if_clean()) {
+            Some(Ok(checked)) => (explain::all(&checked.loaded.config), checked.loaded.sources, None),
+            Some(Err(why)) => (Vec::new(), Sources::default(), Some(why)),
+            None => (explain::built_in(), Sources::default(), None),
+        };
         Ok(found.iter().fold(String::new(), |mut text, (table, full, key)| {
             text.push_str(&explain::describe(table, full, key));
-            for row in explain::values_of(&rows, table, full) {
+            if let Some(why) = &unknown {
+                let _ = writeln!(text, "  in force:  not known: {why}");
+            }
+            for row in explain::values_of(&rows, table, full, name) {
                 // Writing to a String cannot fail.
                 let _ = writeln!(
                     text,
                     "  in force:  {} = {}  ({})",
                     row.path,
                     explain::value(row),
-                    explain::origin(row, sources)
+                    explain::origin(row, &sources)
                 );
             }
             text
@@ -154,7 +159,13 @@ fn fate(worker: &Named<Worker>, log: &WorkerLog, shelf: &mut Shelf, text: &str, 
     let mut scratch = Scratch::default();
     let mut effect_of = |rules: Vec<Rule>| decide_effect(&RuleSet::new(rules), text.as_bytes(), stream, &mut scratch);
     let effect = effect_of(rules.clone());
-    let decides = rules.iter().find(|rule| effect.is_some() && effect_of(vec![(*rule).clone()]) == effect);
+    // Noise is counted under the rule that the classifier names.
+    let set = RuleSet::new(rules.clone());
+    let counted = decide(&set, text.as_bytes(), stream, &mut Follow::default(), &mut Scratch::default()).rule;
+    let decides = match counted {
+        Some(id) => set.rules().get(id as usize),
+        None => rules.iter().find(|rule| effect.is_some() && effect_of(vec![(*rule).clone()]) == effect),
+    };
     let rule =
         decides.map_or(String::new(), |rule| format!(" by {} {:?}", rule.place, String::from_utf8_lossy(&rule.text)));
     let (routine, critical) = (&log.whole.retain.routine.value, &log.whole.retain.critical.value);

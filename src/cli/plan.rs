@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// What a start, or a change of the configuration, would do; nothing is done
 #[derive(Debug, Args)]
 #[command(after_help = "\
-+ a worker is started, - stopped, ~ restarted; = something takes force without a restart; ! when quell is started anew.
++ a worker is started, - stopped, ~ restarted; = something takes force without a restart, or waits; ! when quell is started anew.
 
 Examples:
   quell plan                                   what a start would do

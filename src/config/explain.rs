@@ -5,7 +5,8 @@ use super::keys::{Builtin, Change, Key, Shown, Table};
 use super::load::Config;
 use super::report::visible;
 use super::source::{Place, Sources};
-use super::tables::{Log, Quell, TABLES, Worker};
+use super::tables::{Log, Quell, TABLES, Worker, alias};
+use super::typed::Choice;
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -16,6 +17,9 @@ pub struct Row {
     pub path: String,
     /// What the key is.
     pub key: &'static Key,
+    /// The table that it belongs to, and its name there.
+    table: &'static str,
+    full: String,
     /// As TOML; empty where there is none.
     pub value: String,
     /// Where it was set.
@@ -26,18 +30,29 @@ pub struct Row {
 #[must_use]
 pub fn rows<T: Table>(prefix: &str, table: &T) -> Vec<Row> {
     let mut rows = Vec::new();
-    add(prefix, T::KEYS, &table.fields(), &mut rows);
+    add((prefix, T::NAME), "", T::KEYS, &table.fields(), &mut rows);
     rows
 }
 
-fn add(prefix: &str, keys: &'static [Key], fields: &[&dyn Shown], rows: &mut Vec<Row>) {
+fn add(table: (&str, &'static str), within: &str, keys: &'static [Key], fields: &[&dyn Shown], rows: &mut Vec<Row>) {
     for (key, field) in keys.iter().zip(fields) {
-        let path = format!("{prefix}.{}", key.name);
+        let full = if within.is_empty() { key.name.to_owned() } else { format!("{within}.{}", key.name) };
         match field.inside() {
-            Some((keys, fields)) => add(&path, keys, &fields, rows),
-            None => rows.push(Row { path, key, value: field.print(), place: field.place() }),
+            Some((keys, fields)) => add(table, &full, keys, &fields, rows),
+            None => {
+                let path = format!("{}.{full}", table.0);
+                rows.push(Row { path, key, table: table.1, full, value: field.print(), place: field.place() });
+            }
         }
     }
+}
+
+/// A worker with what follows from its other keys written out.
+fn in_force(worker: &Worker) -> Worker {
+    let mut whole = worker.clone();
+    whole.kind.value = Some(Choice(worker.kind_in_force()));
+    whole.restart.value = Some(Choice(worker.restart_in_force()));
+    whole
 }
 
 /// The values of one worker, its log's included.
@@ -47,7 +62,7 @@ pub fn worker(config: &Config, name: &str) -> Vec<Row> {
     workers
         .flat_map(|(worker, log)| {
             let prefix = format!("worker.{name}");
-            let mut all = rows(&prefix, &worker.keys);
+            let mut all = rows(&prefix, &in_force(&worker.keys));
             all.extend(rows(&format!("{prefix}.log"), &log.whole));
             all
         })
@@ -116,7 +131,24 @@ pub fn find(name: &str) -> Vec<(&'static str, String, &'static Key)> {
             }
         });
     }
-    found
+    // Before it stands a worker's name, which may have dots: the longest key is meant.
+    let ends = |full: &str| name.strip_suffix(full).is_some_and(|head| head.ends_with('.'));
+    let longest = found.iter().filter(|(_, full, _)| ends(full)).map(|(_, full, _)| full.len()).max();
+    found.retain(|(_, full, _)| longest.is_none_or(|longest| full.len() == longest));
+    if !found.is_empty() {
+        return found;
+    }
+    // What stands within a value is explained with it, and another program's name with ours.
+    let around = name.rsplit_once('.').map(|(outer, _)| {
+        let mut around = find(outer);
+        around
+            .retain(|(_, full, _)| outer.strip_suffix(full).is_some_and(|head| head.is_empty() || head.ends_with('.')));
+        around
+    });
+    match around.filter(|around| !around.is_empty()) {
+        Some(around) => around,
+        None => alias(name).map_or(found, |(_, ours)| find(&ours)),
+    }
 }
 
 /// Whether a name that somebody wrote means this key of this table.
@@ -124,12 +156,14 @@ fn names(name: &str, table: &str, key: &str) -> bool {
     let head = table.trim_matches(['[', ']']);
     let (noun, named) = head.split_once('.').map_or((head, false), |(noun, _)| (noun, true));
     // A worker's log has the keys of [log].
-    let log = noun == "log" && name.starts_with("worker.") && name.ends_with(&format!(".log.{key}"));
+    let log = noun == "log" && name.starts_with("worker.") && {
+        name.ends_with(&format!(".log.{key}")) || name.ends_with(".log")
+    };
     let below = name.strip_prefix(noun).and_then(|rest| rest.strip_prefix('.'));
-    let own =
-        below.is_some_and(|rest| rest == key || (named && rest.split_once('.').is_some_and(|(_, rest)| rest == key)));
-    // A table within stands for its keys.
-    let within = key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    let own = below
+        .is_some_and(|rest| rest == key || (named && rest.strip_suffix(key).is_some_and(|head| head.ends_with('.'))));
+    // A table stands for its keys.
+    let within = name == noun || key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
     name == key || own || log || within
 }
 
@@ -171,21 +205,19 @@ pub fn describe(table: &str, full: &str, key: &Key) -> String {
     text
 }
 
-/// The values of these keys that are in force.
+/// The values of a key that are in force: of one worker or queue where the name that was asked for names it.
 #[must_use]
-pub fn values_of<'a>(rows: &'a [Row], table: &str, full: &str) -> Vec<&'a Row> {
-    let is_log = table == "[log]";
-    let noun = table.trim_matches(['[', ']']).split('.').next().unwrap_or_default();
-    let own = |row: &&Row| {
-        let key = row.path.strip_suffix(full).and_then(|head| head.strip_suffix('.'));
-        key.is_some_and(|head| match head.split('.').collect::<Vec<_>>()[..] {
-            [one] => one == noun,
-            [one, _] => one == noun,
-            ["worker", .., "log"] => is_log,
-            _ => false,
-        })
+pub fn values_of<'a>(rows: &'a [Row], table: &str, full: &str, name: &str) -> Vec<&'a Row> {
+    let of_one = name.starts_with("worker.") || name.starts_with("queue.");
+    let within = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    rows.iter().filter(own).collect()
+    let is_named = |row: &Row| within(name, &row.path) || within(&row.path, name);
+    let own: Vec<_> = rows.iter().filter(|row| row.table == table && row.full == full).collect();
+    match of_one && own.iter().any(|row| is_named(row)) {
+        true => own.into_iter().filter(|row| is_named(row)).collect(),
+        false => own,
+    }
 }
 
 /// The tables whose values are in force without any file.

@@ -28,6 +28,8 @@ pub enum Action {
     Restart,
     /// A worker is started.
     Start,
+    /// A worker is there for what starts it.
+    Wait,
     /// Something else takes force at once.
     Live,
     /// Something would take force when quell is started anew.
@@ -43,9 +45,16 @@ pub fn start(config: &Config) -> Vec<Step> {
 }
 
 fn starts(named: &Named<Worker>, steps: &mut Vec<Step>) {
-    let because = vec![(String::new(), Some(named.place))];
+    let action = start_action(named);
+    let place = if action == Action::Wait { named.keys.start_on.or(named.place) } else { named.place };
+    let because = vec![(String::new(), Some(place))];
     let names = instances(named).into_iter();
-    steps.extend(names.map(|name| Step { action: Action::Start, name, because: because.clone() }));
+    steps.extend(names.map(|name| Step { action, name, because: because.clone() }));
+}
+
+/// What becomes of a worker that is new: what something else starts waits for that.
+fn start_action(named: &Named<Worker>) -> Action {
+    if named.keys.start_on.value.is_empty() { Action::Start } else { Action::Wait }
 }
 
 /// The workers that are to run, each behind what it needs.
@@ -139,7 +148,7 @@ fn worker_steps(old: &Config, new: &Config, before: &Named<Worker>, after: &Name
         let because = vec![("instances".to_owned(), after.keys.instances.place)];
         let step = |action, name: &String| Step { action, name: name.clone(), because: because.clone() };
         steps.extend(was.iter().filter(|name| !is.contains(name)).map(|name| step(Action::Stop, name)));
-        steps.extend(is.iter().filter(|name| !was.contains(name)).map(|name| step(Action::Start, name)));
+        steps.extend(is.iter().filter(|name| !was.contains(name)).map(|name| step(start_action(after), name)));
         // The only one has no number: from or to it, all are others.
         if was.len() == 1 || is.len() == 1 {
             return;
@@ -149,6 +158,18 @@ fn worker_steps(old: &Config, new: &Config, before: &Named<Worker>, after: &Name
             rows.retain(|row| row.key.name != "instances");
         }
     }
+    // Lists that mean the same are the same, however they are written.
+    let needs = |worker: &Named<Worker>| {
+        worker.keys.needs.value.iter().map(|name| name.0.clone()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let same = [
+        ("needs", needs(before) == needs(after)),
+        ("start_on", before.keys.start_on == after.keys.start_on),
+        ("expect", before.keys.expect == after.keys.expect),
+    ];
+    let differs = |row: &Row| !same.contains(&(row.key.name, true));
+    old_rows.retain(differs);
+    new_rows.retain(differs);
     changed(&after.name, &old_rows, &new_rows, steps);
 }
 
@@ -193,6 +214,7 @@ pub fn to_text(steps: &[Step], sources: &Sources) -> String {
         let because = because.join("; ");
         let line = match action {
             Action::Start => format!("+ start {name}: {because}"),
+            Action::Wait => format!("= {name} waits for its start_on: {because}"),
             Action::Stop if because.is_empty() => format!("- stop {name}: removed"),
             Action::Stop => format!("- stop {name}: {because}"),
             Action::Restart => format!("~ restart {name}: {because}"),

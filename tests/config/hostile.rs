@@ -2,6 +2,7 @@
 
 use super::{at, quell_in, says};
 use crate::harness::{Folder, feed, finish, start};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
@@ -12,11 +13,12 @@ fn a_signal_ends_the_verbs_that_take_none() {
     let folder = Folder::new();
     // It waits for the end of its standard input.
     let mut running = start(quell_in(folder.path()).args(["check", "-c", "/dev/stdin"]).stdin(Stdio::piped()));
-    let stdin = running.stdin();
-    let status = format!("/proc/{}/status", running.pid());
-    crate::harness::wait_until(std::path::Path::new("/proc"), "the mask", || {
-        std::fs::read_to_string(&status).unwrap().contains("\nSigBlk:\t0000000000000000\n")
-    });
+    let mut stdin = running.stdin();
+    // More than a pipe holds: it has begun to read.
+    stdin.write_all(&[b'#'; 1 << 20]).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    let blocked = |status: &str| status.lines().find(|line| line.starts_with("SigBlk:")).map(str::to_owned);
+    assert_eq!(blocked(&status), blocked(&std::fs::read_to_string("/proc/thread-self/status").unwrap()));
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(running.pid()), nix::sys::signal::Signal::SIGTERM).unwrap();
     assert_eq!(running.done().status.signal(), Some(libc::SIGTERM));
     drop(stdin);
@@ -62,15 +64,10 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
     ];
     for args in verbs {
         // The harness gives it a pipe, which a shell puts aside.
-        let shell = |to: &str| {
-            let line = format!("\"$0\" {} {to}", args.join(" "));
-            let mut command = quell_in(folder.path());
-            let program = command.get_program().to_owned();
-            command = std::process::Command::new("/bin/sh");
-            super::undisturbed(&mut command, folder.path());
-            finish(command.arg("-c").arg(line).arg(program))
-        };
-        let done = shell("> /dev/full");
+        let mut shell = std::process::Command::new("/bin/sh");
+        super::undisturbed(&mut shell, folder.path());
+        let line = format!("\"$0\" {} > /dev/full", args.join(" "));
+        let done = finish(shell.arg("-c").arg(line).arg(crate::harness::quell().get_program()));
         let text = "quell: cannot write to standard output: No space left on device (os error 28)\n";
         assert_eq!((done.code(), &*done.stderr), (1, text), "{args:?}");
     }

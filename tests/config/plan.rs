@@ -48,7 +48,7 @@ fn a_start_is_in_the_order_of_needs() {
     folder.write("quell.toml", OLD);
     let starts = "\
 + start db: quell.toml:12
-+ start mailer: quell.toml:19
+= mailer waits for its start_on: quell.toml:21
 + start cache: quell.toml:15
 + start web.1: quell.toml:7
 + start web.2: quell.toml:7
@@ -61,6 +61,25 @@ fn what_is_the_same_is_left_alone() {
     assert_eq!(plan(&[]), "nothing changes\n");
     assert_eq!(plan(&[("worker.old", "worker.older")]), "nothing changes\n");
     assert_eq!(plan(&[("[quell]", "# a comment\n\n[quell]"), ("command = ", "command  =  ")]), "nothing changes\n");
+}
+
+#[test]
+fn what_is_written_otherwise_but_means_the_same_is_left_alone() {
+    let same = [
+        ("\"db\", \"cache\"", "\"cache\", \"db\""),
+        ("[\"/bin/sleep\", \"2\"]", "[\"/bin/sleep\", \"2\"]\nkind = \"service\"\nrestart = \"on-failure\""),
+        ("[\"/bin/cat\"]", "[\"/bin/cat\"]\nkind = \"oneshot\"\nrestart = \"never\""),
+    ];
+    assert_eq!(plan(&same), "nothing changes\n");
+    let folder = Folder::new();
+    let expect = |more: &str| {
+        format!("[worker.w]\ncommand = [\"/bin/cat\"]\nexpect = [{{ rule = \"beat\", within = \"1m\"{more} }}]\n")
+    };
+    folder.write("old.toml", expect(""));
+    folder.write("quell.toml", expect(", else = \"event\""));
+    assert_eq!(says(&folder, &["plan", "--from", "old.toml"]), "nothing changes\n");
+    folder.write("quell.toml", expect(", else = \"restart\""));
+    assert_eq!(says(&folder, &["plan", "--from", "old.toml"]), "= w, no restart: expect changed, quell.toml:3\n");
 }
 
 #[test]
@@ -116,7 +135,7 @@ fn instances_come_and_go_and_the_others_stay() {
 fn workers_come_and_go_in_the_order_of_needs() {
     assert_eq!(
         plan(&[("worker.mailer", "worker.post")]),
-        "- stop mailer: removed\n+ start post: new.toml:19\n",
+        "- stop mailer: removed\n= post waits for its start_on: new.toml:21\n",
         "what was called otherwise is another"
     );
     let all = "\

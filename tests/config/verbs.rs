@@ -66,7 +66,8 @@ fn explain_all_has_every_key_once() {
         "worker.db.log.rotate \"64MiB or 1d\" built in",
         "worker.web.log.rotate \"16MiB or 6h\" quell.toml:15:1",
         "worker.db.needs [] not set",
-        "worker.db.restart `on-failure`; a oneshot `never` built in",
+        "worker.db.kind \"service\" built in",
+        "worker.db.restart \"on-failure\" built in",
     ] {
         assert!(all.lines().any(|line| line == row), "{row} is not in\n{all}");
     }
@@ -103,9 +104,11 @@ stop.grace, in [worker.NAME]
   in force:  worker.db.stop.grace = \"10s\"  (built in)
   in force:  worker.web.stop.grace = \"20s\"  (quell.toml:12:6)
 ";
-    for name in ["stop.grace", "worker.stop.grace", "worker.web.stop.grace"] {
+    for name in ["stop.grace", "worker.stop.grace", "stop_grace_period"] {
         assert_eq!(says(&folder, &["explain", name]), expected, "{name}");
     }
+    let of_web = expected.replace("  in force:  worker.db.stop.grace = \"10s\"  (built in)\n", "");
+    assert_eq!(says(&folder, &["explain", "worker.web.stop.grace"]), of_web);
     let log = says(&folder, &["explain", "log.rotate"]);
     for row in
         ["log.rotate = \"64MiB or 1d\"  (built in)", "worker.web.log.rotate = \"16MiB or 6h\"  (quell.toml:15:1)"]
@@ -370,4 +373,71 @@ fn the_schema_is_json_and_knows_every_table() {
     for table in valid.keys() {
         assert!(schema["properties"][table].is_object(), "{table}: {text}");
     }
+}
+
+#[test]
+fn explain_key_finds_tables_dotted_names_and_other_programs_names() {
+    let folder = Folder::new();
+    folder.write(
+        "quell.toml",
+        "[worker.\"db.1\"]\ncommand = [\"/bin/true\"]\n[worker.stop]\ncommand = [\"/bin/false\"]\n",
+    );
+    let in_force = |name: &str| {
+        let text = says(&folder, &["explain", name]);
+        text.lines().filter_map(|line| Some(line.strip_prefix("  in force:  ")?.to_owned())).collect::<Vec<_>>()
+    };
+    let db = "worker.db.1.command = [\"/bin/true\"]  (quell.toml:2:1)";
+    let both = [db, "worker.stop.command = [\"/bin/false\"]  (quell.toml:4:1)"];
+    assert_eq!(in_force("command"), both);
+    assert_eq!(in_force("ExecStart"), both);
+    assert_eq!(in_force("worker.db.1.command"), [db]);
+    assert_eq!(in_force("worker.\"db.1\".command"), [db]);
+    let unset = ["worker.db.1.stop.command = –  (not set)", "worker.stop.stop.command = –  (not set)"];
+    assert_eq!(in_force("stop.command"), unset);
+    assert_eq!(in_force("autorestart"), in_force("restart"));
+    assert_eq!(in_force("ready.line"), in_force("ready"));
+    assert_eq!(in_force("worker.db.1.ready.line"), in_force("ready")[..1]);
+    assert!(in_force("quell").iter().all(|row| row.starts_with("quell.")) && in_force("quell").len() > 3);
+    assert!(in_force("log").iter().any(|row| row.starts_with("log.rotate = ")));
+    let of_one = in_force("worker.stop.log");
+    assert!(of_one.len() > 3 && of_one.iter().all(|row| row.starts_with("worker.stop.log.")), "{of_one:?}");
+    assert!(says(&folder, &["explain", "queue"]).contains("max_tasks, in [queue.NAME]"));
+}
+
+#[test]
+fn explain_key_needs_no_clean_file() {
+    let folder = Folder::new();
+    folder.write("quell.toml", "[worker.w]\ncommand = [\"/bin/true\"]\nnice = \"x\"\nrestrat = \"never\"\n");
+    let text = says(&folder, &["explain", "restart"]);
+    assert!(text.starts_with("restart, in [worker.NAME]\n"), "{text}");
+    assert!(text.ends_with("  in force:  not known: 2 mistakes in quell.toml; see `quell check --host`\n"), "{text}");
+}
+
+#[test]
+fn explain_shows_what_follows_from_other_keys() {
+    let folder = Folder::new();
+    let queue = "[queue.q]\n[worker.w]\ncommand = [\"/bin/true\"]\nstart_on = [{ queue = \"q\" }]\n";
+    folder.write("quell.toml", queue);
+    let text = squeezed(&says(&folder, &["explain", "worker", "w"]));
+    for row in ["worker.w.kind \"oneshot\" built in\n", "worker.w.restart \"never\" built in\n"] {
+        assert!(text.contains(row), "{text}");
+    }
+}
+
+#[test]
+fn explain_line_names_the_rule_under_which_filter_counts() {
+    let folder = Folder::new();
+    folder.write("own.list", "second\nfirst\n");
+    folder.write("quell.toml", "[worker.w]\ncommand = [\"/bin/true\"]\nlists = [\"./own.list\"]\n");
+    let text = says(&folder, &["explain", "line", "first second"]);
+    assert!(text.contains("own.list:2 \"first\"\n"), "{text}");
+}
+
+#[test]
+fn check_as_json_is_json_where_there_is_no_file_too() {
+    let folder = Folder::new();
+    let done = at(&folder, &["check", "--json", "-c", "gone.toml"]);
+    let reports: serde_json::Value = serde_json::from_str(done.text()).unwrap();
+    let text = "cannot read gone.toml: No such file or directory (os error 2)";
+    assert_eq!((done.code(), &reports[0]["file"], &reports[0]["message"]), (2, &"gone.toml".into(), &text.into()));
 }
