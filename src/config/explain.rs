@@ -147,7 +147,7 @@ pub fn find(name: &str) -> Vec<(&'static str, String, &'static Key)> {
     });
     match around.filter(|around| !around.is_empty()) {
         Some(around) => around,
-        None => alias(name).map_or(found, |(_, ours)| find(&ours)),
+        None => alias(name).map_or(found, |alias| find(&alias.key)),
     }
 }
 
