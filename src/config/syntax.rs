@@ -6,7 +6,7 @@
 
 use super::report::Report;
 use super::source::Place;
-use super::whole::alone;
+use super::whole::{Slip, alone, slip, variable};
 use std::collections::HashMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -171,14 +171,30 @@ impl Reader<'_> {
         if let Some(report) = self.odd_character(&statement) {
             return Finding { broken: statement.clone(), statement, rank: Rank::Odd, report };
         }
-        let unclosed = if message.contains("string, expected") { self.unclosed(&at) } else { None };
-        let rank = if unclosed.is_some() { Rank::Unclosed } else { Rank::Other(at.start) };
-        let report = unclosed.unwrap_or_else(|| self.report(message, &at, &line));
-        let header = message.starts_with("unclosed table") || self.text[line.clone()].trim_end().ends_with(']');
+        let slip = slip(&self.text[line.clone()], at.start - line.start, message).map(|slip| self.slip(slip, &line));
+        let is_string = slip.is_none() && message.contains("string, expected");
+        let unclosed = if is_string { self.unclosed(&at) } else { None };
+        let rank = match () {
+            () if slip.is_some() => Rank::Odd,
+            () if unclosed.is_some() => Rank::Unclosed,
+            () => Rank::Other(at.start),
+        };
+        let report = slip.or(unclosed).unwrap_or_else(|| self.report(message, &at, &line));
+        let header = self.text[line.clone()].trim();
+        let header = message.starts_with("unclosed table")
+            || header.starts_with('[')
+            || header.ends_with(']') && !header.contains('=');
         // What follows a broken header belongs to nothing.
         let next = self.text[line.end..].match_indices("\n[").next().map_or(self.text.len(), |(at, _)| line.end + at);
         let broken = if header && statement == line { line.start..next } else { statement.clone() };
         Finding { broken, statement, rank, report }
+    }
+
+    /// A report on what is wrong with a line.
+    fn slip(&self, slip: Slip, line: &Range<usize>) -> Report {
+        let place = |at: Range<usize>| self.place(line.start + at.start..line.start + at.end);
+        let report = Report::error(place(slip.at), slip.text).help(slip.help);
+        slip.fix.into_iter().fold(report, |report, (at, with)| report.fix(place(at), with))
     }
 
     fn place(&self, bytes: Range<usize>) -> Place {
@@ -201,7 +217,11 @@ impl Reader<'_> {
                 (None, c) if !c.is_ascii() && (c.is_whitespace() || is_invisible(c)) => {
                     let place = self.place(at..at + c.len_utf8());
                     let what = format!("invisible character U+{:04X} between words", c as u32);
-                    return Some(Report::error(place, what).help("use a plain space").fix(place, " "));
+                    let report = Report::error(place, what);
+                    return Some(match c.is_whitespace() {
+                        true => report.help("use a plain space").fix(place, " "),
+                        false => report.help("remove it").fix(place, ""),
+                    });
                 }
                 _ => {}
             }
@@ -249,9 +269,10 @@ impl Reader<'_> {
         };
         match message {
             "duplicate key" => self.duplicate(at, raw),
-            m if m.starts_with("invalid boolean") => self.word(place, raw),
-            m if m.starts_with("string values must be quoted") => self.word(place, raw),
-            m if m.starts_with("missing escaped value") => self.escape(at),
+            m if ["invalid boolean", "invalid float", "string values must"].iter().any(|what| m.starts_with(what)) => {
+                self.word(at.start, raw)
+            }
+            m if m.starts_with("missing escaped value") || m.contains("unicode value") => self.escape(at),
             m if m.starts_with("unclosed table") => insert("the table's name never closes", "]"),
             m if m.starts_with("unclosed array table") => insert("the table's name never closes", "]]"),
             m if m.starts_with("unclosed array") => behind("the list never closes", "]"),
@@ -273,11 +294,6 @@ impl Reader<'_> {
                 let start = self.place(line.start..line.start);
                 Report::error(self.place(line.clone()), "a table's name that never opens").fix(start, "[")
             }
-            _ if line_text.split_once(':').is_some_and(|(key, _)| is_bare(key.trim())) => {
-                let colon = line.start + self.text[line.clone()].find(':').unwrap_or(0);
-                let colon = self.place(colon..colon + 1);
-                Report::error(colon, "a key and its value stand around `=`, not `:`").fix(colon, " =")
-            }
             m if m.starts_with("key with no value") => {
                 Report::error(self.place(line.clone()), format!("`{line_text}` has no value"))
                     .help("write `key = value`")
@@ -291,11 +307,20 @@ impl Reader<'_> {
     }
 
     /// A word that stands where a value should.
-    fn word(&self, place: Place, raw: &str) -> Report {
+    fn word(&self, start: usize, raw: &str) -> Report {
+        // A variable, up to what ends a value.
+        let length = raw.len() + if raw.ends_with('$') { variable(&self.text[start + raw.len()..]) } else { 0 };
+        let raw = &self.text[start..start + length];
+        let place = self.place(start..start + length);
         if raw.is_empty() {
             return Report::error(place, "no value behind `=`").help("write a value, or remove the key");
         }
         let lower = raw.to_lowercase();
+        let line = line_around(self.text, start);
+        if matches!(lower.as_str(), "null" | "none" | "nil") && self.text[line.start..start].trim_end().ends_with('=') {
+            let report = Report::error(place, format!("TOML has no `{raw}`"));
+            return report.help("remove the key: what is not set has no value").fix(self.place(line), "");
+        }
         let meant = match lower.as_str() {
             "yes" | "on" => Some("true"),
             "no" | "off" => Some("false"),
@@ -313,7 +338,7 @@ impl Reader<'_> {
     }
 
     fn escape(&self, at: &Range<usize>) -> Report {
-        let backslash = at.start.saturating_sub(1);
+        let backslash = self.text[..at.start].rfind('\\').unwrap_or(at.start.saturating_sub(1));
         let escape: String = self.text[backslash..].chars().take(2).collect();
         let place = self.place(backslash..backslash + escape.len());
         let report = Report::error(place, format!("TOML takes `{escape}` for an escape, and knows none like it"));
@@ -409,3 +434,7 @@ fn is_invisible(c: char) -> bool {
 pub(super) fn is_bare(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
+
+#[cfg(test)]
+#[path = "syntax_tests.rs"]
+mod tests;

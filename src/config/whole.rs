@@ -102,6 +102,196 @@ fn begins_statement(line: &str) -> bool {
         || line.split_once('=').is_some_and(|(key, _)| is_bare(key.trim()))
 }
 
+/// What people write in a line that is not TOML: which piece of it, and what to write instead.
+#[derive(Debug)]
+pub struct Slip {
+    /// The guilty piece of the line.
+    pub at: Range<usize>,
+    /// What is wrong.
+    pub text: String,
+    /// What to do.
+    pub help: &'static str,
+    /// What to write instead.
+    pub fix: Option<(Range<usize>, String)>,
+}
+
+impl Slip {
+    fn new(at: Range<usize>, text: impl Into<String>, help: &'static str, with: impl Into<String>) -> Slip {
+        Slip { fix: Some((at.clone(), with.into())), at, text: text.into(), help }
+    }
+}
+
+/// What is wrong with a line in which the parser says something of a byte, where it is a habit from elsewhere.
+#[must_use]
+pub fn slip(line: &str, at: usize, message: &str) -> Option<Slip> {
+    let start = line.len() - line.trim_start().len();
+    let code = line.trim();
+    if let Some(mark) = ["//", ";", "--"].into_iter().find(|mark| code.starts_with(mark)) {
+        let text = format!("a comment begins with `#`, not `{mark}`");
+        return Some(Slip::new(start..start + mark.len(), text, "write `#`", "#"));
+    }
+    if code.starts_with('[') {
+        return header(line, start, message);
+    }
+    let before = code.find(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c)).filter(|end| *end > 0);
+    let key_end = start + before.unwrap_or(0);
+    let sign_at = line.len() - line[key_end..].trim_start().len();
+    let sign = [":=", "=>", "->", "+="].into_iter().find(|sign| line[sign_at..].starts_with(sign));
+    match sign {
+        Some(sign) if before.is_some() => {
+            let text = format!("a key and its value stand around `=`, not `{sign}`");
+            return Some(Slip::new(sign_at..sign_at + sign.len(), text, "write `=`", "="));
+        }
+        None if before.is_some() && line[sign_at..].starts_with(':') => {
+            return Some(colon(line, start, key_end, sign_at));
+        }
+        _ => {}
+    }
+    if message.starts_with("key with no value")
+        && let Some((key, _)) = line.split_once('=')
+    {
+        let key = key.trim();
+        let at = start..start + key.len();
+        let joined = key.split_whitespace().collect::<Vec<_>>().join("_");
+        return is_bare(&joined)
+            .then(|| Slip::new(at, format!("there is a blank in the key `{key}`"), "write `_`", joined));
+    }
+    value(line, at, message)
+}
+
+/// A key or a table's name, and a colon.
+fn colon(line: &str, start: usize, key_end: usize, at: usize) -> Slip {
+    let rest = line[at + 1..].trim();
+    let name = &line[start..key_end];
+    let text = "a key and its value stand around `=`, not `:`";
+    if rest.is_empty() || rest.starts_with('#') {
+        let table = if matches!(name, "worker" | "quell" | "log" | "queue") { "" } else { "worker." };
+        let mut slip = Slip::new(at..at + 1, "a table begins with its name in brackets, not with `:`", "write", "");
+        slip.fix = Some((start..at + 1, format!("[{table}{name}]")));
+        slip.help = "write its name in brackets";
+        return slip;
+    }
+    let mut slip = Slip::new(at..at + 1, text, "write `=`", " =");
+    if DeTable::parse(&format!("a = {rest}")).is_err() && !rest.contains(['"', '\'']) {
+        slip.fix = Some((at..line.trim_end().len(), format!(" = {}", toml::Value::from(rest))));
+    }
+    slip
+}
+
+/// A table's name that is none, or something behind it.
+fn header(line: &str, start: usize, message: &str) -> Option<Slip> {
+    let Some(close) = line.find(']') else {
+        let end = line.find('#').unwrap_or(line.len());
+        let end = line[..end].trim_end().len();
+        let closing = if line[start..].starts_with("[[") { "]]" } else { "]" };
+        let is_name = is_bare(line[start..end].trim_start_matches('['));
+        let slip = Slip::new(end..end, "the table's name never closes", "close it", closing);
+        return is_name.then_some(slip);
+    };
+    let open = start + line[start..].bytes().take_while(|byte| *byte == b'[').count();
+    let name = line.get(open..close)?;
+    let joined = name.split([' ', ':', '/']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(".");
+    let table = joined.strip_prefix("program.").map_or(joined.clone(), |name| format!("worker.{name}"));
+    if !is_bare(name) && is_bare(&joined) && !name.starts_with(' ') && !name.ends_with(' ') {
+        return Some(Slip::new(
+            open..close,
+            format!("`{name}` is no table's name"),
+            "write a dot between its parts",
+            table,
+        ));
+    }
+    let end = close + line[close..].bytes().take_while(|byte| *byte == b']').count();
+    let rest = end + line[end..].len() - line[end..].trim_start().len();
+    if !message.starts_with("unexpected key or value") || rest == line.len() {
+        return None;
+    }
+    let slip = Slip::new(end..rest, "", "write it on the next line", "\n");
+    Some(Slip { at: rest..line.trim_end().len(), text: "a key stands behind a table's name".into(), ..slip })
+}
+
+/// What is wrong with a value, or behind it.
+fn value(line: &str, at: usize, message: &str) -> Option<Slip> {
+    let rest = line.get(at..)?;
+    let first = rest.chars().next()?;
+    if first.is_control() && first != '\t' && first != '\r' && message.contains("string") {
+        let text = format!("control character U+{:04X} in a string", first as u32);
+        let escape = format!("\\u{:04X}", first as u32);
+        let slip = Slip::new(at..at + first.len_utf8(), text, "write it as `\\u` and its number, in \"…\"", escape);
+        let fix = slip.fix.filter(|_| message.contains("basic"));
+        return Some(Slip { fix, ..slip });
+    }
+    let is_value = message.starts_with("string values must be quoted");
+    if is_value
+        && first == '('
+        && let Some(close) = rest.rfind(')')
+    {
+        let list = format!("[{}]", &rest[1..close]);
+        return Some(Slip::new(
+            at..at + close + 1,
+            "a list stands in `[` and `]`, not in `(` and `)`",
+            "write brackets",
+            list,
+        ));
+    }
+    if message.starts_with("missing assignment") && first == ':' {
+        return Some(Slip { at: at..at + 1, ..pairs(line, at) });
+    }
+    if let Some(slip) = quotes(line, at) {
+        return Some(slip);
+    }
+    if !message.starts_with("unexpected key or value") {
+        return None;
+    }
+    let odd = rest.bytes().take_while(|byte| b";,]})".contains(byte)).count();
+    let behind = rest[odd..].trim_start();
+    let text = format!("`{}` too many behind the value", &rest[..odd]);
+    (odd > 0 && (behind.is_empty() || behind.starts_with('#'))).then(|| Slip::new(at..at + odd, text, "remove it", ""))
+}
+
+/// Colons where a table has `=`, all of them.
+fn pairs(line: &str, at: usize) -> Slip {
+    let (mut quote, mut last, mut text) = (None, at, String::new());
+    for (index, c) in line[at..].char_indices() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '#') => break,
+            (None, ':') => {
+                text += &line[last..at + index];
+                text += " =";
+                last = at + index + 1;
+            }
+            _ => {}
+        }
+    }
+    Slip::new(at..last, "a key and its value stand around `=`, not `:`", "write `=`", text)
+}
+
+/// Quotes in quotes of the same kind: the first ends the string.
+fn quotes(line: &str, at: usize) -> Option<Slip> {
+    let quote = line[..at].chars().next_back().filter(|c| matches!(c, '"' | '\''))?;
+    let open = line[..at - 1].rfind(quote)?;
+    line[at..].chars().next().filter(|c| c.is_alphanumeric() || "/$-.".contains(*c))?;
+    let ends = |end: &usize| {
+        let behind = line[end + 1..].trim_start();
+        behind.is_empty() || behind.starts_with([',', ']', '}', '#'])
+    };
+    let close = line[at..].match_indices(quote).map(|(end, _)| at + end).find(ends)?;
+    let inner = &line[open + 1..close];
+    let other = if quote == '"' { '\'' } else { '"' };
+    let text = format!("`{quote}` ends the string here, and more of it follows");
+    let slip = Slip::new(open..close + 1, text, "write other quotes around it", format!("{other}{inner}{other}"));
+    let fix = slip.fix.filter(|_| !inner.contains([other, '\\']));
+    Some(Slip { at: at - 1..at, fix, ..slip })
+}
+
+/// How much of a text, behind a `$`, is a variable in a value.
+#[must_use]
+pub fn variable(text: &str) -> usize {
+    let braced = if text.starts_with('{') { text.find(['}', '\n']).unwrap_or(text.len()) } else { 0 };
+    braced + text[braced..].find([',', ']', '#', '\n', ' ']).unwrap_or(text.len() - braced)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

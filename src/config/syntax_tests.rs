@@ -1,0 +1,165 @@
+use crate::config::load::{Files, load};
+use crate::config::report::Report;
+use crate::config::source::position;
+use crate::config::syntax;
+use crate::config::whole::whole;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// One file, and nothing beside it.
+struct Single<'a>(&'a str);
+
+impl Files for Single<'_> {
+    fn read(&mut self, _: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.0.as_bytes().to_vec())
+    }
+
+    fn matching(&mut self, _: &Path, _: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(Vec::new())
+    }
+
+    fn identity(&mut self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
+}
+
+/// All that is said of a file.
+fn reports(text: &str) -> Vec<Report> {
+    load("quell.toml", Path::new("/"), &mut Single(text), &|_| None).expect("the file is there").reports
+}
+
+/// What is said of a text's syntax.
+fn of_syntax(text: &str) -> Vec<Report> {
+    let whole = whole(text);
+    let mut document = syntax::parse(0, &whole.text);
+    document.add_unclosed(0, text, &whole.unclosed);
+    document.reports
+}
+
+/// Line, column and text of each report on a file, and what its fix makes of the lines that it changes.
+fn said(text: &str) -> String {
+    let mut said = String::new();
+    for report in reports(text) {
+        let (line, column) = position(text, report.place.start as usize);
+        said += &format!("{line}:{column} {}", report.text);
+        if let Some((place, with)) = &report.fix {
+            let piece = place.bytes();
+            let fixed = format!("{}{with}{}", &text[..piece.start], &text[piece.end..]);
+            let start = fixed[..piece.start].rfind('\n').map_or(0, |newline| newline + 1);
+            let end = piece.start + with.len();
+            let end = fixed[end..].find('\n').map_or(fixed.len(), |newline| end + newline);
+            said += &format!(" => {}", &fixed[start..end]);
+            let (before, after) = (of_syntax(text), of_syntax(&fixed));
+            if before.contains(&report) {
+                assert!(after.len() < before.len(), "{report:?} makes {fixed:?}: {after:?}");
+            }
+        }
+        said += "\n";
+    }
+    said
+}
+
+/// One mistake is one report on the guilty line, what follows is read, and what a report says to write parses.
+#[test]
+fn a_mistake_hides_nothing() {
+    let cases = [
+        (
+            "[worker.v]\ncommand = [\"a\" \"b\"]\nrestart = \"alway\"\ncomand = 1\ncwd = \"rel\"",
+            "2:15 a comma is missing => command = [\"a\", \"b\"]\n3:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n4:1 unknown key `comand` in [worker.v] => command = 1\n5:7 \"rel\" is relative, and there is nothing it could be relative to\n",
+        ),
+        (
+            "[worker.v]\ncommand = [python3, \"b\"]\nrestart = \"alway\"",
+            "2:12 `python3` is not quoted => command = [\"python3\", \"b\"]\n3:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"\\d\"]\nrestart = \"alway\"",
+            "2:13 TOML takes `\\d` for an escape, and knows none like it => command = ['\\d']\n3:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"C:\\Users\\x\"]\nrestart = \"alway\"",
+            "2:15 TOML takes `\\U` for an escape, and knows none like it => command = ['C:\\Users\\x']\n3:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+        ("[worker.v]\ncommand = [\"/x\"]\nrestart = never", "3:11 `never` is not quoted => restart = \"never\"\n"),
+        (
+            "[worker.v]\ncommand = [\"/x\"]\nuser = nginx\nready = notify",
+            "3:8 `nginx` is not quoted => user = \"nginx\"\n4:9 `notify` is not quoted => ready = \"notify\"\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"]\nuser = None\nready = null",
+            "3:8 TOML has no `None` => \n4:9 TOML has no `null` => \n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"python3\", \"app.py\"\nrestart = \"alway\"\n[worker.db]\ncomand = [\"/x\"]",
+            "2:31 the list never closes => command = [\"python3\", \"app.py\"]\n3:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n5:1 unknown key `comand` in [worker.db] => command = [\"/x\"]\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\n  \"python3\",\n  \"app.py\"\nrestart = \"alway\"\n[worker.db]\ncomand = [\"/x\"]",
+            "4:11 the list never closes =>   \"app.py\"]\n5:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n7:1 unknown key `comand` in [worker.db] => command = [\"/x\"]\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"]\nready = { line = \"up\"\n[worker.db]\ncommand = [\"/x\"]",
+            "3:22 the table never closes => ready = { line = \"up\"}\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"]\nrestart := \"always\"",
+            "3:9 a key and its value stand around `=`, not `:=` => restart = \"always\"\n",
+        ),
+        (
+            "[worker web]\ncommand = [\"/x\"]\nrestart = \"alway\"",
+            "1:2 `worker web` is no table's name => [worker.web]\n",
+        ),
+        (
+            "web:\n  command: [\"x\"]",
+            "1:4 a table begins with its name in brackets, not with `:` => [worker.web]\n2:10 a key and its value stand around `=`, not `:` =>   command = [\"x\"]\n",
+        ),
+        ("[worker.v]\ncommand = [\"/x\"]\ninstances = ${N}", "3:13 `${N}` is not quoted => instances = \"${N}\"\n"),
+        (
+            "worker:\n[worker.x]\ncommand = [\"/x\"]",
+            "1:7 a table begins with its name in brackets, not with `:` => [worker]\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"]\nrestart = \"always\";",
+            "3:19 `;` too many behind the value => restart = \"always\"\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"],\nrestart = \"alway\"",
+            "2:17 `,` too many behind the value => command = [\"/x\"]\n3:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"]]\nrestart = \"alway\"",
+            "2:17 `]` too many behind the value => command = [\"/x\"]\n3:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"]\ncwd => \"/x\"\nrestart = \"alway\"",
+            "3:5 a key and its value stand around `=`, not `=>` => cwd = \"/x\"\n4:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+        ("[worker.v]\n// comment\ncommand = [\"/x\"]", "2:1 a comment begins with `#`, not `//` => # comment\n"),
+        (
+            "[worker.v] command = [\"/x\"]\nrestart = \"alway\"",
+            "1:12 a key stands behind a table's name => [worker.v]\ncommand = [\"/x\"]\n",
+        ),
+        (
+            "[worker.v]\ncommand = (\"x\")\nrestart = \"alway\"",
+            "2:11 a list stands in `[` and `]`, not in `(` and `)` => command = [\"x\"]\n3:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"]\nenv = { \"PORT\": \"1\" }\nrestart = \"alway\"",
+            "3:15 a key and its value stand around `=`, not `:` => env = { \"PORT\" = \"1\" }\n4:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"]\ncwd = \"C:\\Users\"",
+            "3:10 TOML takes `\\U` for an escape, and knows none like it => cwd = 'C:\\Users'\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/bin/sh\", \"-c\", 'echo 'hi'']\nrestart = \"alway\"",
+            "2:35 `'` ends the string here, and more of it follows => command = [\"/bin/sh\", \"-c\", \"echo 'hi'\"]\n3:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+        (
+            "[worker.w]\ncommand = [\"/x\", \"a\u{1b}b\"]\ncwd = \"/a\u{1b}\"\nrestart = \"alway\"",
+            "2:20 control character U+001B in a string => command = [\"/x\", \"a\\u001Bb\"]\n3:10 control character U+001B in a string => cwd = \"/a\\u001B\"\n4:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(said(text), expected, "{text}");
+    }
+}
