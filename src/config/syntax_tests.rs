@@ -108,10 +108,6 @@ fn a_mistake_hides_nothing() {
             "[worker web]\ncommand = [\"/x\"]\nrestart = \"alway\"",
             "1:2 `worker web` is no table's name => [worker.web]\n",
         ),
-        (
-            "web:\n  command: [\"x\"]",
-            "1:4 a table begins with its name in brackets, not with `:` => [worker.web]\n2:10 a key and its value stand around `=`, not `:` =>   command = [\"x\"]\n",
-        ),
         ("[worker.v]\ncommand = [\"/x\"]\ninstances = ${N}", "3:13 `${N}` is not quoted => instances = \"${N}\"\n"),
         (
             "worker:\n[worker.x]\ncommand = [\"/x\"]",
@@ -162,4 +158,105 @@ fn a_mistake_hides_nothing() {
     for (text, expected) in cases {
         assert_eq!(said(text), expected, "{text}");
     }
+}
+
+/// Keys without values, values that never close, tables that stand twice, and files of other programs.
+#[test]
+fn what_follows_is_read_as_it_stands() {
+    let cases = [
+        (
+            "[worker.v]\ncommand = [\"/x\"]\nessential\nrestart = \"alway\"\ncomand = 1",
+            "3:1 `essential` has no value\n4:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n5:1 unknown key `comand` in [worker.v] => command = 1\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"]\nstart timeout = \"5s\"\nrestart = \"alway\"\ncomand = 1",
+            "3:1 there is a blank in the key `start timeout` => start_timeout = \"5s\"\n4:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n5:1 unknown key `comand` in [worker.v] => command = 1\n",
+        ),
+        ("web:\n  command: [\"x\"]", "1:1 this is YAML, not TOML\n"),
+        (
+            "[worker.v]\ncomm\u{200b}and = [\"/x\"]",
+            "2:5 invisible character U+200B between words => command = [\"/x\"]\n",
+        ),
+        ("[Unit]\nDescription = \"x\"\n[Service]\nExecStart = \"y\"", "1:1 this is a systemd unit, not TOML\n"),
+        ("[worker.v]\rcommand = [\"/x\"]\r", "1:1 lines end in a carriage return alone\n"),
+        (
+            "[worker.w]\ncommand = [\"/x\"]\nenv.A=\"1\"\n[worker.w.env]\nB = \"2\"",
+            "4:11 `env` is set above, and has a table here, too\n",
+        ),
+        (
+            "[worker.w]\ncommand = [\"/x\"]\nenv = { A = \"1\" }\n[worker.w.env]\nB = \"2\"",
+            "4:11 `env` is set above, and has a table here, too\n",
+        ),
+        (
+            "[worker.w]\ncommand = [\"/x\"]\nlog.rotate = \"1d\"\n[worker.w.log]\nrotate = \"1d\"",
+            "4:11 `log` is set above, and has a table here, too\n",
+        ),
+        ("web: python3 app.py\ndb: \"a b\"", "1:1 this is a Procfile, not TOML\n"),
+        ("[program:x]\ncommand=/bin/x\nautostart=true", "1:1 this is a supervisord.conf, not TOML\n"),
+        ("version: '3'\nservices:\n  web:\n    image: \"x\"\n    command: [\"x\"]", "1:1 this is YAML, not TOML\n"),
+        (
+            "[Unit]\nDescription=x y\n[Service]\nExecStart=/bin/x\nRestart=always\n",
+            "1:1 this is a systemd unit, not TOML\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"python3\", \"app.py\"\nrestart = \"alway\"\n[worker.db]\ncommand = [\"/x\"]",
+            "2:31 the list never closes => command = [\"python3\", \"app.py\"]\n3:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"a\"\nrestart = \"always\"\nenv = { A = \"1\" }\n[worker.db]\ncommand = [\n  \"a\",\n]\n",
+            "2:15 the list never closes => command = [\"a\"]\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"]\nready = { line = \"up\"\nrestart = \"alway\"\n[worker.db]\ncomand = [\"/x\"]\n",
+            "3:22 the table never closes => ready = { line = \"up\"}\n4:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n6:1 unknown key `comand` in [worker.db] => command = [\"/x\"]\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\n  \"python3\",\n  \"app.py\",\nrestart = \"alway\"\nlog.rotate = \"1d\"\n",
+            "4:12 the list never closes =>   \"app.py\",]\n5:11 \"alway\" is not one of \"always\", \"on-failure\" or \"never\" => restart = \"always\"\n",
+        ),
+        (
+            "[worker.v]\ncommand = [\"/x\"]\nready = {\n  line = \"up\"\n[worker.db]\ncomand = [\"/x\"]\n",
+            "4:14 the table never closes =>   line = \"up\"}\n6:1 unknown key `comand` in [worker.db] => command = [\"/x\"]\n",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(said(text), expected, "{text}");
+    }
+}
+
+/// What tells how to go on names the right verb.
+#[test]
+fn files_of_other_programs_are_to_be_imported() {
+    for (text, verb) in [
+        ("web: python3 app.py\ndb: postgres\n", "quell import Procfile"),
+        ("[program:x]\ncommand=/bin/x\n", "quell import supervisord.conf"),
+        ("services:\n  web:\n    image: x\n", "quell init"),
+        ("[Service]\nExecStart=/bin/x\n", "quell init"),
+    ] {
+        let reports = reports(text);
+        let [report] = reports.as_slice() else { panic!("{text}: {reports:?}") };
+        assert!(report.help.as_ref().is_some_and(|help| help.contains(verb)), "{report:?}");
+    }
+}
+
+/// Many mistakes take no longer than as many lines, and those that are not told are said to be there.
+#[test]
+fn many_mistakes_are_cut_short() {
+    for (line, lines, at) in
+        [("x\n", 401, 401), ("x = y\n", 201, 201), ("x = \"y\n", 201, 201), ("a = [\"x\n", 84, 514)]
+    {
+        let text = line.repeat(50_000);
+        let start = std::time::Instant::now();
+        let reports = reports(&text);
+        assert!(start.elapsed().as_secs() < 10, "{line:?}: {:?}", start.elapsed());
+        let last = reports.last().expect("there are some");
+        assert_eq!(
+            (reports.len(), position(&text, last.place.start as usize).0, last.text.as_str()),
+            (lines, at, "too many mistakes of syntax: what follows is not looked at"),
+            "{line:?}"
+        );
+    }
+    // Lines of a string are none.
+    let text = format!("[worker.v]\ncommand = [\"/x\", \"\"\"\n{}\"\"\"]\ncomand = 1\n", "x\n".repeat(50_000));
+    assert_eq!(said(&text), "50004:1 unknown key `comand` in [worker.v] => command = 1\n");
 }

@@ -24,8 +24,21 @@ const LOOKS_MAX: usize = 16;
 /// Takes out the statements that never close.
 #[must_use]
 pub fn whole(text: &str) -> Whole<'_> {
+    if foreign(text).is_some() {
+        return Whole { text: text.into(), unclosed: Vec::new() };
+    }
+    let text = &text[..readable(text)];
     let mut whole = Whole { text: text.into(), unclosed: Vec::new() };
     let mut mistakes = Mistakes::of(text);
+    // A key without a value takes what follows with it, too.
+    let lines: Vec<_> =
+        mistakes.lone.iter().map(|at| line_around(text, *at)).filter(|line| is_lone(&text[line.clone()])).collect();
+    if !lines.is_empty() {
+        let mut bytes = text.to_owned();
+        lines.iter().for_each(|line| bytes.replace_range(line.clone(), &" ".repeat(line.len())));
+        mistakes = Mistakes::of(&bytes);
+        (whole.text, whole.unclosed) = (bytes.into(), lines);
+    }
     let mut passed = 0;
     for _ in 0..LOOKS_MAX {
         let Some(piece) = mistakes.unclosed(&whole.text).nth(passed) else { break };
@@ -49,9 +62,78 @@ pub fn alone(text: &str, piece: &Range<usize>) -> String {
     format!("{}{}", " ".repeat(piece.start), &text[piece.clone()])
 }
 
+/// Files up to here are read whole, whatever is wrong with them; of more, pieces so long are looked at first.
+const PIECE: usize = 4096;
+/// The parser copies the text for each mistake: what follows so many is not read.
+const MISTAKES_MAX: usize = 400;
+
+/// How much of a text is read: all, or up to where far too much is wrong.
+fn readable(text: &str) -> usize {
+    let (mut start, mut count) = (0, 0);
+    while text.len() > 4 * PIECE && start < text.len() {
+        let end = (start + PIECE).min(text.len());
+        let end = memchr::memchr(b'\n', &text.as_bytes()[end..]).map_or(text.len(), |newline| end + newline + 1);
+        count += DeTable::parse_recoverable(&text[start..end]).1.len();
+        // A piece may begin in a string, so that all in it is wrong; the text from its beginning is not.
+        if count > MISTAKES_MAX {
+            return if DeTable::parse_recoverable(&text[..end]).1.len() > MISTAKES_MAX / 2 { end } else { text.len() };
+        }
+        start = end;
+    }
+    text.len()
+}
+
+/// Whether a line without a `=` behind its key is meant to be a key.
+fn is_lone(line: &str) -> bool {
+    let line = line.trim();
+    !line.starts_with('[') && (!line.ends_with(']') || line.contains(['=', ':']))
+}
+
+/// A file that is another program's: its first line, what it is, and what to do.
+#[must_use]
+pub fn foreign(text: &str) -> Option<(Range<usize>, &'static str, &'static str)> {
+    if text.contains('\r') && !text.contains('\n') {
+        let first = 0..text.find('\r').unwrap_or(0);
+        return Some((first, "lines end in a carriage return alone", "replace each: `tr '\\r' '\\n'`"));
+    }
+    let lines = || {
+        let lines = text.lines().map(|line| (line.as_ptr() as usize - text.as_ptr() as usize, line.trim_end()));
+        lines.filter(|(_, line)| !line.is_empty() && !line.trim_start().starts_with(['#', ';']))
+    };
+    let place = |(at, line): (usize, &str)| at..at + line.len();
+    let is_header = |line: &str| line.starts_with('[');
+    let count = lines().count();
+    let pair =
+        |line: &str| line.trim_start().trim_start_matches("- ").split_once(':').is_some_and(|(key, _)| is_bare(key));
+    let is_yaml = |line: &str| pair(line) || line.trim_start().starts_with("- ") || line == "---";
+    if count > 1 && !lines().any(|(_, line)| is_header(line)) {
+        let first = lines().find(|(_, line)| is_yaml(line)).map(place)?;
+        let is_command = |line: &str| line.split_once(": ").is_some_and(|(name, _)| is_bare(name));
+        return if lines().all(|(_, line)| is_command(line)) {
+            Some((first, "this is a Procfile, not TOML", "`quell import Procfile > quell.toml` translates it"))
+        } else if 2 * lines().filter(|(_, line)| is_yaml(line)).count() > count {
+            Some((first, "this is YAML, not TOML", "write TOML; `quell init -- CMD` begins a file"))
+        } else {
+            None
+        };
+    }
+    let valid = |line: &str| line.contains('=') && DeTable::parse(line).is_ok();
+    let program = lines().find(|(_, line)| line.starts_with("[program:") || *line == "[supervisord]");
+    if let Some(first) = program.filter(|_| 2 * lines().filter(|(_, line)| valid(line)).count() <= count) {
+        let help = "`quell import supervisord.conf > quell.toml` translates it";
+        return Some((place(first), "this is a supervisord.conf, not TOML", help));
+    }
+    let is_unit = |line: &str| matches!(line, "[Unit]" | "[Service]" | "[Install]" | "[Timer]" | "[Socket]");
+    let first = lines().find(|(_, line)| is_unit(line))?;
+    let all = lines().filter(|(_, line)| is_header(line)).all(|(_, line)| is_unit(line));
+    all.then(|| (place(first), "this is a systemd unit, not TOML", "write TOML; `quell init -- CMD` begins a file"))
+}
+
 /// The mistakes of syntax in a text.
 struct Mistakes {
     count: usize,
+    /// Where keys have no value, the first few.
+    lone: Vec<usize>,
     /// The statements of several lines that have one, in their order.
     statements: Vec<Range<usize>>,
 }
@@ -60,6 +142,8 @@ impl Mistakes {
     fn of(text: &str) -> Mistakes {
         let (root, errors) = DeTable::parse_recoverable(text);
         let errors = errors.iter().filter(|error| error.message() != "duplicate key");
+        let lone = errors.clone().filter(|error| error.message().starts_with("key with no value"));
+        let lone = lone.map(|error| error.span().unwrap_or_default().start).take(MISTAKES_MAX / 2).collect();
         let mut places: Vec<_> = errors.map(|error| error.span().unwrap_or_default().start).collect();
         places.sort_unstable();
         let mut statements = Vec::new();
@@ -70,7 +154,7 @@ impl Mistakes {
             |s: &Range<usize>| places[places.partition_point(|at| *at < s.start)..].first() <= Some(&s.end);
         statements.retain(|s| text.get(s.clone()).is_some_and(|text| text.contains('\n')) && has_mistake(s));
         statements.sort_by_key(|s| s.start);
-        Mistakes { count: places.len(), statements }
+        Mistakes { count: places.len(), lone, statements }
     }
 
     /// The statements that may not close, each up to the end of what is its own.
@@ -78,7 +162,16 @@ impl Mistakes {
         self.statements.iter().filter_map(|statement| {
             let start = line_around(text, statement.start).start;
             let mut lines = text[statement.start..].match_indices('\n').map(|(at, _)| statement.start + at + 1);
-            let next = lines.find(|at| begins_statement(&text[line_around(text, *at)]))?;
+            let first = &text[line_around(text, statement.start)];
+            let indent = |line: &str| line.len() - line.trim_start().len();
+            // The keys of a table that is open are its own.
+            let is_own = |line: &str| {
+                first.trim_end().ends_with('{') && indent(line) > indent(first) && !line.trim_start().starts_with('[')
+            };
+            let next = lines.find(|at| {
+                let line = &text[line_around(text, *at)];
+                begins_statement(line) && !is_own(line)
+            })?;
             // Comments above the next one are not its own.
             let mut end = start;
             let mut at = start;
@@ -88,7 +181,8 @@ impl Mistakes {
                     end = at - 1;
                 }
             }
-            Some(start..end)
+            let last = &text[line_around(text, end)];
+            (!first.trim_end().ends_with('{') || !last.trim_start().starts_with('}')).then_some(start..end)
         })
     }
 }
@@ -100,6 +194,31 @@ fn begins_statement(line: &str) -> bool {
     let name = name.map(|name| name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name));
     name.is_some_and(|name| is_bare(&name.replace(['"', ' '], "")))
         || line.split_once('=').is_some_and(|(key, _)| is_bare(key.trim()))
+}
+
+/// The line in the table around a table that sets its name, too.
+#[must_use]
+pub fn set_above(text: &str, header: &str, end: usize) -> Option<Range<usize>> {
+    let (around, name) = header.strip_prefix('[')?.strip_suffix(']')?.rsplit_once('.')?;
+    let around = format!("[{around}]");
+    let mut at = text[..end].rfind(&around)? + around.len();
+    for line in text[at..end].split_inclusive('\n') {
+        let code = line.trim();
+        if code.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(['.', '='])) {
+            return Some(at..at + line.trim_end().len());
+        }
+        if code.starts_with('[') {
+            break;
+        }
+        at += line.len();
+    }
+    None
+}
+
+/// Whether a character cannot be seen.
+#[must_use]
+pub fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}' | '\u{202a}'..='\u{202e}')
 }
 
 /// What people write in a line that is not TOML: which piece of it, and what to write instead.
