@@ -391,6 +391,12 @@ fn quotes(line: &str, at: usize) -> Option<Slip> {
     let quote = line[..at].chars().next_back().filter(|c| matches!(c, '"' | '\''))?;
     let open = line[..at - 1].rfind(quote)?;
     line[at..].chars().next().filter(|c| c.is_alphanumeric() || "/$-.".contains(*c))?;
+    let before = line[open + 1..at - 1].trim_end();
+    if let Some(string) = before.strip_suffix(',') {
+        // The quote that ends it here was to begin the next one.
+        let end = open + 1 + string.len();
+        return Some(Slip::new(end..end, "a quote or a comma is missing", "close the string", quote));
+    }
     let ends = |end: &usize| {
         let behind = line[end + 1..].trim_start();
         behind.is_empty() || behind.starts_with([',', ']', '}', '#'])
