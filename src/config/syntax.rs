@@ -6,7 +6,7 @@
 
 use super::report::Report;
 use super::source::Place;
-use super::whole::alone;
+use super::whole::{Slip, alone, foreign, is_invisible, set_above, slip, variable};
 use std::collections::HashMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -26,9 +26,25 @@ pub struct Document<'a> {
     broken: Vec<Range<usize>>,
     /// Where the tables begin that they are in.
     broken_tables: Vec<usize>,
+    /// How much was read, where too much is wrong with the rest.
+    read: usize,
 }
 
-impl Document<'_> {
+impl<'a> Document<'a> {
+    fn new(root: DeTable<'a>, read: usize) -> Document<'a> {
+        Document { root, reports: Vec::new(), broken: Vec::new(), broken_tables: Vec::new(), read }
+    }
+
+    /// Says that the rest, from a line on, has mistakes that are not told.
+    fn cut(&mut self, file: u32, text: &str, at: usize) {
+        let line = line_around(text, at);
+        let report =
+            Report::error(Place::new(file, line.clone()), "too many mistakes of syntax: what follows is not looked at");
+        let broken = line.start..text.len();
+        let report = report.help("mend those above, and check again");
+        self.add(text, Finding { statement: line, broken, rank: Rank::Odd, report });
+    }
+
     fn add(&mut self, text: &str, finding: Finding) {
         self.broken_tables.push(text[..finding.broken.start].rfind("\n[").map_or(0, |newline| newline + 1));
         self.broken.push(finding.broken);
@@ -37,6 +53,9 @@ impl Document<'_> {
 
     /// Says what is wrong with statements that were taken out, because they never close.
     pub fn add_unclosed(&mut self, file: u32, text: &str, unclosed: &[Range<usize>]) {
+        if self.read < text.len() {
+            self.cut(file, text, self.read);
+        }
         for piece in unclosed {
             let alone = alone(text, piece);
             let (root, errors) = DeTable::parse_recoverable(&alone);
@@ -91,6 +110,12 @@ const MISTAKES_MAX: usize = 200;
 /// Parses a file.
 #[must_use]
 pub fn parse(file: u32, text: &str) -> Document<'_> {
+    if let Some((line, what, help)) = foreign(text) {
+        let mut document = Document::new(DeTable::new(), text.len());
+        let report = Report::error(Place::new(file, line.clone()), what).help(help);
+        document.add(text, Finding { statement: line, broken: 0..text.len(), rank: Rank::Odd, report });
+        return document;
+    }
     let (root, errors) = DeTable::parse_recoverable(text);
     let root = root.into_inner();
     let mut errors: Vec<_> = errors.iter().map(|error| (error.span().unwrap_or_default(), error.message())).collect();
@@ -102,20 +127,35 @@ pub fn parse(file: u32, text: &str) -> Document<'_> {
     }
     let reader = Reader { file, text, root: &root, statements: &statements };
     let (mut found, mut at): (Vec<Finding>, HashMap<_, usize>) = Default::default();
+    let (mut rest, mut twice) = (None, 0);
     for (span, message) in errors {
         let finding = reader.finding(message, reader.within(span));
+        // What stands in a table that stands there twice is no further mistake.
+        if message == "duplicate key" {
+            if finding.statement.start < twice {
+                continue;
+            }
+            twice = finding.broken.end;
+        }
         match at.get(&finding.statement) {
             Some(at) if finding.rank < found[*at].rank => found[*at] = finding,
             Some(_) => {}
-            None if found.len() >= MISTAKES_MAX => break,
+            None if found.len() >= MISTAKES_MAX => {
+                rest = Some(finding.statement.start);
+                break;
+            }
             None => {
                 at.insert(finding.statement.clone(), found.len());
                 found.push(finding);
             }
         }
     }
-    let mut document = Document { root, reports: Vec::new(), broken: Vec::new(), broken_tables: Vec::new() };
+    let mut document = Document::new(root, text.len());
     found.into_iter().for_each(|finding| document.add(text, finding));
+    if let Some(at) = rest {
+        document.cut(file, text, at);
+        document.read = usize::MAX;
+    }
     document
 }
 
@@ -171,14 +211,37 @@ impl Reader<'_> {
         if let Some(report) = self.odd_character(&statement) {
             return Finding { broken: statement.clone(), statement, rank: Rank::Odd, report };
         }
-        let unclosed = if message.contains("string, expected") { self.unclosed(&at) } else { None };
-        let rank = if unclosed.is_some() { Rank::Unclosed } else { Rank::Other(at.start) };
-        let report = unclosed.unwrap_or_else(|| self.report(message, &at, &line));
-        let header = message.starts_with("unclosed table") || self.text[line.clone()].trim_end().ends_with(']');
+        let slip = slip(&self.text[line.clone()], at.start - line.start, message).map(|slip| self.slip(slip, &line));
+        let is_string = slip.is_none() && message.contains("string, expected");
+        let unclosed = if is_string { self.unclosed(&at) } else { None };
+        let rank = match () {
+            () if slip.is_some() => Rank::Odd,
+            () if unclosed.is_some() => Rank::Unclosed,
+            () => Rank::Other(at.start),
+        };
+        let report = slip.or(unclosed).unwrap_or_else(|| self.report(message, &at, &line));
+        let header = self.text[line.clone()].trim();
+        let header = message.starts_with("unclosed table")
+            || header.starts_with('[')
+            || header.ends_with(']') && !header.contains('=');
         // What follows a broken header belongs to nothing.
         let next = self.text[line.end..].match_indices("\n[").next().map_or(self.text.len(), |(at, _)| line.end + at);
         let broken = if header && statement == line { line.start..next } else { statement.clone() };
         Finding { broken, statement, rank, report }
+    }
+
+    /// A report on what is wrong with a line.
+    fn slip(&self, slip: Slip, line: &Range<usize>) -> Report {
+        let place = |at: Range<usize>| self.place(line.start + at.start..line.start + at.end);
+        let report = Report::error(place(slip.at), slip.text).help(slip.help);
+        slip.fix.into_iter().fold(report, |report, (at, with)| report.fix(place(at), with))
+    }
+
+    /// A line without the blanks around it: there may be other lines where there are blanks for them.
+    fn code(&self, line: &Range<usize>) -> Range<usize> {
+        let text = &self.text[line.clone()];
+        let start = line.end - text.trim_start().len();
+        start..start + text.trim().len()
     }
 
     fn place(&self, bytes: Range<usize>) -> Place {
@@ -201,7 +264,11 @@ impl Reader<'_> {
                 (None, c) if !c.is_ascii() && (c.is_whitespace() || is_invisible(c)) => {
                     let place = self.place(at..at + c.len_utf8());
                     let what = format!("invisible character U+{:04X} between words", c as u32);
-                    return Some(Report::error(place, what).help("use a plain space").fix(place, " "));
+                    let report = Report::error(place, what);
+                    return Some(match c.is_whitespace() {
+                        true => report.help("use a plain space").fix(place, " "),
+                        false => report.help("remove it").fix(place, ""),
+                    });
                 }
                 _ => {}
             }
@@ -240,6 +307,7 @@ impl Reader<'_> {
         let place = self.place(at.clone());
         let raw = &self.text[at.clone()];
         let line_text = self.text[line.clone()].trim();
+        let code = self.code(line);
         let insert = |what: &str, with: &str| Report::error(place, what).help(format!("add `{with}`")).fix(place, with);
         // What is missing is missing behind what stands before, which may be on another line.
         let behind = |what: &str, with: &str| {
@@ -249,9 +317,10 @@ impl Reader<'_> {
         };
         match message {
             "duplicate key" => self.duplicate(at, raw),
-            m if m.starts_with("invalid boolean") => self.word(place, raw),
-            m if m.starts_with("string values must be quoted") => self.word(place, raw),
-            m if m.starts_with("missing escaped value") => self.escape(at),
+            m if ["invalid boolean", "invalid float", "string values must"].iter().any(|what| m.starts_with(what)) => {
+                self.word(at.start, raw)
+            }
+            m if m.starts_with("missing escaped value") || m.contains("unicode value") => self.escape(at),
             m if m.starts_with("unclosed table") => insert("the table's name never closes", "]"),
             m if m.starts_with("unclosed array table") => insert("the table's name never closes", "]]"),
             m if m.starts_with("unclosed array") => behind("the list never closes", "]"),
@@ -273,14 +342,8 @@ impl Reader<'_> {
                 let start = self.place(line.start..line.start);
                 Report::error(self.place(line.clone()), "a table's name that never opens").fix(start, "[")
             }
-            _ if line_text.split_once(':').is_some_and(|(key, _)| is_bare(key.trim())) => {
-                let colon = line.start + self.text[line.clone()].find(':').unwrap_or(0);
-                let colon = self.place(colon..colon + 1);
-                Report::error(colon, "a key and its value stand around `=`, not `:`").fix(colon, " =")
-            }
             m if m.starts_with("key with no value") => {
-                Report::error(self.place(line.clone()), format!("`{line_text}` has no value"))
-                    .help("write `key = value`")
+                Report::error(self.place(code), format!("`{line_text}` has no value")).help("write `key = value`")
             }
             m if m.starts_with("extra `=`") => Report::error(place, "one `=` too many").fix(place, ""),
             m if m.contains("quoted keys") || m.contains("unquoted key") => {
@@ -291,11 +354,20 @@ impl Reader<'_> {
     }
 
     /// A word that stands where a value should.
-    fn word(&self, place: Place, raw: &str) -> Report {
+    fn word(&self, start: usize, raw: &str) -> Report {
+        // A variable, up to what ends a value.
+        let length = raw.len() + if raw.ends_with('$') { variable(&self.text[start + raw.len()..]) } else { 0 };
+        let raw = &self.text[start..start + length];
+        let place = self.place(start..start + length);
         if raw.is_empty() {
             return Report::error(place, "no value behind `=`").help("write a value, or remove the key");
         }
         let lower = raw.to_lowercase();
+        let line = line_around(self.text, start);
+        if matches!(lower.as_str(), "null" | "none" | "nil") && self.text[line.start..start].trim_end().ends_with('=') {
+            let report = Report::error(place, format!("TOML has no `{raw}`"));
+            return report.help("remove the key: what is not set has no value").fix(self.place(self.code(&line)), "");
+        }
         let meant = match lower.as_str() {
             "yes" | "on" => Some("true"),
             "no" | "off" => Some("false"),
@@ -313,7 +385,7 @@ impl Reader<'_> {
     }
 
     fn escape(&self, at: &Range<usize>) -> Report {
-        let backslash = at.start.saturating_sub(1);
+        let backslash = self.text[..at.start].rfind('\\').unwrap_or(at.start.saturating_sub(1));
         let escape: String = self.text[backslash..].chars().take(2).collect();
         let place = self.place(backslash..backslash + escape.len());
         let report = Report::error(place, format!("TOML takes `{escape}` for an escape, and knows none like it"));
@@ -340,7 +412,14 @@ impl Reader<'_> {
         let first = if is_header {
             let line = line_around(self.text, at.start);
             let name = self.text[line.clone()].trim();
-            self.text.find(name).filter(|first| *first < line.start).map(|first| first..first + name.len())
+            let same = self.text.find(name).filter(|first| *first < line.start);
+            if same.is_none()
+                && let Some(first) = set_above(self.text, name, line.start)
+            {
+                let report = Report::error(place, format!("`{raw}` is set above, and has a table here, too"));
+                return report.help("write all of it in one place").also(self.place(first), "set here");
+            }
+            same.map(|first| first..first + name.len())
         } else {
             let mut keys = Vec::new();
             keys_of(self.root, raw, &mut keys);
@@ -401,11 +480,11 @@ pub(super) fn line_around(text: &str, byte: usize) -> Range<usize> {
     start..end
 }
 
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}' | '\u{202a}'..='\u{202e}')
-}
-
 /// Whether a text can be a key without quotes.
 pub(super) fn is_bare(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
+
+#[cfg(test)]
+#[path = "syntax_tests.rs"]
+mod tests;
