@@ -9,6 +9,7 @@ mod large;
 mod mistakes;
 mod page;
 mod plan;
+mod schema;
 mod thousand;
 mod verbs;
 
