@@ -153,7 +153,7 @@ fn check(bencher: Bencher, what: &str) {
     thousand::write(folder.path()).expect("room for a configuration");
     bencher.bench_local(|| {
         if what == "load" {
-            let loaded = load("quell.toml", folder.path(), &mut OfDisk, &|_| None).expect("it is there");
+            let loaded = load("quell.toml", folder.path(), &mut OfDisk::default(), &|_| None).expect("it is there");
             assert!(loaded.reports.is_empty());
             return;
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 mod check;
+mod hostile;
 mod large;
 mod mistakes;
 mod page;

@@ -3,7 +3,6 @@
 use super::config::{self, Checked, count, wants_colour};
 use super::{End, Failure, talk};
 use crate::config::report::{self, Severity};
-use crate::sys::fd;
 use clap::Args;
 
 /// What is wrong with a configuration; 0 when nothing is, 1 when something is
@@ -37,12 +36,12 @@ impl Options {
             crate::runtime::preflight::check(&mut checked.loaded);
             report::sort(&mut checked.loaded.reports);
         }
-        let mistakes = self.show(&checked);
+        let mistakes = self.show(&checked)?;
         Ok(End::Code(u8::from(mistakes > 0)))
     }
 
     /// Shows the reports; how many are mistakes.
-    fn show(&self, checked: &Checked) -> usize {
+    fn show(&self, checked: &Checked) -> Result<usize, Failure> {
         let loaded = &checked.loaded;
         let errors = loaded.reports.iter().filter(|report| report.severity == Severity::Error).count();
         let warnings = loaded.reports.len() - errors;
@@ -59,10 +58,10 @@ impl Options {
                     (0, warnings) => format!("no mistake, {}", count(warnings, "warning")),
                     (errors, warnings) => format!("{}, {}", count(errors, "mistake"), count(warnings, "warning")),
                 };
-                format!("{reports}{name}: {found}\n")
+                format!("{reports}{}: {found}\n", report::visible(name))
             }
         };
-        talk::write_all(fd::stdout(), text.as_bytes());
-        if self.strict { errors + warnings } else { errors }
+        talk::answer(text.as_bytes())?;
+        Ok(if self.strict { errors + warnings } else { errors })
     }
 }

@@ -1,7 +1,6 @@
 //! `quell completions`: what a shell needs to complete a command line.
 
 use super::{End, Failure, talk};
-use crate::sys::fd;
 use clap::Args;
 use clap_complete::Shell;
 
@@ -19,7 +18,7 @@ impl Options {
     pub(super) fn execute(&self, mut command: clap::Command) -> Result<End, Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "quell", &mut script);
-        talk::write_all(fd::stdout(), &script);
+        talk::answer(&script)?;
         Ok(End::Code(0))
     }
 }

@@ -9,8 +9,10 @@ use crate::config::values::NOT_LEVELS;
 use crate::line::lint;
 use crate::line::list::{Mistake, Sample};
 use crate::line::shipped::{self, LEVELS};
-use crate::runtime::lists::{OfDisk, Shelf, Unusable};
+use crate::runtime::lists::{BYTES_MAX, OfDisk, Shelf, Unusable};
+use crate::runtime::preflight;
 use crate::sys::fd;
+use crate::sys::peek::{self, Pipes};
 use clap::Args;
 use std::collections::HashSet;
 use std::io::IsTerminal;
@@ -81,7 +83,8 @@ impl Options {
 /// # Errors
 /// Its mistakes, shown on stderr.
 pub(super) fn load_clean_file(path: &Path) -> Result<Checked, Failure> {
-    let checked = load_file(path)?;
+    let mut checked = load_file(path)?;
+    checked.settle();
     let mistakes = checked.loaded.reports.iter().filter(|report| report.severity == Severity::Error);
     let mistakes: Vec<_> = mistakes.cloned().collect();
     if mistakes.is_empty() {
@@ -101,8 +104,8 @@ fn load_file(path: &Path) -> Result<Checked, Failure> {
     let folder = std::env::current_dir().map_err(|e| Failure::new(format!("cannot tell where we are: {e}")))?;
     let env = |name: &str| std::env::var(name).ok();
     let name = path.to_string_lossy();
-    let loaded =
-        load(&name, &folder, &mut OfDisk, &env).map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
+    let loaded = load(&name, &folder, &mut OfDisk::default(), &env)
+        .map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
     let mut checked = Checked { loaded, shelf: Shelf::default(), folder };
     checked.lists();
     report::sort(&mut checked.loaded.reports);
@@ -110,6 +113,12 @@ fn load_file(path: &Path) -> Result<Checked, Failure> {
 }
 
 impl Checked {
+    /// Adds what has to be known before it can be said what is in force: variables, and files that are included.
+    fn settle(&mut self) {
+        preflight::settled(&mut self.loaded);
+        report::sort(&mut self.loaded.reports);
+    }
+
     /// Reads every list that a worker uses, and says what is wrong with it.
     fn lists(&mut self) {
         let samples = match self.shelf.list(LEVELS) {
@@ -195,7 +204,8 @@ fn list_place(list: &str, line: u32, column: Option<usize>, sources: &mut Source
     let file = match sources.find(&name) {
         Some(file) => file,
         None => {
-            let text = String::from_utf8_lossy(&std::fs::read(list).ok()?).into_owned();
+            let text =
+                String::from_utf8_lossy(&peek::whole(Path::new(list), BYTES_MAX, Pipes::Refused).ok()?).into_owned();
             sources.add(name, text)
         }
     };

@@ -5,6 +5,7 @@ use super::{End, Failure, talk};
 use crate::config::kind::nearest;
 use crate::config::load::{Named, WorkerLog};
 use crate::config::policy::{Retain, Rotate};
+use crate::config::report::visible;
 use crate::config::source::Sources;
 use crate::config::tables::Worker;
 use crate::config::unit::{show_duration, show_size};
@@ -14,7 +15,6 @@ use crate::line::classify::decide_effect;
 use crate::line::list::{Effect, Rule};
 use crate::line::rules::{RuleSet, Scratch};
 use crate::runtime::lists::Shelf;
-use crate::sys::fd;
 use clap::{Args, Subcommand};
 use std::fmt::Write;
 
@@ -84,7 +84,7 @@ impl Options {
                 explain::to_text(&explain::all(&checked.loaded.config), &checked.loaded.sources, !self.all)
             }
         };
-        talk::write_all(fd::stdout(), text.as_bytes());
+        talk::answer(visible(&text).as_bytes())?;
         Ok(End::Code(0))
     }
 

@@ -2,7 +2,10 @@
 
 use super::{End, Failure, talk};
 use crate::config::import::{Translation, procfile, supervisord};
+use crate::config::report::visible;
+use crate::runtime::lists::CONFIG_BYTES_MAX;
 use crate::sys::fd;
+use crate::sys::peek::{self, Pipes};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -34,7 +37,8 @@ impl Options {
         let format = self.format.or_else(|| told_by(&self.file)).ok_or_else(|| {
             Failure::usage(format!("{name} is no Procfile and no *.conf by its name; say what it is with --format"))
         })?;
-        let bytes = std::fs::read(&self.file).map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
+        let bytes = peek::whole(&self.file, CONFIG_BYTES_MAX, Pipes::Taken)
+            .map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
         let text = String::from_utf8(bytes).map_err(|e| {
             Failure::usage(format!(
                 "{name} is not UTF-8 from byte {} on; save it as UTF-8",
@@ -48,10 +52,10 @@ impl Options {
             Format::Procfile => procfile(&text, &folder),
             Format::Supervisord => supervisord(&text, &folder),
         };
-        talk::write_all(fd::stdout(), text.as_bytes());
+        talk::answer(text.as_bytes())?;
         let left: String =
             left.iter().map(|left| format!("{name}:{}:{}: {}\n", left.line, left.column, left.what)).collect();
-        talk::write_all(fd::stderr(), left.as_bytes());
+        talk::write_all(fd::stderr(), visible(&left).as_bytes());
         Ok(End::Code(0))
     }
 }

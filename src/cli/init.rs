@@ -2,7 +2,6 @@
 
 use super::{End, Failure, talk};
 use crate::config::init;
-use crate::sys::fd;
 use clap::Args;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -26,7 +25,7 @@ impl Options {
         let folder = std::env::current_dir().map_err(|e| Failure::new(format!("cannot tell where we are: {e}")))?;
         let text = init::text(&self.command, &folder);
         if self.output == Path::new("-") {
-            talk::write_all(fd::stdout(), text.as_bytes());
+            talk::answer(text.as_bytes())?;
             return Ok(End::Code(0));
         }
         let name = self.output.display();

@@ -17,6 +17,7 @@ mod schema;
 mod talk;
 mod test;
 
+use crate::config::report::visible;
 use crate::log::ledger::Ledger;
 use crate::sys::fd;
 use crate::sys::signal::{self, Inherited, Number};
@@ -103,7 +104,14 @@ pub fn main() -> ExitCode {
         Err(e) => return fail(&Failure::new(format!("cannot block signals: {e}")), false),
     };
     let args: Vec<OsString> = std::env::args_os().collect();
-    let cli = match Cli::try_parse_from(&args) {
+    let parsed = Cli::try_parse_from(&args);
+    let takes = |cli: &Cli| matches!(cli.verb, Verb::Filter(_) | Verb::Log(_) | Verb::Run(_));
+    if !parsed.as_ref().is_ok_and(takes)
+        && let Err(e) = inherited.restore()
+    {
+        return fail(&Failure::new(format!("cannot unblock signals: {e}")), false);
+    }
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(e) => return usage(&e, names_run(&args)),
     };
@@ -149,7 +157,7 @@ fn names_run(args: &[OsString]) -> bool {
 }
 
 fn fail(failure: &Failure, is_run: bool) -> ExitCode {
-    tracing::error!("{}", failure.text);
+    tracing::error!("{}", visible(&failure.text));
     match failure.code {
         EXIT_FAILURE | EXIT_USAGE if is_run => run::EXIT_OWN,
         code => code,

@@ -3,7 +3,6 @@
 use super::config::{self, load_clean_file};
 use super::{End, Failure, talk};
 use crate::config::plan;
-use crate::sys::fd;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -34,7 +33,7 @@ impl Options {
             [] => "nothing changes\n".into(),
             _ => plan::to_text(&steps, &new.sources),
         };
-        talk::write_all(fd::stdout(), text.as_bytes());
+        talk::answer(text.as_bytes())?;
         Ok(End::Code(0))
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{End, Failure, talk};
 use crate::config::schema;
-use crate::sys::fd;
 use clap::Args;
 
 /// Print the JSON schema of the configuration, for editors
@@ -14,7 +13,7 @@ pub(super) struct Options {}
 
 impl Options {
     pub(super) fn execute(&self) -> Result<End, Failure> {
-        talk::write_all(fd::stdout(), format!("{:#}\n", schema::schema()).as_bytes());
+        talk::answer(format!("{:#}\n", schema::schema()).as_bytes())?;
         Ok(End::Code(0))
     }
 }

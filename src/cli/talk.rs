@@ -1,5 +1,6 @@
 //! What quell says of itself: to stderr, as text or JSON, and never so that it matters whether anybody listens.
 
+use super::Failure;
 use crate::sys::fd;
 use clap::{ArgAction, Args, ValueEnum};
 use std::fmt;
@@ -94,4 +95,29 @@ pub(super) fn write_all(fd: impl AsFd, mut bytes: &[u8]) {
     while let Ok(written @ 1..) = fd::write(fd.as_fd(), bytes) {
         bytes = &bytes[written..];
     }
+}
+
+/// Writes a verb's answer to standard output. That nobody reads it any more is no failure.
+///
+/// # Errors
+/// What write(2) said.
+pub(super) fn answer(mut bytes: &[u8]) -> Result<(), Failure> {
+    while !bytes.is_empty() {
+        match fd::write(fd::stdout(), bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => wait_for_room()?,
+            Err(e) => return Err(unwritten(&e)),
+        }
+    }
+    Ok(())
+}
+
+/// Whoever shares our standard output may have made it one that does not wait.
+fn wait_for_room() -> Result<(), Failure> {
+    fd::wait([Some((fd::stdout(), fd::Interest::Write))], None).map(|_| ()).map_err(|e| unwritten(&e))
+}
+
+fn unwritten(error: &io::Error) -> Failure {
+    Failure::new(format!("cannot write to standard output: {error}"))
 }

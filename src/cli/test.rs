@@ -9,7 +9,6 @@ use crate::config::typed::{Choice, Item, Text, Words};
 use crate::line::classify::{Follow, decide};
 use crate::line::rules::{RuleSet, Scratch};
 use crate::line::{Class, Stream};
-use crate::sys::fd;
 use clap::Args;
 
 /// Run the tests that a configuration holds
@@ -39,7 +38,7 @@ impl Options {
         } else {
             format!("{} failed", count(failed.len(), "expectation"))
         };
-        talk::write_all(fd::stdout(), format!("{reports}{}, {found}\n", count(tests.len(), "test")).as_bytes());
+        talk::answer(format!("{reports}{}, {found}\n", count(tests.len(), "test")).as_bytes())?;
         Ok(End::Code(u8::from(!failed.is_empty())))
     }
 }

@@ -77,6 +77,9 @@ impl Cx<'_> {
                 let list = format!("[{}]", self.raw(node.span()));
                 report.help("write a list").fix(place, list)
             }
+            (Kind::Integer(..) | Kind::Flag, DeValue::String(text)) if text.contains("${") => {
+                report.help("variables stand for text only; write the value itself")
+            }
             (Kind::Integer(..), _) => report.help("write an integer, without quotes"),
             (Kind::Flag, _) => report.help("write true or false"),
             (kind, _) => report.help(format!("write {}", kind.describe())),
@@ -118,9 +121,12 @@ impl Cx<'_> {
                 .and_then(|tail| tail.split_once('}'))
             {
                 let (name, default) = inner.split_once(":-").map_or((inner, None), |(n, d)| (n, Some(d)));
-                if !is_variable(name) {
+                if !is_variable(name) || inner.contains("${") {
                     let place = self.piece(node, &format!("${{{inner}}}"));
-                    let report = Report::error(place, format!("`${{{inner}}}` names no variable"));
+                    let report = match is_variable(name) {
+                        true => Report::error(place, "a default cannot hold another variable"),
+                        false => Report::error(place, format!("`${{{inner}}}` names no variable")),
+                    };
                     self.report(report.help("write `${NAME}` or `${NAME:-default}`; `$$` is a dollar"));
                     return None;
                 }
@@ -223,24 +229,42 @@ pub fn table<T: Table>(document: &Document<'_>, table: &DeTable<'_>, into: &mut 
     }
 }
 
+/// More keys than this are no help in a message.
+const KEYS_LISTED_MAX: usize = 14;
+
 /// Says that a key is unknown, and which one could be meant.
 fn unknown(name: &str, place: Place, keys: &'static [Key], scope: &Scope<'_>, cx: &mut Cx<'_>) {
     let near = nearest(name, keys.iter().map(|key| key.name).chain(scope.elsewhere.iter().copied()));
     let since = |report: Report| report.also(scope.header, format!("{} begins here", scope.name));
-    let report = if let Some((tool, ours)) = tables::alias(name).filter(|_| near.is_none()) {
-        Report::error(place, format!("`{name}` is {tool}'s; here it is `{ours}`"))
-            .help(format!("write `{ours} = …`; `quell explain {ours}` says more"))
+    let unknown = || Report::error(place, format!("unknown key `{name}` in {}", scope.name));
+    let about_log = |table: &str| table == "[log]" && scope.elsewhere.contains(&"log");
+    let report = if let Some(alias) = tables::alias(name) {
+        let (key, written) = match about_log(alias.table) {
+            true => (format!("log.{}", alias.key), format!("log.{}", alias.written)),
+            false => (alias.key, alias.written),
+        };
+        let here = about_log(alias.table) || keys.iter().any(|known| key.split('.').next() == Some(known.name));
+        let help = if here { format!("write `{written}`") } else { format!("write `{written}` in {}", alias.table) };
+        let report = Report::error(place, format!("`{name}` is {}'s; here it is `{key}`", alias.tool));
+        report.help(format!("{help}; `quell explain {key}` says more"))
+    } else if let Some(inside) = tables::inside(keys, name) {
+        unknown().help(format!("write `{inside}`")).fix(place, inside)
     } else if let Some(near) = near {
-        let report = Report::error(place, format!("unknown key `{name}` in {}", scope.name));
-        report.help(format!("did you mean `{near}`?")).fix(place, near)
+        unknown().help(format!("did you mean `{near}`?")).fix(place, near)
     } else if let Some(table) = tables::home(name) {
-        let table = scope.owner().map_or(table.to_owned(), |owner| table.replace("NAME", owner));
-        let (line, _) = position(cx.text, scope.header.start as usize);
-        let what = format!("`{name}` belongs to {table}; you are in {} since line {line}", scope.name);
-        since(Report::error(place, what)).help(format!("move it to {table}"))
+        if about_log(table) {
+            let report = Report::error(place, format!("`{name}` is about the log of {}", scope.name));
+            report.help(format!("write `log.{name}`")).fix(place, format!("log.{name}"))
+        } else {
+            let table = scope.owner().map_or(table.to_owned(), |owner| table.replace("NAME", owner));
+            let (line, _) = position(cx.text, scope.header.start as usize);
+            let what = format!("`{name}` belongs to {table}; you are in {} since line {line}", scope.name);
+            since(Report::error(place, what)).help(format!("move it to {table}"))
+        }
+    } else if keys.len() > KEYS_LISTED_MAX {
+        since(unknown()).help("`quell explain --reference` lists all keys")
     } else {
-        let known = join(keys.iter().map(|key| format!("`{}`", key.name)), "and");
-        since(Report::error(place, format!("unknown key `{name}` in {}", scope.name))).help(format!("it has {known}"))
+        since(unknown()).help(format!("it has {}", join(keys.iter().map(|key| format!("`{}`", key.name)), "and")))
     };
     cx.report(report);
 }
@@ -262,3 +286,7 @@ pub fn inner<T: Table>(node: &Node<'_>, into: &mut T, name: &str, header: Place,
         }
     }
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 use super::keys::walk;
 use super::keys::{Builtin, Change, Key, Shown, Table};
 use super::load::Config;
+use super::report::visible;
 use super::source::{Place, Sources};
 use super::tables::{Log, Quell, TABLES, Worker};
 use std::collections::HashSet;
@@ -96,11 +97,12 @@ pub fn to_text(rows: &[Row], sources: &Sources, only_set: bool) -> String {
     let width = |of: &dyn Fn(&Row) -> usize| rows.iter().map(|row| of(row)).max().unwrap_or(0).min(48);
     let paths = width(&|row| row.path.chars().count());
     let values = width(&|row| value(row).chars().count());
-    rows.iter().fold(String::new(), |mut text, row| {
+    let text = rows.iter().fold(String::new(), |mut text, row| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{:paths$}  {:values$}  {}", row.path, value(row), origin(row, sources));
         text
-    })
+    });
+    visible(&text).into_owned()
 }
 
 /// The keys that a name can mean: `stop.grace`, `worker.stop.grace`, `worker.web.stop.grace`, `log.rotate`, `rotate`.

@@ -71,6 +71,9 @@ pub fn join(items: impl Iterator<Item = String>, word: &str) -> String {
 /// The one of some words that is most like another, if it is like it at all: at most a third of it has to be changed.
 #[must_use]
 pub fn nearest<'a>(word: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.is_empty() {
+        return None;
+    }
     let lower = word.to_lowercase();
     let length = lower.chars().count();
     let distance = |other: &str| strsim::damerau_levenshtein(&lower, &other.to_lowercase());

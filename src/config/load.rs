@@ -301,6 +301,7 @@ impl Loader<'_> {
                 }
                 ("include", _) => {}
                 ("quell" | "log" | "worker" | "queue" | "test", _) => {
+                    self.lost = true;
                     let written = tables::TABLES.iter().map(|(title, _)| *title).find(|title| title.contains(name));
                     let report = Report::error(place, format!("`{name}` is a table"));
                     cx.report(report.help(format!("write {}", written.unwrap_or(name))));
@@ -459,8 +460,9 @@ fn unknown_table(name: &str, place: Place, value: &Node<'_>, cx: &mut Cx<'_>) {
             let text = format!("`{name}` belongs to {table}; line {line} is above all tables");
             Report::error(place, text).help(format!("move it below {table}"))
         }
-        (Some((tool, ours)), None) => {
-            Report::error(place, format!("`{name}` is {tool}'s; here it is `{ours}`")).help("see `quell explain`")
+        (Some(alias), None) => {
+            let report = Report::error(place, format!("`{name}` is {}'s; here it is `{}`", alias.tool, alias.key));
+            report.help(format!("write `{}` below {}", alias.written, alias.table))
         }
         (None, None) if is_table => Report::error(place, format!("unknown table `{name}`"))
             .help("there are [quell], [log], [worker.NAME], [queue.NAME] and [[test]]"),

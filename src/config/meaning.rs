@@ -260,6 +260,10 @@ impl<'a> View<'a> {
                 write_size(file * 2),
                 write_size(total / 2)
             )));
+            if whole.rotate.place == Some(place) {
+                // The other class would say the same of the same key.
+                return;
+            }
         }
     }
 
@@ -355,7 +359,7 @@ impl<'a> View<'a> {
             let instances = self.config.workers[other].keys.instances.value.0;
             let is_instance =
                 number.parse().is_ok_and(|n| (1..=instances).contains(&n)) && !number.starts_with(['0', '+']);
-            let dir = |at: usize| self.config.logs[at].whole.dir.print_path();
+            let dir = |at: usize| self.config.logs[at].whole.dir.value.as_ref().map(|path| &path.0);
             if !is_instance || dir(at) != dir(other) {
                 continue;
             }
@@ -401,12 +405,6 @@ impl<'a> View<'a> {
                 reports.push(report.help("raise `keep_done`, or try less often"));
             }
         }
-    }
-}
-
-impl Set<Option<super::values::PathName>> {
-    fn print_path(&self) -> String {
-        self.value.as_ref().map(|path| path.0.to_string_lossy().into_owned()).unwrap_or_default()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::explain::{Row, rows, worker};
 use super::keys::Change;
 use super::load::{Config, Named};
+use super::report::visible;
 use super::source::{Place, Sources};
 use super::tables::Worker;
 use std::collections::HashMap;
@@ -201,5 +202,5 @@ pub fn to_text(steps: &[Step], sources: &Sources) -> String {
         text.push_str(&line);
         text.push('\n');
     }
-    text
+    visible(&text).into_owned()
 }

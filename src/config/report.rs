@@ -3,6 +3,7 @@
 use super::source::{Place, Sources};
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -129,6 +130,32 @@ pub fn to_text(sources: &Sources, reports: &[Report], colour: bool) -> String {
     })
 }
 
+/// A text that goes to a terminal: control characters, but for the newline and the tab, as `\u{1b}`.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(is_hidden) {
+        return text.into();
+    }
+    text.chars()
+        .fold(String::with_capacity(text.len() + 8), |mut shown, c| {
+            if is_hidden(c) {
+                shown.extend(c.escape_unicode())
+            } else {
+                shown.push(c)
+            }
+            shown
+        })
+        .into()
+}
+
+/// A piece of a file, each byte where it was: the renderer shows C0 and DEL itself, but not C1.
+fn aligned(text: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    // Two bytes, as they have.
+    if text.contains(is_hidden) { text.replace(is_hidden, "\u{b7}").into() } else { text.into() }
+}
+
 /// The lines of a file that a report is about: to draw a report, all that it is given is looked through.
 struct Window<'a> {
     name: &'a str,
@@ -153,7 +180,7 @@ impl<'a> Window<'a> {
     }
 
     fn snippet<T: Clone>(&self) -> Snippet<'a, T> {
-        Snippet::source(self.text).path(self.name).line_start(self.line)
+        Snippet::source(aligned(self.text)).path(visible(self.name)).line_start(self.line)
     }
 
     fn span(&self, place: Place) -> Range<usize> {
@@ -171,23 +198,24 @@ fn groups<'a>(sources: &'a Sources, report: &'a Report) -> Vec<Group<'a>> {
     let window = Window::new(sources, here.clone().map(|(place, _)| *place).chain([report.place]));
     let snippet = window.snippet().annotation(AnnotationKind::Primary.span(window.span(report.place)));
     let snippet = here.fold(snippet, |snippet, (place, what)| {
-        snippet.annotation(AnnotationKind::Context.span(window.span(*place)).label(what))
+        snippet.annotation(AnnotationKind::Context.span(window.span(*place)).label(visible(what)))
     });
-    let mut group = level.primary_title(&report.text).element(snippet);
+    let mut group = level.primary_title(visible(&report.text)).element(snippet);
     for (place, what) in report.also.iter().filter(|(place, _)| place.file != report.place.file) {
         let window = Window::new(sources, [*place]);
-        let snippet = window.snippet().annotation(AnnotationKind::Context.span(window.span(*place)).label(what));
+        let snippet =
+            window.snippet().annotation(AnnotationKind::Context.span(window.span(*place)).label(visible(what)));
         group = group.element(snippet);
     }
     let mut groups = vec![];
     match (&report.help, &report.fix) {
         (help, Some((place, with))) => {
             groups.push(group);
-            let title = Level::HELP.secondary_title(help.as_deref().unwrap_or("write"));
+            let title = Level::HELP.secondary_title(visible(help.as_deref().unwrap_or("write")));
             let window = Window::new(sources, [*place]);
-            groups.push(title.element(window.snippet().patch(Patch::new(window.span(*place), with))));
+            groups.push(title.element(window.snippet().patch(Patch::new(window.span(*place), visible(with)))));
         }
-        (Some(help), None) => groups.push(group.element(Level::HELP.message(help))),
+        (Some(help), None) => groups.push(group.element(Level::HELP.message(visible(help)))),
         (None, None) => groups.push(group),
     }
     groups
@@ -248,4 +276,24 @@ pub fn to_json(sources: &Sources, reports: &[Report]) -> String {
         serde_json::to_value(value).unwrap_or_default()
     };
     format!("{:#}\n", serde_json::Value::Array(reports.iter().map(plain).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_reaches_the_terminal_as_a_command() {
+        let evil = "\u{1b}]0;x\u{7}\u{9b}31m\u{7f}\r\n";
+        let mut sources = Sources::default();
+        let file = sources.add(evil, format!("# {evil}a = 1 # \u{9b}2J\n"));
+        let at = sources.get(file).text.find("a =").unwrap();
+        let place = Place::new(file, at..at + 1);
+        let report = Report::error(place, evil).help(evil).also(place, evil);
+        let fixed = report.clone().fix(place, evil);
+        let text = to_text(&sources, &[report, fixed], false);
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        assert!(text.contains("\\u{1b}]0;x\\u{7}\\u{9b}31m\\u{7f}"), "{text}");
+        assert_eq!((&*visible("a\tü\n"), &*visible("\u{85}")), ("a\tü\n", "\\u{85}"));
+    }
 }

@@ -58,7 +58,10 @@ fn kind(of: &Kind) -> Value {
         // A variable can stand for any of the words.
         Kind::Choice(words) => json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": "[$]" }] }),
         Kind::List(item) => json!({ "type": "array", "items": kind(item) }),
-        Kind::Map(value) => json!({ "type": "object", "additionalProperties": kind(value) }),
+        Kind::Map(value) => {
+            let names = json!({ "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" });
+            json!({ "type": "object", "additionalProperties": kind(value), "propertyNames": names })
+        }
         Kind::Table(keys) => table(keys),
         Kind::OneOf(kinds) => json!({ "anyOf": kinds.iter().map(kind).collect::<Vec<_>>() }),
     }

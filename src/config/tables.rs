@@ -15,7 +15,7 @@ pub use worker::*;
 use super::decode::Cx;
 use super::keys::Builtin::{Nothing, Rule, Value};
 use super::keys::{Key, Set, Table, table, walk};
-use super::kind::join;
+use super::kind::{Kind, join};
 use super::report::Report;
 use super::source::Place;
 use super::typed::{Choice, words};
@@ -32,18 +32,54 @@ pub const TABLES: [(&str, &[Key]); 6] = [
     ("[[test]]", Test::KEYS),
 ];
 
-/// Another program's name for a key: the program, and our key.
+/// Another program's name for a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The program.
+    pub tool: &'static str,
+    /// The table that our key stands in.
+    pub table: &'static str,
+    /// Our key.
+    pub key: String,
+    /// How it is written there.
+    pub written: String,
+}
+
+/// What another program's name for a key is here.
 #[must_use]
-pub fn alias(name: &str) -> Option<(&'static str, String)> {
-    let mut found = None;
-    for (_, keys) in TABLES {
+pub fn alias(name: &str) -> Option<Alias> {
+    TABLES.into_iter().find_map(|(table, keys)| {
+        let mut found = None;
         walk(keys, "", &mut |full, key| {
-            let tool = key.also.iter().find(|(_, theirs)| theirs.eq_ignore_ascii_case(name));
-            if let (None, Some((tool, _))) = (&found, tool) {
-                found = Some((*tool, full.to_owned()));
+            let tool_of = |key: &Key| {
+                key.also.iter().find(|(_, theirs)| theirs.eq_ignore_ascii_case(name)).map(|(tool, _)| *tool)
+            };
+            let alias = |tool, key: String, written| Alias { tool, table, key, written };
+            if let Some(tool) = tool_of(key) {
+                found.get_or_insert(alias(tool, full.to_owned(), format!("{full} = …")));
+            }
+            // The items of a list are tables, too.
+            let Kind::List(Kind::Table(items)) = key.kind else { return };
+            for item in items.iter() {
+                if let Some(tool) = tool_of(item) {
+                    let written = format!("{full} = [{{ {} = … }}]", item.name);
+                    found.get_or_insert(alias(tool, full.to_owned(), written));
+                }
             }
         });
-    }
+        found
+    })
+}
+
+/// A key in one of a table's inner tables, by its last name: `stop.grace` for `grace`.
+#[must_use]
+pub fn inside(keys: &'static [Key], name: &str) -> Option<String> {
+    let mut found = None;
+    walk(keys, "", &mut |full, _| {
+        if full.rsplit_once('.').is_some_and(|(_, last)| last == name) {
+            found.get_or_insert(full.to_owned());
+        }
+    });
     found
 }
 
@@ -100,7 +136,8 @@ pub(super) fn set_keys<T: Table>(table: &T) -> Vec<(&'static str, Place)> {
     fields.filter_map(|(key, field)| Some((key.name, field.place()?))).collect()
 }
 
-pub(super) fn exactly_one<T: Table>(table: &T, of: &[&str], place: Place, cx: &mut Cx<'_>) {
+/// Whether one of these keys is set, and no other of them; reported where it is not so.
+pub(super) fn exactly_one<T: Table>(table: &T, of: &[&str], place: Place, cx: &mut Cx<'_>) -> bool {
     let set: Vec<_> = set_keys(table).into_iter().filter(|(name, _)| of.contains(name)).collect();
     let names = join(of.iter().map(|name| format!("`{name}`")), "or");
     match &set[..] {
@@ -113,6 +150,7 @@ pub(super) fn exactly_one<T: Table>(table: &T, of: &[&str], place: Place, cx: &m
             cx.report(report.help(format!("keep one of {names}")).also(*one, "the other"));
         }
     }
+    set.len() == 1
 }
 
 pub(super) fn required<T: Table>(table: &T, names: &[&str], place: Place, cx: &mut Cx<'_>) {

@@ -129,6 +129,12 @@ impl Typed for bool {
     }
 }
 
+/// The integer that is written, in whatever base; none where it does not fit.
+pub(super) fn integer(node: &Node<'_>) -> Option<i64> {
+    let number = node.get_ref().as_integer()?;
+    i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()
+}
+
 /// A whole number in a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Int<const MIN: i64, const MAX: i64>(pub i64);
@@ -141,13 +147,14 @@ impl<const MIN: i64, const MAX: i64> Typed for Int<MIN, MAX> {
             cx.expected(&Self::KIND, node);
             return None;
         };
-        let digits = number.as_str().replace('_', "");
-        match i64::from_str_radix(&digits, number.radix()) {
-            Ok(number) if (MIN..=MAX).contains(&number) => Some(Int(number)),
+        let digits = number.as_str();
+        match integer(node) {
+            Some(number) if (MIN..=MAX).contains(&number) => Some(Int(number)),
             _ => {
                 let place = cx.place(node.span());
                 let text = format!("{} is out of range: expected {}", cx.raw(node.span()), Self::KIND.describe());
-                let bound = if digits.starts_with('-') { MIN } else { MAX };
+                let is_low = integer(node).is_some_and(|number| number < MIN);
+                let bound = if is_low || digits.starts_with('-') { MIN } else { MAX };
                 let help =
                     if bound == i64::MAX { "write a smaller one".into() } else { format!("the limit is {bound}") };
                 cx.report(Report::error(place, text).help(help));
@@ -185,9 +192,8 @@ impl<T: Typed> Typed for Vec<T> {
             cx.expected(&Self::KIND, node);
             return None;
         };
-        // All are looked at, so that all mistakes are said.
-        let items: Vec<_> = items.iter().map(|item| T::decode(item, cx)).collect();
-        items.into_iter().collect()
+        // One that is wrong is reported, and hides no other.
+        Some(items.iter().filter_map(|item| T::decode(item, cx)).collect())
     }
 
     fn print(&self) -> String {
@@ -289,13 +295,14 @@ impl<T: Words> Typed for Choice<T> {
             return Some(Choice(T::VALUES[at]));
         }
         let place = cx.place(node.span());
-        let known = Self::KIND.describe();
-        cx.report(match nearest(&text, T::WORDS.iter().copied()) {
-            Some(near) => {
-                let report = Report::error(place, format!("{text:?} is not {known}"));
-                report.help(format!("did you mean {near:?}?")).fix(place, quote(near))
-            }
-            None => Report::error(place, format!("{text:?} is unknown here")).help(format!("write {known}")),
+        let report = Report::error(place, format!("{text:?} is not {}", Self::KIND.describe()));
+        let near = nearest(&text, T::WORDS.iter().copied());
+        // What a variable stands for is not written here.
+        let is_variable = cx.raw(node.span()).contains("${");
+        cx.report(match near {
+            Some(near) if is_variable => report.help(format!("did you mean {near:?}?")),
+            Some(near) => report.help(format!("did you mean {near:?}?")).fix(place, quote(near)),
+            None => report.help("write one of these"),
         });
         None
     }

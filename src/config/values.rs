@@ -10,7 +10,7 @@ use super::decode::Cx;
 use super::kind::{Form, Kind, nearest};
 use super::policy::{Retain, Rotate, Sync};
 use super::syntax::Node;
-use super::typed::{FromText, Typed, Wrong};
+use super::typed::{FromText, Typed, Wrong, integer};
 use super::unit::{UnitError, parse_duration, parse_size, write_duration, write_size};
 use std::time::Duration;
 use toml::de::DeValue;
@@ -78,7 +78,7 @@ impl Typed for SizeOrOff {
 
     fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<Self> {
         match node.get_ref() {
-            DeValue::Integer(number) if number.as_str() == "0" => Some(SizeOrOff(0)),
+            DeValue::Integer(_) if integer(node) == Some(0) => Some(SizeOrOff(0)),
             _ => Size::decode(node, cx).map(|size| SizeOrOff(size.0)),
         }
     }
@@ -93,7 +93,7 @@ impl FromText for Rotate {
         Form { name: "a size, a duration or both", example: "64MiB or 1d", pattern: "^ *never *$|[0-9][a-zA-Z ]|[$]" };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
-        text.parse().map_err(split)
+        text.parse().map_err(|message| joined(text, ",", " or ").unwrap_or_else(|| split(message)))
     }
 
     fn to_text(&self) -> String {
@@ -106,7 +106,7 @@ impl FromText for Retain {
         Form { name: "a duration, a size or both", example: "7d, 1GiB", pattern: "^ *forever *$|[0-9][a-zA-Z ]|[$]" };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
-        text.parse().map_err(split)
+        text.parse().map_err(|message| joined(text, " or ", ", ").unwrap_or_else(|| split(message)))
     }
 
     fn to_text(&self) -> String {
@@ -132,6 +132,16 @@ impl FromText for Sync {
     fn to_text(&self) -> String {
         self.to_string()
     }
+}
+
+/// Where two parts of a policy are joined as those of the other kind are: what was meant.
+fn joined(text: &str, theirs: &str, ours: &str) -> Option<Wrong> {
+    let (first, second) = text.split_once(theirs)?;
+    let meant = format!("{}{ours}{}", first.trim(), second.trim());
+    let fine = if ours == ", " { meant.parse::<Retain>().is_ok() } else { meant.parse::<Rotate>().is_ok() };
+    fine.then(|| {
+        Wrong::meant(format!("the parts are joined by {:?} here, not by {:?}", ours.trim(), theirs.trim()), meant)
+    })
 }
 
 /// What is wrong, and what to do, as our own messages part them.
@@ -162,14 +172,19 @@ pub const SIGNALS: [&str; 30] = [
 pub struct SignalName(pub &'static str);
 
 impl FromText for SignalName {
-    const FORM: Form = Form { name: "a signal", example: "TERM", pattern: "^(SIG)?[A-Z0-9]+$|[$]" };
+    const FORM: Form = Form {
+        name: "a signal",
+        example: "TERM",
+        pattern: "^(SIG)?(HUP|INT|QUIT|ILL|TRAP|ABRT|BUS|FPE|KILL|USR1|SEGV|USR2|PIPE|ALRM|TERM|STKFLT|CHLD|CONT|STOP|TSTP|TTIN|TTOU|URG|XCPU|XFSZ|VTALRM|PROF|WINCH|IO|PWR)$|[$]",
+    };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         let short = text.strip_prefix("SIG").unwrap_or(text);
         if let Some(name) = SIGNALS.iter().find(|name| **name == short) {
             return Ok(SignalName(name));
         }
-        let prefix = if text.len() > 3 && text[..3].eq_ignore_ascii_case("SIG") { "SIG" } else { "" };
+        let has_prefix = text.len() > 3 && text.get(..3).is_some_and(|head| head.eq_ignore_ascii_case("SIG"));
+        let prefix = if has_prefix { "SIG" } else { "" };
         match nearest(&text[prefix.len()..], SIGNALS) {
             Some(near) => Err(Wrong::meant(format!("no signal is called {text:?}"), format!("{prefix}{near}"))),
             None => Err(Wrong::new(
@@ -191,12 +206,31 @@ impl FromText for SignalName {
     }
 }
 
+/// A text that is looked for in lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needle(pub String);
+
+impl FromText for Needle {
+    const FORM: Form = Form { name: "a text to look for", example: "listening on", pattern: "." };
+
+    fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
+        match text.is_empty() {
+            true => Err(Wrong::new("an empty text is in every line", "write what to look for")),
+            false => Ok(Needle(text.into())),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// Permission bits, in octal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Octal(pub u32);
 
 impl FromText for Octal {
-    const FORM: Form = Form { name: "an octal number in quotes", example: "022", pattern: "^0?[0-7]{3}$|[$]" };
+    const FORM: Form = Form { name: "an octal number in quotes", example: "022", pattern: "^(0o)?0?[0-7]{3}$|[$]" };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         let digits = text.strip_prefix("0o").unwrap_or(text);
@@ -229,7 +263,7 @@ impl FromText for Octal {
 pub struct Percent(pub u32);
 
 impl FromText for Percent {
-    const FORM: Form = Form { name: "a percentage", example: "90%", pattern: "^[0-9]+%$|[$]" };
+    const FORM: Form = Form { name: "a percentage", example: "90%", pattern: "^[0-9]+ *%$|[$]" };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         let number = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());

@@ -5,10 +5,16 @@ use crate::config::tables::Worker;
 use crate::config::values::NOT_LEVELS;
 use crate::line::list::{self, List, Mistake, Rule};
 use crate::line::shipped::{self, LEVELS};
+use crate::sys::peek::{self, Pipes};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// No list is longer.
+pub const BYTES_MAX: usize = 256 << 20;
+/// No configuration file is longer.
+pub const CONFIG_BYTES_MAX: usize = 16 << 20;
 
 /// A list's name and bytes. A path in a list (`from`) is relative to that list.
 ///
@@ -26,17 +32,21 @@ pub fn read(name: &str, from: Option<&str>) -> Result<(String, Vec<u8>), String>
     }
     let folder = from.and_then(|from| Path::new(from).parent()).unwrap_or(Path::new(""));
     let path = folder.join(name);
-    let bytes = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let bytes = peek::whole(&path, BYTES_MAX, Pipes::Refused).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok((path.display().to_string(), bytes))
 }
 
-/// The files of this machine.
+/// The files of this machine. The first that is read, the one that was named, may be a pipe.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct OfDisk;
+pub struct OfDisk {
+    goes_on: bool,
+}
 
 impl Files for OfDisk {
     fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(path)
+        let pipes = if self.goes_on { Pipes::Refused } else { Pipes::Taken };
+        self.goes_on = true;
+        peek::whole(path, CONFIG_BYTES_MAX, pipes)
     }
 
     fn matching(&mut self, folder: &Path, pattern: &Path) -> io::Result<Vec<PathBuf>> {

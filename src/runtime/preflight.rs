@@ -26,12 +26,42 @@ use values::Values;
 
 /// Looks at all that a start would use, without starting anything; what is wrong is added to the reports.
 pub fn check(loaded: &mut Loaded) {
+    look(loaded, |scene| {
+        absent(scene);
+        secrets::writable(scene);
+        secrets::readable(scene);
+        let state = places::state(&scene.config.quell);
+        let mut files = variables::Files::default();
+        let mut whos = Vec::new();
+        for worker in scene.config.workers.iter().filter(|worker| worker.keys.enabled.value) {
+            let who = who::of(worker, scene);
+            command::check(worker, &who, &mut files, scene);
+            whos.push(who);
+        }
+        folders::check(state.as_deref(), &whos, scene);
+        space::disks(state.as_deref(), scene);
+        space::descriptors(scene);
+        sockets::check(state.as_deref(), scene);
+    });
+}
+
+/// Adds a report for each variable that is not set and each pattern of `include` that matches nothing: without them it is
+/// not known what is in force.
+pub fn settled(loaded: &mut Loaded) {
+    if !loaded.unset.is_empty() || !loaded.unmatched.is_empty() {
+        look(loaded, absent);
+    }
+}
+
+fn look(loaded: &mut Loaded, at: impl FnOnce(&mut Scene<'_>)) {
     let texts = loaded.sources.clone();
     let readable = values::readable(&texts, loaded.files);
     let documents = values::documents(&readable);
     let values = Values::new(&texts, &documents, loaded);
     let mut scene = Scene {
         config: &loaded.config,
+        unset: &loaded.unset,
+        unmatched: &loaded.unmatched,
         values: &values,
         files: loaded.files,
         sources: &mut loaded.sources,
@@ -41,22 +71,7 @@ pub fn check(loaded: &mut Loaded) {
         causes: HashMap::new(),
         said_unprivileged: false,
     };
-    unmatched(&loaded.unmatched, &mut scene);
-    unset(&loaded.unset, &mut scene);
-    secrets::writable(&mut scene);
-    secrets::readable(&mut scene);
-    let state = places::state(&scene.config.quell);
-    let mut files = variables::Files::default();
-    let mut whos = Vec::new();
-    for worker in scene.config.workers.iter().filter(|worker| worker.keys.enabled.value) {
-        let who = who::of(worker, &mut scene);
-        command::check(worker, &who, &mut files, &mut scene);
-        whos.push(who);
-    }
-    folders::check(state.as_deref(), &whos, &mut scene);
-    space::disks(state.as_deref(), &mut scene);
-    space::descriptors(&mut scene);
-    sockets::check(state.as_deref(), &mut scene);
+    at(&mut scene);
     let reports = scene.reports;
     loaded.reports.extend(reports);
 }
@@ -64,6 +79,10 @@ pub fn check(loaded: &mut Loaded) {
 /// What is looked at, and what was found.
 struct Scene<'a> {
     config: &'a Config,
+    /// Variables that are not set.
+    unset: &'a [(String, Place)],
+    /// Patterns of `include` that match no file.
+    unmatched: &'a [(PathBuf, Place)],
     values: &'a Values<'a>,
     /// How many of the sources are configuration files.
     files: u32,
@@ -128,9 +147,15 @@ fn sockets_of(worker: &Worker) -> impl Iterator<Item = &Set<Option<Address>>> {
     sockets.filter(|socket| socket.value.is_some())
 }
 
+/// What the configuration names and the machine does not have.
+fn absent(scene: &mut Scene<'_>) {
+    unmatched(scene);
+    unset(scene);
+}
+
 /// Patterns of `include` that match nothing.
-fn unmatched(patterns: &[(PathBuf, Place)], scene: &mut Scene<'_>) {
-    for (pattern, key) in patterns {
+fn unmatched(scene: &mut Scene<'_>) {
+    for (pattern, key) in scene.unmatched {
         let (index, written) = written_pattern(pattern, *key, scene);
         let place = scene.values.item(*key, index);
         let folder = pattern.ancestors().skip(1).find(|part| !is_pattern(part)).unwrap_or(Path::new("/"));
@@ -174,9 +199,9 @@ fn is_pattern(path: &Path) -> bool {
 }
 
 /// Variables that are not set, but for those of workers that are not wanted.
-fn unset(variables: &[(String, Place)], scene: &mut Scene<'_>) {
+fn unset(scene: &mut Scene<'_>) {
     let unwanted: Vec<_> = scene.config.workers.iter().filter(|worker| !worker.keys.enabled.value).collect();
-    for (name, place) in variables {
+    for (name, place) in scene.unset {
         if unwanted.iter().any(|worker| scene.values.holds(worker.place, *place)) {
             continue;
         }

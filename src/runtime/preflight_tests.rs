@@ -32,7 +32,7 @@ impl Scenery {
         let state = if text.starts_with("quell") { "" } else { "[quell]\nstate = \"@/state\"\n" };
         let text = format!("{text}{state}[log]\ndir = \"@/log\"\n").replace("@/", &self.path(""));
         self.file("quell.toml", &text, 0o640);
-        let mut loaded = load(&self.path("quell.toml"), Path::new("/"), &mut OfDisk, &|_| None).unwrap();
+        let mut loaded = load(&self.path("quell.toml"), Path::new("/"), &mut OfDisk::default(), &|_| None).unwrap();
         let before = fs::read_dir(self.0.path()).unwrap().count();
         check(&mut loaded);
         assert_eq!(fs::read_dir(self.0.path()).unwrap().count(), before, "something was left behind");
@@ -156,7 +156,7 @@ fn files_that_others_write_or_read() {
         "{SLEEP}[worker.a.env]\nA = \"x\"\nDB_PASSWORD = \"hunter2\"\nURL = \"redis://:pw@h/\"\nTOKEN = \"${{NONE:-x}}\"\n"
     );
     assert_eq!(scene.check(&text), []);
-    let mut loaded = load(&scene.path("quell.toml"), Path::new("/"), &mut OfDisk, &|_| None).unwrap();
+    let mut loaded = load(&scene.path("quell.toml"), Path::new("/"), &mut OfDisk::default(), &|_| None).unwrap();
     fs::set_permissions(scene.path("quell.toml"), Permissions::from_mode(0o644)).unwrap();
     check(&mut loaded);
     let [report] = &loaded.reports[..] else { panic!("{:#?}", loaded.reports) };

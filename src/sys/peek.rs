@@ -1,13 +1,20 @@
-//! Looks at files and file systems that leave no trace: nothing is made, and only regular files are opened.
+//! Looks at files and file systems that leave no trace: nothing is made, and only regular files are opened, and pipes
+//! where they are asked for.
 
 use super::fd::{self, retry};
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::sys::statfs::{FsType, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, faccessat};
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+
+/// The file system of the pipes that have no name (<linux/magic.h>).
+const PIPEFS: FsType = FsType(0x5049_5045);
 
 /// What one may want to do with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,30 +43,70 @@ pub fn access(path: &Path, access: Access) -> io::Result<()> {
     Ok(faccessat(AT_FDCWD, path, flags, AtFlags::AT_EACCESS)?)
 }
 
+/// Whether a pipe without a name may stand for a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pipes {
+    /// It is read to its end: what a shell's `<(…)` and `/dev/stdin` are.
+    Taken,
+    /// It is as wrong as any other that is no file.
+    Refused,
+}
+
 /// The first bytes of a regular file, at most so many; anything else is not opened.
 ///
 /// # Errors
 /// As open(2) and read(2); `InvalidInput` for what is not a regular file.
 pub fn head(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    fill(&open(path, Pipes::Refused)?, bytes_max)
+}
+
+/// All bytes of a regular file that has at most so many.
+///
+/// # Errors
+/// As `head`; `FileTooLarge` for more bytes.
+pub fn whole(path: &Path, bytes_max: usize, pipes: Pipes) -> io::Result<Vec<u8>> {
+    let file = open(path, pipes)?;
+    let bytes = fill(&file, bytes_max + 1)?;
+    match bytes.len() > bytes_max {
+        true => {
+            let text = format!("it has more than {} MiB", bytes_max >> 20);
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, text))
+        }
+        false => Ok(bytes),
+    }
+}
+
+fn open(path: &Path, pipes: Pipes) -> io::Result<OwnedFd> {
     let irregular = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
     // Looked at before, for opening some devices does something; and afterwards, for it may have been exchanged.
-    if !std::fs::metadata(path)?.is_file() {
+    let kind = std::fs::metadata(path)?.file_type();
+    let is_pipe = pipes == Pipes::Taken && kind.is_fifo() && statfs(path)?.filesystem_type() == PIPEFS;
+    if !kind.is_file() && !is_pipe {
         return Err(irregular());
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = retry(|| nix::fcntl::open(path, flags, Mode::empty()))?;
-    if SFlag::from_bits_truncate(fstat(&file)?.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-        return Err(irregular());
+    match SFlag::from_bits_truncate(fstat(&file)?.st_mode) & SFlag::S_IFMT {
+        SFlag::S_IFREG => Ok(file),
+        // What was opened is ours alone, unlike what it was opened by.
+        SFlag::S_IFIFO if is_pipe => fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).map(|_| file).map_err(Into::into),
+        _ => Err(irregular()),
     }
-    let mut bytes = vec![0; bytes_max];
-    let mut filled = 0;
-    while filled < bytes_max {
-        match fd::read(&file, &mut bytes[filled..])? {
-            0 => break,
-            more => filled += more,
+}
+
+/// Reads to the end, but no more than so many bytes.
+fn fill(file: &OwnedFd, bytes_max: usize) -> io::Result<Vec<u8>> {
+    const STEP: usize = 64 << 10;
+    let mut bytes = Vec::new();
+    while bytes.len() < bytes_max {
+        let filled = bytes.len();
+        bytes.resize(bytes_max.min(filled + STEP), 0);
+        let more = fd::read(file, &mut bytes[filled..])?;
+        bytes.truncate(filled + more);
+        if more == 0 {
+            break;
         }
     }
-    bytes.truncate(filled);
     Ok(bytes)
 }
 
@@ -101,6 +148,10 @@ mod tests {
         assert_eq!(head(folder.path(), 9).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(head(&file, 2).unwrap(), b"ab");
         assert_eq!(head(&file, 9).unwrap(), b"abc");
+        assert_eq!(whole(&pipe, 9, Pipes::Taken).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(whole(Path::new("/dev/zero"), 9, Pipes::Taken).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(whole(&file, 3, Pipes::Refused).unwrap(), b"abc");
+        assert_eq!(whole(&file, 2, Pipes::Refused).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert!(access(&file, Access::Read).is_ok() && access(&file, Access::Execute).is_err());
     }
 }

@@ -59,6 +59,14 @@ impl Inherited {
         Ok(Inherited { mask, ignored })
     }
 
+    /// Puts the mask back: for whoever takes no signals after all. One that has come meanwhile has its effect now.
+    ///
+    /// # Errors
+    /// As sigprocmask(2).
+    pub fn restore(&self) -> io::Result<()> {
+        Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None)?)
+    }
+
     /// Whether the signal was ignored.
     #[must_use]
     pub fn ignores(&self, number: Number) -> bool {

@@ -35,12 +35,22 @@ const DAEMONS: [(&str, &[&str], &[&str], &str); 25] = [
     ("pg_ctl", &[], &["start"], "run `postgres -D …` itself"),
 ];
 
+/// Where the programs that are known here stand; none is PATH.
+const PROGRAM_FOLDERS: [&str; 8] =
+    ["", "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/usr/lib/postgresql/bin"];
+/// What nginx reads when it is told nothing else.
+const NGINX_CONF: &str = "/etc/nginx/nginx.conf";
+
 pub(super) fn daemonises(worker: &Named<Worker>, sources: &Sources, files: &mut dyn Files, reports: &mut Vec<Report>) {
     let words = worker.keys.words();
     let place = worker.keys.command.place.or(worker.keys.shell.place).unwrap_or(worker.place);
     let words = words.strip_prefix(&["exec"]).unwrap_or(&words);
     let Some((program, arguments)) = words.split_first() else { return };
-    let base = program.rsplit('/').next().unwrap_or(program);
+    let (folder, base) = program.rsplit_once('/').unwrap_or(("", program));
+    if !PROGRAM_FOLDERS.contains(&folder) {
+        // Whatever is called like that, it is the user's own.
+        return;
+    }
     // php-fpm8.2, php-fpm7.4.
     let name = if base.starts_with("php-fpm") { "php-fpm" } else { base };
     let Some((_, keeps, sends, remedy)) = DAEMONS.iter().find(|(known, ..)| *known == name) else { return };
@@ -49,7 +59,8 @@ pub(super) fn daemonises(worker: &Named<Worker>, sources: &Sources, files: &mut 
     // What an option does, the program's own file may do, too.
     let mut file_has = || {
         let option = |word: &&str| ["-c", "-f", "-y", "--fpm-config", "--config"].contains(word);
-        let file = arguments.iter().position(option).and_then(|at| arguments.get(at + 1));
+        let file = arguments.iter().position(option).and_then(|at| arguments.get(at + 1).copied());
+        let file = file.or((name == "nginx").then_some(NGINX_CONF));
         let bytes = file.and_then(|file| files.read(file.as_ref()).ok()).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let said = |flag: &&str| flag.contains(' ') && text.lines().any(|line| line.trim_start().starts_with(*flag));

@@ -27,6 +27,9 @@ impl Typed for Argv {
             return None;
         }
         let items = Vec::<Text>::decode(node, cx)?;
+        if node.get_ref().as_array().is_some_and(|nodes| nodes.len() != items.len()) {
+            return None;
+        }
         let nodes = node.get_ref().as_array().into_iter().flat_map(|items| items.iter());
         let before = cx.reports.len();
         if items.first().is_none_or(|program| program.0.is_empty()) {
@@ -70,9 +73,11 @@ impl FromText for ShellText {
 fn shell_habit(argv: &[Text], at: usize, argument: &str) -> Option<Wrong> {
     const OPERATORS: [&str; 14] =
         ["&&", "||", "|", ">", ">>", "<", "<<", "&", "2>", "2>&1", "&>", ">&2", "1>&2", "2>/dev/null"];
-    let whole = argv.iter().map(|word| word.0.as_str()).collect::<Vec<_>>().join(" ");
-    let help = format!("write shell = {}", crate::config::typed::quote(&whole));
-    if at > 0 && OPERATORS.contains(&argument) {
+    // `cut -d |` means the character.
+    let is_value = at > 0 && argv[at - 1].0.starts_with('-');
+    if at > 0 && !is_value && OPERATORS.contains(&argument) {
+        let whole = argv.iter().map(|word| word.0.as_str()).collect::<Vec<_>>().join(" ");
+        let help = format!("write shell = {}", crate::config::typed::quote(&whole));
         return Some(Wrong::new(format!("`{argument}` becomes an argument: no shell reads it"), help));
     }
     if argument == "~" || argument.starts_with("~/") {
@@ -80,7 +85,9 @@ fn shell_habit(argv: &[Text], at: usize, argument: &str) -> Option<Wrong> {
         let help = format!("write the whole path, as in \"/home/USER{path}\", or `${{HOME}}{path}`");
         return Some(Wrong::new(format!("`~` is not expanded in {argument:?}"), help));
     }
-    if at == 0 && argument.contains(char::is_whitespace) {
+    // A folder may have blanks in its name; what comes behind them then is no option.
+    let is_path = argument.starts_with('/') && !argument.contains(" -");
+    if at == 0 && !is_path && argument.contains(char::is_whitespace) {
         let words: Vec<_> = argument.split_whitespace().map(|word| Text(word.into())).collect();
         let rest = argv.iter().skip(1).cloned();
         let list: Vec<_> = words.into_iter().chain(rest).collect();

@@ -8,7 +8,7 @@ use crate::config::kind::{Kind, join, nearest};
 use crate::config::report::Report;
 use crate::config::source::Place;
 use crate::config::typed::{Int, Text, Words, words};
-use crate::config::values::{Address, Durable, Pattern, Schedule, SignalName, Size, Store};
+use crate::config::values::{Address, Durable, Needle, Pattern, Schedule, SignalName, Size, Store};
 use std::time::Duration;
 
 words! {
@@ -89,7 +89,7 @@ table! {
         /// A worker's end, or what `event` says; with `line`, whose line.
         worker: Set<Option<Text>> = Nothing, "", Live, [];
         /// A line that holds this text.
-        line: Set<Option<Text>> = Nothing, "", Live, [];
+        line: Set<Option<Needle>> = Nothing, "", Live, [];
         /// Files that match.
         path: Set<Option<Pattern>> = Nothing, "", Live, [("systemd", "PathExists"), ("systemd", "PathChanged")];
         /// Times, as crontab(5) writes them.

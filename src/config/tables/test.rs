@@ -105,7 +105,9 @@ table! {
 }
 
 fn a_whole_test(test: &Test, place: Place, cx: &mut Cx<'_>) {
-    exactly_one(test, &["lines", "source"], place, cx);
+    if !exactly_one(test, &["lines", "source"], place, cx) {
+        return;
+    }
     let lists_lines = test.lines.place.is_some();
     required(test, if lists_lines { &["worker", "expect"] } else { &["expect"] }, place, cx);
     match (&test.lines.value, &test.expect.value) {

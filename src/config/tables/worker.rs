@@ -9,7 +9,8 @@ use crate::config::source::Place;
 use crate::config::syntax::Node;
 use crate::config::typed::{Choice, Int, Item, Text, Typed, Variables, words};
 use crate::config::values::{
-    Absolute, Address, EnvFrom, Identity, Limit, ListName, Octal, PathName, Percent, SignalName, Size, Tries, or_table,
+    Absolute, Address, EnvFrom, Identity, Limit, ListName, Needle, Octal, PathName, Percent, SignalName, Size, Tries,
+    or_table,
 };
 use std::time::Duration;
 use toml::de::DeValue;
@@ -137,7 +138,7 @@ table! {
     /// How readiness is seen.
     ReadyBy "`ready`", check one_way_to_be_ready {
         /// A line that it prints holds this text.
-        line: Set<Option<Text>> = Nothing, "", Live, [];
+        line: Set<Option<Needle>> = Nothing, "", Live, [];
         /// It writes a newline to this descriptor (s6's way).
         fd: Set<Option<Int<3, 1023>>> = Nothing, "", Restart, [];
         /// It takes connections there.
@@ -189,7 +190,7 @@ table! {
     /// A suppressed line that must keep coming.
     Expect "`expect`", check rule_and_within {
         /// The rule's text.
-        rule: Set<Option<Text>> = Required, "", Live, [];
+        rule: Set<Option<Needle>> = Required, "", Live, [];
         /// The longest silence.
         within: Set<Option<Duration>> = Required, "", Live, [];
         /// What to do then.

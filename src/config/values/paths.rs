@@ -109,6 +109,10 @@ impl FromText for Address {
     };
 
     fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {
+        if let Some((scheme, rest)) = text.split_once("://") {
+            let help = format!("write host and port alone, without `{scheme}://`, as in \"127.0.0.1:8080\"");
+            return Err(Wrong::new(format!("{text:?} is a URL, {rest:?} an address at best"), help));
+        }
         if text.contains('/') {
             return SocketPath::from_text(text, cx).map(|path| Address::Unix(path.0));
         }
@@ -176,7 +180,8 @@ impl FromText for ListName {
     fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {
         check_path(text)?;
         if text.starts_with('!') && text != NOT_LEVELS {
-            return Err(Wrong::meant(format!("{text:?}: only `levels` can be left out"), NOT_LEVELS));
+            let help = "a list that is not named is not used; take this out";
+            return Err(Wrong::new(format!("{text:?}: only `levels` is always there, and can be left out"), help));
         }
         let is_path = text.contains('/') || Path::new(text).extension().is_some_and(|e| e == "list");
         Ok(ListName(if is_path { cx.resolve(text).to_string_lossy().into_owned() } else { text.into() }))

@@ -5,7 +5,7 @@ use crate::config::decode::Cx;
 use crate::config::kind::{Form, Kind, nearest};
 use crate::config::report::Report;
 use crate::config::syntax::Node;
-use crate::config::typed::{Text, Typed, quote};
+use crate::config::typed::{Text, Typed, integer, quote};
 use toml::de::DeValue;
 
 /// A user or a group, by name or number.
@@ -21,7 +21,7 @@ impl Typed for Identity {
     fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<Self> {
         let place = cx.place(node.span());
         let text = match node.get_ref() {
-            DeValue::Integer(number) => number.as_str().to_owned(),
+            DeValue::Integer(number) => integer(node).map_or(number.as_str().to_owned(), |number| number.to_string()),
             DeValue::String(_) => cx.expand(node, false)?,
             _ => {
                 cx.expected(&Self::KIND, node);
@@ -58,8 +58,8 @@ impl Typed for Limit {
 
     fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<Self> {
         match node.get_ref() {
-            DeValue::Integer(number) => {
-                let value = number.as_str().replace('_', "").parse::<i64>().ok().and_then(|n| u64::try_from(n).ok());
+            DeValue::Integer(_) => {
+                let value = integer(node).and_then(|n| u64::try_from(n).ok());
                 if value.is_none() {
                     let report = Report::error(cx.place(node.span()), "a limit must be from 0 to 9223372036854775807");
                     cx.report(report.help("write a number, a size such as \"1GiB\", or \"unlimited\""));
@@ -67,6 +67,10 @@ impl Typed for Limit {
                 value.map(Limit::At)
             }
             DeValue::String(text) if text == "unlimited" => Some(Limit::Unlimited),
+            DeValue::String(text) if text.parse::<u64>().is_ok() => {
+                cx.expected(&Kind::Integer(0, i64::MAX), node);
+                None
+            }
             DeValue::String(text) => {
                 if let Some("unlimited") = nearest(text, ["unlimited"]) {
                     let place = cx.place(node.span());
@@ -104,7 +108,7 @@ impl Typed for Tries {
     const KIND: Kind = Kind::OneOf(&[Kind::Integer(1, u32::MAX as i64), Kind::Choice(&["never"])]);
 
     fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<Self> {
-        let number = node.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
+        let number = integer(node).and_then(|number| u32::try_from(number).ok());
         match (node.get_ref(), number) {
             (DeValue::Integer(_), Some(tries @ 1..)) => Some(Tries::After(tries)),
             (DeValue::String(text), _) if text == "never" => Some(Tries::Never),
