@@ -10,6 +10,7 @@ mod large;
 mod mistakes;
 mod page;
 mod plan;
+mod schema;
 mod thousand;
 mod verbs;
 

@@ -502,3 +502,27 @@ fn no_mutant_of_a_valid_file_passes_unseen() {
     let share = |of: usize| of as f64 / all.refused as f64;
     assert!(share(all.at_line) >= 0.95 && share(all.shown) >= 0.97 && share(all.alone) >= 0.95);
 }
+
+/// What an editor marks by the schema is wrong; what it does not mark may be.
+#[test]
+fn the_schema_refuses_no_mutant_that_is_right() {
+    let validator = jsonschema::validator_for(&quell::config::schema::schema()).unwrap();
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let (mut refused, mut seen) = (0, 0);
+    for (main, names) in CONFIGURATIONS {
+        let original = Original::new(main, names);
+        for file in names {
+            for mutant in mutants(&original.files.0[&Path::new(FOLDER).join(file)], &mut dice) {
+                let Ok(table) = mutant.text.parse::<toml::Table>() else { continue };
+                let loaded = original.with(file, &mutant.text, false);
+                let is_refused = !errors(&loaded).is_empty();
+                let is_seen = !validator.is_valid(&serde_json::to_value(table).unwrap());
+                assert!(is_refused || !is_seen, "only the schema refuses {}", mutant.describe(file));
+                refused += usize::from(is_refused);
+                seen += usize::from(is_seen);
+            }
+        }
+    }
+    println!("of {refused} mutants that are TOML and wrong, the schema refuses {seen}");
+    assert!(seen * 4 > refused * 3, "{seen} of {refused}");
+}

@@ -454,9 +454,9 @@ fn unknown_table(name: &str, place: Place, value: &Node<'_>, cx: &mut Cx<'_>) {
         cx.report(report.help(format!("did you mean `{meant}`?")).fix(place, near));
         return;
     }
-    let (line, _) = position(cx.text, place.start as usize);
     let report = match (tables::alias(name), tables::home(name)) {
         (_, Some(table)) => {
+            let (line, _) = position(cx.text, place.start as usize);
             let text = format!("`{name}` belongs to {table}; line {line} is above all tables");
             Report::error(place, text).help(format!("move it below {table}"))
         }

@@ -6,6 +6,7 @@ use crate::config::print::print;
 use crate::config::report::{to_json, to_text};
 use crate::config::tables::*;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 /// Configurations made of the table of keys.
 #[path = "load_made.rs"]
@@ -76,6 +77,17 @@ fn check_print(config: &Config) {
     let values =
         |config: &Config| explain::all(config).into_iter().map(|row| (row.path, row.value)).collect::<Vec<_>>();
     assert_eq!(values(&again.config), values(config));
+}
+
+/// The schema takes what is read, but for workers with nothing to run or too much.
+fn check_schema(text: &str) {
+    static VALIDATOR: LazyLock<jsonschema::Validator> =
+        LazyLock::new(|| jsonschema::validator_for(&crate::config::schema::schema()).expect("it is a schema"));
+    let table: toml::Table = text.parse().expect("it was read");
+    let value = serde_json::to_value(table).expect("there is no date in it");
+    let wrong = VALIDATOR.iter_errors(&value).filter(|error| !error.schema_path().to_string().ends_with("/oneOf"));
+    let wrong: Vec<_> = wrong.map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(wrong.is_empty(), "{wrong:#?} of {text}");
 }
 
 #[test]
@@ -155,6 +167,7 @@ proptest! {
         prop_assert!(wrong.is_empty() && loaded.unset.is_empty(), "{}", to_text(&loaded.sources, &loaded.reports, false));
         check_reports(&loaded);
         check_print(&loaded.config);
+        check_schema(&text);
     }
 }
 

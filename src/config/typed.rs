@@ -245,7 +245,12 @@ impl Typed for Variables {
 pub struct Text(pub String);
 
 impl FromText for Text {
-    const FORM: Form = Form { name: "text", example: "", pattern: "^[^\\u0000]*$" };
+    // A dollar begins a variable, or is written twice.
+    const FORM: Form = Form {
+        name: "text",
+        example: "",
+        pattern: "^([^$\\u0000]|[$][$]|[$][{][A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?[}])*$",
+    };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         no_nul(text)?;

@@ -21,9 +21,28 @@ impl From<UnitError> for Wrong {
     }
 }
 
+/// Patterns of which others are made.
+macro_rules! pattern {
+    (number) => {
+        "[0-9]+([.][0-9]+)? *"
+    };
+    (duration) => {
+        concat!(" *", pattern!(number), "(ns|us|ms|s|m|h|d|w) *")
+    };
+    (size) => {
+        concat!(" *", pattern!(number), "(B|kB|KB|KiB|MB|MiB|GB|GiB|TiB) *")
+    };
+    // A word; one or two quantities with this between them; or what is only known when variables have been replaced.
+    (word $word:literal, between $between:literal) => {
+        concat!("^ *", $word, " *$|^(", pattern!(either), ")(", $between, "(", pattern!(either), "))?$|[$]")
+    };
+    (either) => {
+        concat!(pattern!(duration), "|", pattern!(size))
+    };
+}
+
 impl FromText for Duration {
-    const FORM: Form =
-        Form { name: "a duration", example: "5s", pattern: "^ *[0-9]+([.][0-9]+)? *(ns|us|ms|s|m|h|d|w) *$|[$]" };
+    const FORM: Form = Form { name: "a duration", example: "5s", pattern: concat!("^", pattern!(duration), "$|[$]") };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         Ok(parse_duration(text)?)
@@ -49,11 +68,7 @@ impl FromText for Duration {
 pub struct Size(pub u64);
 
 impl FromText for Size {
-    const FORM: Form = Form {
-        name: "a size",
-        example: "64MiB",
-        pattern: "^ *[0-9]+([.][0-9]+)? *(B|kB|KB|KiB|MB|MiB|GB|GiB|TiB) *$|[$]",
-    };
+    const FORM: Form = Form { name: "a size", example: "64MiB", pattern: concat!("^", pattern!(size), "$|[$]") };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         Ok(Size(parse_size(text)?))
@@ -89,8 +104,11 @@ impl Typed for SizeOrOff {
 }
 
 impl FromText for Rotate {
-    const FORM: Form =
-        Form { name: "a size, a duration or both", example: "64MiB or 1d", pattern: "^ *never *$|[0-9][a-zA-Z ]|[$]" };
+    const FORM: Form = Form {
+        name: "a size, a duration or both",
+        example: "64MiB or 1d",
+        pattern: pattern!(word "never", between "or "),
+    };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         text.parse().map_err(|message| joined(text, ",", " or ").unwrap_or_else(|| split(message)))
@@ -102,8 +120,11 @@ impl FromText for Rotate {
 }
 
 impl FromText for Retain {
-    const FORM: Form =
-        Form { name: "a duration, a size or both", example: "7d, 1GiB", pattern: "^ *forever *$|[0-9][a-zA-Z ]|[$]" };
+    const FORM: Form = Form {
+        name: "a duration, a size or both",
+        example: "7d, 1GiB",
+        pattern: pattern!(word "forever", between ","),
+    };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
         text.parse().map_err(|message| joined(text, " or ", ", ").unwrap_or_else(|| split(message)))
@@ -118,7 +139,7 @@ impl FromText for Sync {
     const FORM: Form = Form {
         name: "\"rotation\", \"always\" or a duration",
         example: "10s",
-        pattern: "^(rotation|always)$|[0-9] *[a-z]|[$]",
+        pattern: concat!("^(rotation|always)$|^", pattern!(duration), "$|[$]"),
     };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
@@ -393,7 +414,7 @@ impl FromText for Durable {
     const FORM: Form = Form {
         name: "\"always\", \"never\" or a duration",
         example: "50ms",
-        pattern: "^(always|never)$|[0-9] *[a-z]|[$]",
+        pattern: concat!("^(always|never)$|^", pattern!(duration), "$|[$]"),
     };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {

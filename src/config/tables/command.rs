@@ -12,7 +12,11 @@ use toml::de::DeValue;
 pub struct Argv(pub Vec<Text>);
 
 impl Typed for Argv {
-    const KIND: Kind = Kind::List(&Text::KIND);
+    // Nothing that only a shell understands.
+    const KIND: Kind = Kind::List(&Kind::Text(Form {
+        pattern: "^(?!(&&|[|][|]?|>>?|<<?|&|2>|2>&1|&>|>&2|1>&2|2>/dev/null|~|~/.*)$)([^$\\u0000]|[$][$]|[$][{][A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?[}])*$",
+        ..Text::FORM
+    }));
 
     fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<Self> {
         if let DeValue::String(text) = node.get_ref() {
@@ -54,7 +58,7 @@ impl Typed for Argv {
 pub struct ShellText(pub String);
 
 impl FromText for ShellText {
-    const FORM: Form = Form { name: "a shell's command line, in quotes", example: "", pattern: "[^ ]" };
+    const FORM: Form = Form { name: "a shell's command line, in quotes", example: "", pattern: "[^ \\t\\n]" };
     const DOLLAR: bool = true;
 
     fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {

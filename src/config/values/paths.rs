@@ -105,7 +105,7 @@ impl FromText for Address {
     const FORM: Form = Form {
         name: "a host and a port, or a socket's path",
         example: "127.0.0.1:8080",
-        pattern: "^(/|[.]/|.*:[0-9]+$)|[$]",
+        pattern: "^([^~].*)?/|.:0*(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})$|[$]",
     };
 
     fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {
@@ -150,7 +150,7 @@ impl FromText for Address {
 pub struct SocketPath(pub PathBuf);
 
 impl FromText for SocketPath {
-    const FORM: Form = Form { name: "a socket's path", example: "/run/quell.sock", pattern: "^[^~]" };
+    const FORM: Form = Form { name: "a socket's path", example: "/run/quell.sock", pattern: "^[^~].{0,106}$|[$]" };
 
     fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {
         let PathName(path) = PathName::from_text(text, cx)?;
@@ -175,7 +175,7 @@ pub struct ListName(pub String);
 pub const NOT_LEVELS: &str = "!levels";
 
 impl FromText for ListName {
-    const FORM: Form = Form { name: "a list's name or path", example: "heartbeat", pattern: "^[^~]" };
+    const FORM: Form = Form { name: "a list's name or path", example: "heartbeat", pattern: "^[^~!]|^!levels$|[$]" };
 
     fn from_text(text: &str, cx: &Cx<'_>) -> Result<Self, Wrong> {
         check_path(text)?;
