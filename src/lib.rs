@@ -20,6 +20,10 @@
 //! Bytes take one way through the house, whichever verb reads them: `line::frame` cuts lines, `line::classify` sorts a
 //! block of them into runs, `runtime::output` counts each run and sends it to a `runtime::logdir`, to an inherited
 //! descriptor (`runtime::pass`), to both or to neither.
+//!
+//! A configuration takes one way, too: `config::load` reads its files through `runtime::lists`, `config::decode` holds each
+//! key against the one table of keys (`config::tables`), `config::meaning` looks at the whole, `runtime::preflight` at the
+//! machine. Each mistake is one `config::report::Report`; nothing is printed on the way.
 
 pub mod cli;
 pub mod clock;

@@ -1,8 +1,8 @@
 //! What the user writes, made into checked values. Pure.
 //!
-//! `load` reads files and merges them; `whole` and `syntax` make a tree with places of each, `decode` checks the tree against the one
-//! table of keys (`tables`, whose mechanism is `keys`, and whose values' types are `typed` and `values`), `meaning` checks
-//! the whole. Each mistake is one `report`.
+//! `load` reads files and merges them; `whole` and `syntax` make a tree with places of each, `decode` checks the tree
+//! against the one table of keys (`tables`, whose mechanism is `keys`, and whose values' types are `typed` and `values`),
+//! `meaning` checks the whole. Each mistake is one `report`.
 //!
 //! From the same table come `explain`, `init`, the `schema`, and the `reference` page; `plan` compares two configurations.
 //! `import` translates other programs' files.
