@@ -11,7 +11,7 @@ use crate::clock::{Now, Tick, earliest};
 use crate::log::ledger::Ledger;
 use crate::sys::fd::{self, Interest, Outlet};
 use crate::sys::signal::{Number, Received, Signals};
-use crate::sys::time;
+use crate::sys::{memory, time};
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -54,6 +54,8 @@ pub fn run<D: Directory>(
     signals: &mut Signals,
     mut reload: impl FnMut() -> Option<Sorting>,
 ) -> io::Result<(Ended, Ledger)> {
+    // From here on little of the program is needed, and the start's peak is not to stand under the buffers'.
+    memory::release_start_pages();
     let mut leaving: Option<Leaving> = None;
     let mut at_end = false;
     // What is passed on is passed on at once.

@@ -173,16 +173,17 @@ impl Control<'_> {
             }
             let now = time::now().tick;
             let timeout = self.life.deadline.map(|at| at.until(now));
-            let mut exit = false;
+            let (mut exit, mut signalled) = (false, false);
             for token in step("cannot wait for events", poller.wait(timeout))? {
                 exit |= token == EXIT;
+                signalled |= token == SIGNALS;
             }
             let now = time::now().tick;
             // Exits first: no signal is ever sent to a process that is gone.
             if exit {
                 self.reap(poller, now)?;
             }
-            let received: Vec<_> = signals.received().collect();
+            let received: Vec<_> = if signalled { signals.received().collect() } else { Vec::new() };
             if received.iter().any(|r| r.number == libc::SIGCHLD) {
                 self.reap_adopted(now)?;
             }
