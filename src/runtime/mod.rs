@@ -15,4 +15,5 @@ pub mod plane;
 pub mod preflight;
 pub mod reactor;
 pub mod series;
+pub mod server;
 pub mod wrap;
