@@ -33,5 +33,6 @@ pub mod control;
 pub mod line;
 pub mod log;
 pub mod runtime;
+pub mod supervisor;
 pub mod sys;
 pub mod worker;
