@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod backlog;
+pub mod client;
 pub mod directory;
 pub mod intake;
 pub mod keeper;

@@ -75,7 +75,7 @@ fn stream_socket(family: libc::c_int) -> io::Result<OwnedFd> {
 /// Whether somebody takes connections at a socket in the file system; it never waits.
 #[must_use]
 pub fn answers(path: &Path) -> bool {
-    match mio::net::UnixStream::connect(path) {
+    match connect(path) {
         Ok(_) => true,
         // Its backlog is full, or it is of another type.
         Err(e) => e.kind() == io::ErrorKind::WouldBlock || e.raw_os_error() == Some(libc::EPROTOTYPE),
@@ -85,7 +85,15 @@ pub fn answers(path: &Path) -> bool {
 /// Whether a socket in the file system is one that nobody listens at any more; it never waits.
 #[must_use]
 pub fn is_dead(path: &Path) -> bool {
-    mio::net::UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+    connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// Connects to a socket in the file system; neither this nor what is done with the descriptor ever waits.
+///
+/// # Errors
+/// As connect(2); `WouldBlock` where too many wait to be accepted already.
+pub fn connect(path: &Path) -> io::Result<OwnedFd> {
+    mio::net::UnixStream::connect(path).map(OwnedFd::from)
 }
 
 /// How many may wait to be accepted.

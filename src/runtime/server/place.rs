@@ -143,6 +143,8 @@ mod tests {
         assert!(refusal(&path).contains("listens there already"));
         drop(listener);
         let (_again, _) = listen(&path).unwrap();
+        fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+        let (_other, _) = listen(&path).unwrap();
         place.remove();
         assert!(path.exists(), "another's socket is not ours to remove");
         let (link, file) = (folder.path().join("link"), folder.path().join("file"));
