@@ -248,7 +248,11 @@ impl Supervisor {
                     let Some(member) = self.members.get_mut(id) else { continue };
                     member.desired = Want::Down;
                     member.removed |= matches!(event, Event::Remove(_));
+                    let group = member.group;
                     self.count(*id, now, effects);
+                    if let Some(at) = group.filter(|_| matches!(event, Event::Remove(_))) {
+                        self.clear(at, now, effects);
+                    }
                 }
                 self.reconsider(now, effects);
             }
