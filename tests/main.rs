@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod config;
+mod control;
 mod descriptors;
 mod disk;
 #[cfg(feature = "full-tests")]
