@@ -286,3 +286,48 @@ fn events_until_the_end() {
     let done = running.done();
     assert_eq!((done.code(), done.text().lines().count(), &*done.stderr), (0, 1, ""));
 }
+
+#[test]
+fn a_table_is_as_wide_as_the_terminal() {
+    let supervisor = Supervisor::new(tells);
+    let size = nix::pty::Winsize { ws_row: 24, ws_col: 24, ws_xpixel: 0, ws_ypixel: 0 };
+    let pty = nix::pty::openpty(Some(&size), None).unwrap();
+    let mut command = supervisor.command(&["status"]);
+    let mut child = command.stdout(pty.slave.try_clone().unwrap()).spawn().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop((command, pty.slave));
+    let mut shown = Vec::new();
+    // Where nobody holds the other end any more, the end of what it said is an error.
+    let _ = std::io::Read::read_to_end(&mut std::fs::File::from(pty.master), &mut shown);
+    let shown = String::from_utf8(shown).unwrap();
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!((lines[0], lines[1]), ("quell 1 (pid 1) running…", "NAME  STATE   SINCE"), "{lines:?}");
+}
+
+/// The page names every key and word that there is, and its requests are requests.
+#[test]
+fn the_page_is_complete() {
+    let page = include_str!("../docs/control.md");
+    let requests: Vec<_> = page.lines().filter(|line| line.starts_with("{\"")).collect();
+    assert_eq!(requests.len(), 10);
+    for json in requests {
+        Request::parse(json.as_bytes()).unwrap_or_else(|e| panic!("{json}: {e}"));
+    }
+    let names = |word: &str| {
+        let word = word.trim_matches('"');
+        assert!(page.contains(&format!("`{word}")) || page.contains(&format!(".{word}`")), "{word} is not on the page");
+    };
+    let Some(Reply::Status(status)) = tells(&Request::Status { workers: vec![] }).pop() else { panic!() };
+    let json = serde_json::to_value(&status).unwrap();
+    for table in [&json["quell"], &json["workers"][0], &json["workers"][0]["lines"]] {
+        table.as_object().unwrap().keys().for_each(|key| names(key));
+    }
+    use Kind::{Backoff, Exited, Failed, Killed, LogTrouble, Oom, Orphan, Ready, Reload, Signal, Started, Starting};
+    use Kind::{Stopped, Stopping, Survivors, Warning};
+    for kind in [Starting, Started, Ready, Exited, Backoff, Failed, Stopping, Stopped, Killed, Survivors, Signal] {
+        names(&serde_json::to_string(&kind).unwrap());
+    }
+    for kind in [Kind::Quell, Reload, Oom, LogTrouble, Orphan, Warning] {
+        names(&serde_json::to_string(&kind).unwrap());
+    }
+}

@@ -97,7 +97,7 @@ pub fn connect(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// How many may wait to be accepted.
-const BACKLOG: libc::c_int = 128;
+const BACKLOG: libc::c_int = 1024;
 
 /// Listens at a path where nothing is, without ever blocking. Its mode is 0600 before anybody can connect, whatever the
 /// umask.
