@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod backlog;
+pub mod client;
 pub mod directory;
 pub mod environment;
 pub mod exec;
@@ -19,6 +20,7 @@ pub mod preflight;
 pub mod program;
 pub mod reactor;
 pub mod series;
+pub mod server;
 pub mod state;
 pub mod trust;
 pub mod wrap;
