@@ -22,3 +22,4 @@ mod run;
 mod signals;
 mod terminal;
 mod tidy;
+mod up;

@@ -39,6 +39,7 @@ use std::path::PathBuf;
 use sweep::Swept;
 
 pub use begin::{BeginError, begin};
+pub use events::HAPPENED;
 pub use not_yet::not_yet;
 
 /// The tokens of what there is one of; the server's come behind them, and each worker's above those.

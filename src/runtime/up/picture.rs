@@ -9,7 +9,7 @@ use crate::control::status::{
 use crate::control::status;
 use crate::log::ledger;
 use crate::supervisor::Member;
-use crate::sys::proc;
+use crate::sys::usage;
 use crate::sys::reap::Process;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Want};
@@ -87,7 +87,7 @@ impl Up<'_> {
 
     fn picture_of(&self, id: WorkerId, member: &Member, worker: &Worker, now: Now) -> Picture {
         let pid = worker.process.as_ref().map(Process::pid);
-        let usage = pid.and_then(proc::usage);
+        let usage = pid.and_then(usage::of);
         let snapshot = worker.snapshot.as_deref();
         let lines = snapshot.map(|(_, snapshot)| {
             let tally = &snapshot.tally;
