@@ -2,6 +2,8 @@
 
 pub mod accounts;
 pub mod backlog;
+pub mod compressor;
+pub mod deadlines;
 pub mod directory;
 pub mod intake;
 pub mod keeper;
@@ -14,5 +16,9 @@ pub mod places;
 pub mod plane;
 pub mod preflight;
 pub mod reactor;
+pub mod route;
 pub mod series;
+pub mod sorting;
+pub mod syncer;
+pub mod workspace;
 pub mod wrap;
