@@ -22,7 +22,7 @@
 //! `render`, which shows what `control` says. A test (`tests/tidy.rs`) holds this.
 //!
 //! Bytes take one way through the house, whichever verb reads them: `line::frame` cuts lines, `line::classify` sorts a
-//! block of them into runs, `runtime::output` counts each run and sends it to a `runtime::logdir`, to an inherited
+//! block of them into runs, `runtime::route` counts each run and sends it to a `runtime::logdir`, to an inherited
 //! descriptor (`runtime::pass`), to both or to neither.
 //!
 //! A configuration takes one way, too: `config::load` reads its files through `runtime::lists`, `config::decode` holds each
