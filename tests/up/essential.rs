@@ -19,9 +19,8 @@ fn an_essential_worker_ends_all_with_its_code() {
 #[test]
 #[serial]
 fn what_needs_others_starts_after_them_and_stops_before() {
-    let worker = |name: &str, needs: &str| {
-        format!("[worker.{name}]\ncommand = [\"sleep\", \"1000\"]\nneeds = [{needs}]\n")
-    };
+    let worker =
+        |name: &str, needs: &str| format!("[worker.{name}]\ncommand = [\"sleep\", \"1000\"]\nneeds = [{needs}]\n");
     let mut up = Up::start(&[worker("web", "\"app\""), worker("app", "\"db\""), worker("db", "")].concat());
     up.ready("web");
     up.down();
@@ -37,7 +36,9 @@ fn what_needs_others_starts_after_them_and_stops_before() {
 #[test]
 #[serial]
 fn a_worker_that_does_not_end_is_killed() {
-    let mut up = Up::start("[worker.deaf]\nshell = \"trap '' TERM; echo deaf; while :; do sleep 1000; done\"\nready = { line = \"deaf\" }\nstop.grace = \"100ms\"\n[worker.still]\ncommand = [\"sleep\", \"1000\"]\nstop.grace = \"100ms\"\n");
+    let mut up = Up::start(
+        "[worker.deaf]\nshell = \"trap '' TERM; echo deaf; while :; do sleep 1000; done\"\nready = { line = \"deaf\" }\nstop.grace = \"100ms\"\n[worker.still]\ncommand = [\"sleep\", \"1000\"]\nstop.grace = \"100ms\"\n",
+    );
     up.ready("deaf");
     let still = up.pid_of("still");
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(still), Signal::SIGSTOP).unwrap();
@@ -50,7 +51,9 @@ fn a_worker_that_does_not_end_is_killed() {
 #[test]
 #[serial]
 fn a_second_signal_does_not_wait() {
-    let mut up = Up::start("[worker.deaf]\nshell = \"trap '' TERM; echo deaf; while :; do sleep 1000; done\"\nready = { line = \"deaf\" }\nstop.grace = \"1h\"\n");
+    let mut up = Up::start(
+        "[worker.deaf]\nshell = \"trap '' TERM; echo deaf; while :; do sleep 1000; done\"\nready = { line = \"deaf\" }\nstop.grace = \"1h\"\n",
+    );
     up.ready("deaf");
     up.signal(Signal::SIGTERM);
     up.until("deaf: told to stop");

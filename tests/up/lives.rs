@@ -49,7 +49,9 @@ fn what_escaped_is_ended_with_its_worker() {
 #[test]
 #[serial]
 fn a_worker_that_cannot_be_started() {
-    let mut up = Up::start("[worker.bad]\ncommand = [\"/nonexistent/x\"]\nrestart = \"never\"\n[worker.good]\ncommand = [\"sleep\", \"1000\"]\n");
+    let mut up = Up::start(
+        "[worker.bad]\ncommand = [\"/nonexistent/x\"]\nrestart = \"never\"\n[worker.good]\ncommand = [\"sleep\", \"1000\"]\n",
+    );
     up.until("bad: cannot execute /nonexistent/x");
     up.ready("good");
     assert_eq!(up.status("bad")["state"], "failed");

@@ -6,7 +6,8 @@ use serial_test::serial;
 #[test]
 #[serial]
 fn codes_as_scripts_expect_them() {
-    let mut up = Up::start("[worker.web]\ncommand = [\"sleep\", \"1000\"]\n[worker.db]\ncommand = [\"sleep\", \"1000\"]\n");
+    let mut up =
+        Up::start("[worker.web]\ncommand = [\"sleep\", \"1000\"]\n[worker.db]\ncommand = [\"sleep\", \"1000\"]\n");
     up.ready("web");
     up.ready("db");
     let code = |verb: &[&str]| up.ask(verb).code();

@@ -3,14 +3,14 @@
 use super::events::how;
 use super::{Last, Up, Worker};
 use crate::clock::Now;
+use crate::control::status;
 use crate::control::status::{
     Count, Exit, Lines, Log, Process as Shown, Quell, Rule, Rung, State, Status, Stop, Wanted, Worker as Picture,
 };
-use crate::control::status;
 use crate::log::ledger;
 use crate::supervisor::Member;
-use crate::sys::usage;
 use crate::sys::reap::Process;
+use crate::sys::usage;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Want};
 use crate::worker::outcome::Outcome;

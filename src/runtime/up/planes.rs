@@ -3,6 +3,8 @@
 use super::Up;
 use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::directory::{OnDisk, Owning};
+use crate::runtime::keeper::Keepers;
 use crate::runtime::plane::{FromPlane, Plane, ToPlane};
 use crate::supervisor::Event;
 use crate::sys::poller::Waker;
@@ -35,7 +37,13 @@ impl Planes {
         if let Some(at) = self.planes.iter().position(|(known, _)| known == root) {
             return Ok(at);
         }
-        let plane = Plane::start(root, self.tell.clone(), self.waker.clone())?;
+        let dir = match OnDisk::own(root)? {
+            Owning::Ours(dir) => Arc::new(dir),
+            Owning::Taken(holder) => {
+                return Err(io::Error::other(format!("it is being written by {holder}; two writers would lose lines")));
+            }
+        };
+        let plane = Plane::start(Some(dir), Vec::new(), Keepers::new(), self.tell.clone(), self.waker.clone())?;
         self.planes.push((root.to_owned(), plane));
         Ok(self.planes.len() - 1)
     }
@@ -58,7 +66,7 @@ impl Planes {
     }
 
     pub(super) fn detach(&mut self, id: WorkerId) {
-        self.send(id, ToPlane::Detach(id));
+        self.send(id, ToPlane::Detach(id, None));
         self.of.remove(&id);
     }
 
