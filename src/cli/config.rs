@@ -45,7 +45,7 @@ impl Options {
     ///
     /// # Errors
     /// There is none.
-    fn path(&self) -> Result<PathBuf, Failure> {
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
         if let Some(path) = &self.config {
             return Ok(path.clone());
         }
@@ -128,7 +128,7 @@ pub(super) fn load_clean_file(path: &Path) -> Result<Checked, Failure> {
 ///
 /// # Errors
 /// When it cannot be read.
-fn load_file(path: &Path) -> Result<Checked, Failure> {
+pub(super) fn load_file(path: &Path) -> Result<Checked, Failure> {
     let mut checked = Checked { loaded: load_text(path)?, shelf: Shelf::default(), folder: here()? };
     checked.lists();
     report::sort(&mut checked.loaded.reports);
@@ -148,7 +148,7 @@ fn here() -> Result<PathBuf, Failure> {
 
 impl Checked {
     /// Adds what has to be known before it can be said what is in force: variables, and files that are included.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         preflight::settled(&mut self.loaded);
         report::sort(&mut self.loaded.reports);
     }

@@ -24,6 +24,7 @@ mod start;
 mod status;
 mod talk;
 mod test;
+mod up;
 
 use crate::config::report::visible;
 use crate::log::ledger::Ledger;
@@ -59,6 +60,7 @@ enum Verb {
     Filter(filter::Options),
     Log(log::Options),
     Run(run::Options),
+    Up(up::Options),
     Status(status::Options),
     /// Start workers, and what they need
     #[command(after_help = start::START)]
@@ -133,7 +135,7 @@ pub fn main() -> ExitCode {
     };
     let args: Vec<OsString> = std::env::args_os().collect();
     let parsed = Cli::try_parse_from(&args);
-    let takes = |cli: &Cli| matches!(cli.verb, Verb::Filter(_) | Verb::Log(_) | Verb::Run(_));
+    let takes = |cli: &Cli| matches!(cli.verb, Verb::Filter(_) | Verb::Log(_) | Verb::Run(_) | Verb::Up(_));
     if !parsed.as_ref().is_ok_and(takes)
         && let Err(e) = inherited.restore()
     {
@@ -144,11 +146,12 @@ pub fn main() -> ExitCode {
         Err(e) => return usage(&e, names_run(&args)),
     };
     let is_run = matches!(cli.verb, Verb::Run(_));
-    cli.talk.init();
+    cli.talk.init(matches!(cli.verb, Verb::Up(_)));
     let end = match cli.verb {
         Verb::Filter(options) => options.execute(&inherited),
         Verb::Log(options) => options.execute(&inherited),
         Verb::Run(options) => options.execute(&inherited),
+        Verb::Up(options) => options.execute(&inherited),
         Verb::Status(options) => options.execute(),
         Verb::Start(options) => options.execute(start::Change::Start),
         Verb::Stop(options) => options.execute(start::Change::Stop),
