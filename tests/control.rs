@@ -80,11 +80,12 @@ fn serve(mut server: Server, mut poller: Poller, asked: &Sender<Request>, answer
         let mut arrived = Vec::new();
         server.turn(&poller, time::now().tick, &mut arrived);
         for (client, request) in arrived {
-            for reply in answer(&request) {
+            let replies = answer(&request);
+            // Before they go out, so that whoever has one finds it. Or has seen enough.
+            let _ = asked.send(request);
+            for reply in replies {
                 server.reply(&poller, client, &reply, time::now().tick);
             }
-            // Whoever started the test may have seen enough.
-            let _ = asked.send(request);
         }
     }
 }
@@ -175,6 +176,19 @@ fn what_was_not_done_is_a_failure() {
     let done = supervisor.run(&["start", "web"]);
     assert_eq!((done.code(), done.text()), (1, "started db (pid 7)\n"));
     assert_eq!(done.stderr, "quell: web was not ready within 1s\\u{1b}[31m\n");
+}
+
+#[test]
+fn plans_are_shown() {
+    let plan = |text: &'static str| {
+        let supervisor = Supervisor::new(move |_| vec![Reply::Plan { text: text.into() }]);
+        supervisor.run(&["reload", "--dry-run"]).text().to_owned()
+    };
+    assert_eq!(plan(""), "nothing changes\n");
+    assert_eq!(
+        plan("+ start web: quell.toml:7\n- stop db: removed\n"),
+        "+ start web: quell.toml:7\n- stop db: removed\n"
+    );
 }
 
 #[test]

@@ -98,6 +98,7 @@ impl Waiting {
 pub(super) fn show(reply: Reply) -> Result<End, Failure> {
     let (lines, failure) = match reply {
         Reply::Done { lines } => (lines, None),
+        Reply::Plan { text } if text.is_empty() => (vec!["nothing changes".to_owned()], None),
         Reply::Plan { text } => (vec![text.trim_end().to_owned()], None),
         Reply::Failed { text, done, .. } => (done, Some(text)),
         Reply::Status(_) | Reply::Event(_) => (Vec::new(), Some("the supervisor answers something else".to_owned())),
