@@ -1,4 +1,5 @@
 //! One worker's life. Pure.
 
+pub mod lifecycle;
 pub mod outcome;
 pub mod wrapped;
