@@ -4,12 +4,13 @@ import json
 import socket
 import struct
 
-STATUS = {"status": {"names": []}}
+# Of all workers.
+STATUS = {"status": {"workers": []}}
 
 
 def terminate(name):
     """The request that sends TERM to a worker."""
-    return {"signal": {"names": [name], "signal": "TERM"}}
+    return {"signal": {"workers": [name], "signal": "TERM"}}
 
 
 def frame(request):
@@ -29,7 +30,10 @@ class Client:
         """Sends a request and waits for the whole reply."""
         self.socket.sendall(frame(request))
         (length,) = struct.unpack("<I", self.exactly(4))
-        return self.exactly(length)
+        reply = self.exactly(length)
+        if reply.startswith(b'{"failed"'):
+            raise ConnectionError(f"{request}: {reply.decode(errors='replace')}")
+        return reply
 
     def exactly(self, count):
         """So many bytes."""

@@ -15,8 +15,9 @@ from . import processes
 # Files are small here, for what all of them keep has to fit into memory.
 FILES = {"rotate": 4 << 20, "keep": 5}
 WARM = 2
-# How often the command `status` is run, and how long it rests between.
-ASKED, REST = 15, 0.3
+# How often the command `status` is run, how long it rests between, and when that is enough in any case, in seconds: a flood
+# that goes through a process for each worker can keep all others off the CPUs for seconds.
+ASKED, REST, ENOUGH = 15, 0.3, 15
 CLIENTS = 64
 SIGNALS = "signals"
 
@@ -30,8 +31,10 @@ def target(supervisor):
 
 def status_command(supervisor):
     """How long a supervisor's own command takes to show a worker, in milliseconds, time after time."""
-    took = []
+    took, end = [], time.monotonic() + ENOUGH
     for number in range(ASKED):
+        if time.monotonic() > end:
+            break
         argv = supervisor.status(1 + number % supervisor.job.count)
         began = time.monotonic()
         subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
@@ -52,7 +55,7 @@ def throughput(supervisor, seconds):
 def probed(supervisor, seconds):
     """What `probe` found in so many seconds."""
     probe = Path(__file__).with_name("probe.py")
-    argv = [sys.executable, probe, supervisor.socket, supervisor.folder / SIGNALS, "target", seconds, CLIENTS]
+    argv = [sys.executable, "-B", probe, supervisor.socket, supervisor.folder / SIGNALS, "target", seconds, CLIENTS]
     return json.loads(subprocess.run(list(map(str, argv)), stdout=subprocess.PIPE, check=True).stdout)
 
 

@@ -40,12 +40,12 @@ class Mount:
 
     @contextlib.contextmanager
     def frozen(self):
-        """Whoever writes to it waits."""
+        """Whoever writes to it waits, for so many seconds; it ends by itself, or who waits within would wait for ever."""
         subprocess.run(["fsfreeze", "-f", self.folder], check=True)
-        try:
+        # In a session of its own: Ctrl-C is for this process, and the disk thaws in any case.
+        thaw = ["sh", "-c", 'sleep "$0"; exec fsfreeze -u "$1"', str(FROZEN), self.folder]
+        with subprocess.Popen(thaw, start_new_session=True):
             yield
-        finally:
-            subprocess.run(["fsfreeze", "-u", self.folder], check=True)
 
 
 def stuck(disk, corpus):
