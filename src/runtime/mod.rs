@@ -2,9 +2,13 @@
 
 pub mod accounts;
 pub mod backlog;
+pub mod client;
 pub mod directory;
+pub mod environment;
+pub mod exec;
 pub mod intake;
 pub mod keeper;
+pub mod launch;
 pub mod lists;
 pub mod logdir;
 pub mod output;
@@ -13,6 +17,10 @@ pub mod pass;
 pub mod places;
 pub mod plane;
 pub mod preflight;
+pub mod program;
 pub mod reactor;
 pub mod series;
+pub mod server;
+pub mod state;
+pub mod trust;
 pub mod wrap;

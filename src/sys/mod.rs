@@ -4,6 +4,7 @@
 pub mod dir;
 pub mod fd;
 pub mod identity;
+pub mod limits;
 pub mod memory;
 pub mod peek;
 pub mod poller;

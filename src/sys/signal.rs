@@ -73,6 +73,11 @@ impl Inherited {
         self.ignored.contains(&number)
     }
 
+    /// The signals that were ignored.
+    pub(super) fn ignored(&self) -> &[Number] {
+        &self.ignored
+    }
+
     /// The mask.
     pub(super) fn mask(&self) -> &SigSet {
         &self.mask
