@@ -17,6 +17,8 @@ mod harness;
 mod log;
 mod mutants;
 mod numbered;
+#[cfg(feature = "full-tests")]
+mod packaging;
 mod retention;
 mod run;
 mod signals;

@@ -210,9 +210,11 @@ class Supervisord(Supervisor):
         self.config = self.folder / "supervisord.conf"
         (self.folder / "logs").mkdir()
         command = " ".join(self.command("%(process_num)d"))
+        # Its children close so many before they become workers: as few as will do.
+        minfds = max(1024, 4 * self.job.count + 100)
         self.config.write_text(f"""[supervisord]
 nodaemon=true
-minfds=20000
+minfds={minfds}
 pidfile={self.folder}/pid
 logfile={self.folder}/supervisord.log
 childlogdir={self.folder}
