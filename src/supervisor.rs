@@ -5,11 +5,14 @@
 //! stopped on purpose is stopped before it, and held until that is wanted again; a worker that crashes takes nobody with
 //! it. Instances of one worker are one to those that need it.
 
+mod needs;
+
 use crate::clock::{Tick, earliest};
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, End, Life, Policy, State, Want};
 use crate::worker::outcome::Outcome;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use needs::Group;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long what was killed at the end may still be there before quell leaves without it.
@@ -112,26 +115,6 @@ struct Counted {
     deadline: Option<Tick>,
 }
 
-/// The instances of one worker.
-#[derive(Debug, Default)]
-struct Group {
-    members: Vec<WorkerId>,
-    needs: Vec<usize>,
-    needed_by: Vec<usize>,
-    /// How many are wanted, are ready, are not at rest.
-    wanted: usize,
-    ready: usize,
-    active: usize,
-    /// What it needs is wanted, and so on down.
-    on: bool,
-}
-
-impl Group {
-    fn is_ready(&self) -> bool {
-        self.wanted > 0 && self.ready >= self.wanted
-    }
-}
-
 /// What quell itself is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -210,35 +193,6 @@ impl Supervisor {
         self.stop_timeout = stop_timeout;
     }
 
-    /// Works out anew who needs whom.
-    pub fn rewire(&mut self, now: Tick, effects: &mut Vec<Effect>) {
-        self.groups.clear();
-        let mut named: HashMap<Box<str>, usize> = HashMap::new();
-        for (id, member) in &mut self.members {
-            let at = *named.entry(member.spec.worker.clone()).or_insert(self.groups.len());
-            member.group = Some(at);
-            if at == self.groups.len() {
-                self.groups.push(Group::default());
-            }
-            let group = &mut self.groups[at];
-            group.members.push(*id);
-            group.wanted += usize::from(member.counted.wanted);
-            group.ready += usize::from(member.counted.ready);
-            group.active += usize::from(member.counted.active);
-        }
-        for at in 0..self.groups.len() {
-            let first = &self.members[&self.groups[at].members[0]];
-            // What is not there cannot be waited for; a configuration in which that is so is refused.
-            let needs: Vec<_> = first.spec.needs.iter().filter_map(|name| named.get(name).copied()).collect();
-            needs.iter().for_each(|need| self.groups[*need].needed_by.push(at));
-            self.groups[at].needs = needs;
-        }
-        self.reconsider(now, effects);
-        for at in 0..self.groups.len() {
-            self.clear(at, now, effects);
-        }
-    }
-
     /// What an event leads to.
     pub fn step(&mut self, event: Event<'_>, now: Tick, effects: &mut Vec<Effect>) {
         match event {
@@ -304,14 +258,6 @@ impl Supervisor {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase
-    }
-
-    /// The workers, of those that one needs, which keep it from starting.
-    pub fn waits_for(&self, id: WorkerId) -> impl Iterator<Item = &str> {
-        let group = self.members.get(&id).and_then(|member| member.group);
-        let needs = group.into_iter().flat_map(|at| self.groups[at].needs.iter());
-        let waited = needs.filter(|need| !self.groups[**need].is_ready());
-        waited.map(|need| &*self.members[&self.groups[*need].members[0]].spec.worker)
     }
 
     fn start(&mut self, ids: &[WorkerId], now: Tick, effects: &mut Vec<Effect>) {
@@ -486,68 +432,6 @@ impl Supervisor {
         }
         self.clear(at, now, effects);
     }
-
-    /// Tells the members of a group whether what they need is ready, and what they take the place of is gone.
-    fn clear(&mut self, at: usize, now: Tick, effects: &mut Vec<Effect>) {
-        let group = &self.groups[at];
-        let clear = group.needs.iter().all(|need| self.groups[*need].is_ready())
-            && group.members.iter().all(|id| self.members.get(id).is_none_or(|member| !member.removed));
-        for id in self.groups[at].members.clone() {
-            if self.members.get(&id).is_some_and(|member| member.life.clear != clear) {
-                self.live(id, lifecycle::Event::Clear(clear), now, effects);
-            }
-        }
-    }
-
-    /// Works out which groups are wanted with all that they need, and tells those for whom that is news.
-    fn reconsider(&mut self, now: Tick, effects: &mut Vec<Effect>) {
-        let running = self.phase != Phase::Stopping;
-        self.groups.iter_mut().for_each(|group| group.on = running);
-        // Off spreads to whoever needs it; needs have no cycles.
-        let mut off: Vec<_> = (0..self.groups.len()).filter(|at| self.groups[*at].wanted == 0).collect();
-        while let Some(at) = off.pop() {
-            for dependent in self.groups[at].needed_by.clone() {
-                if std::mem::replace(&mut self.groups[dependent].on, false) {
-                    off.push(dependent);
-                }
-            }
-        }
-        for at in 0..self.groups.len() {
-            self.stop_group(at, now, effects);
-            if !self.groups[at].on {
-                continue;
-            }
-            for id in self.groups[at].members.clone() {
-                let Some(member) = self.members.get_mut(&id) else { continue };
-                if member.desired == Want::Up && member.told == Want::Down {
-                    member.told = Want::Up;
-                    self.live(id, lifecycle::Event::Want(Want::Up), now, effects);
-                }
-            }
-        }
-    }
-
-    /// Stops the members of a group that are to be down: those that run, once nobody runs who needs them.
-    fn stop_group(&mut self, at: usize, now: Tick, effects: &mut Vec<Effect>) {
-        let up = |id: &WorkerId| self.is_to_be_up(*id, at);
-        let group = &self.groups[at];
-        let needed = group.needed_by.iter().any(|dependent| self.groups[*dependent].active > 0);
-        let held = needed && !group.members.iter().any(up);
-        let down: Vec<_> = group.members.iter().filter(|id| !up(id)).copied().collect();
-        for id in down {
-            if let Some(member) = self.members.get_mut(&id)
-                && member.told == Want::Up
-                && (member.life.is_at_rest() || !held)
-            {
-                member.told = Want::Down;
-                self.live(id, lifecycle::Event::Want(Want::Down), now, effects);
-            }
-        }
-    }
-
-    fn is_to_be_up(&self, id: WorkerId, at: usize) -> bool {
-        self.groups[at].on && self.members.get(&id).is_some_and(|member| member.desired == Want::Up)
-    }
 }
 
 impl Member {
@@ -559,5 +443,4 @@ impl Member {
 }
 
 #[cfg(test)]
-#[path = "supervisor_tests.rs"]
 mod tests;

@@ -24,3 +24,4 @@ mod run;
 mod signals;
 mod terminal;
 mod tidy;
+mod up;

@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, and which others each may use.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("clock", &[]),
     ("config", &["clock"]),
     ("line", &["clock", "config"]),
     ("log", &["clock", "config"]),
     ("worker", &["clock", "config"]),
     ("control", &["clock", "config"]),
+    ("supervisor", &["clock", "config", "worker"]),
     ("render", &["clock", "config", "control"]),
     ("sys", &["clock"]),
-    ("runtime", &["clock", "config", "line", "log", "worker", "control", "sys"]),
+    ("runtime", &["clock", "config", "line", "log", "worker", "supervisor", "control", "sys"]),
     ("cli", &["clock", "config", "line", "log", "worker", "control", "render", "sys", "runtime"]),
 ];
 

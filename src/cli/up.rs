@@ -51,7 +51,8 @@ impl Options {
             Some(why) => Err(why),
             None => load(&path),
         };
-        let code = begin(configuration, &mut again, inherited, &mut signals).map_err(|e| Failure::new(e.to_string()))?;
+        let code =
+            begin(configuration, &mut again, inherited, &mut signals).map_err(|e| Failure::new(e.to_string()))?;
         Ok(End::Code(code))
     }
 }

@@ -1,6 +1,8 @@
 //! What stands in a log file: `[STAMP ]bytes\n` for each line, and which of those bytes are the worker's own.
 
 use super::ledger::Count;
+use super::stamp::Stamp;
+use crate::clock::Wall;
 use memchr::{memchr_iter, memrchr};
 
 /// What ends a record whose line goes on, in the next record or nowhere.
@@ -32,6 +34,17 @@ impl Batch {
         let lines = memchr_iter(b'\n', &records[..bytes]).count();
         Count { lines: lines as u64, bytes: (bytes - lines * self.prefix_bytes) as u64 }
     }
+}
+
+/// A record of quell's own: a mark, a summary, a notice.
+#[must_use]
+pub fn own(text: &str, stamp: &Stamp, now: Wall) -> Vec<u8> {
+    let mut record = Vec::new();
+    stamp.write(now, &mut record);
+    record.extend_from_slice(b"quell: ");
+    record.extend_from_slice(text.as_bytes());
+    record.push(b'\n');
+    record
 }
 
 /// The end of the last whole record in the first `bytes` of some records.

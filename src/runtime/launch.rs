@@ -213,6 +213,19 @@ fn variable(name: &OsStr, value: &OsStr) -> OsString {
     whole
 }
 
+impl LaunchError {
+    /// The code by which a shell would say that there is no such program, that it cannot be executed, or that something
+    /// else went wrong.
+    #[must_use]
+    pub fn shell_code(&self) -> u8 {
+        match (self.error.step, self.error.errno) {
+            (Step::Exec, nix::errno::Errno::ENOENT) => 127,
+            (Step::Exec, _) => 126,
+            _ => 125,
+        }
+    }
+}
+
 impl Launch {
     /// Starts it; `ready` is the end of the pipe for `ready_fd`. Call it from the main thread only. Returns when the exec
     /// has happened.

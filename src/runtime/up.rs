@@ -25,6 +25,7 @@ use crate::runtime::orphans::Life;
 use crate::runtime::server::Server;
 use crate::runtime::state::State;
 use crate::supervisor::{Effect, Event, Supervisor};
+use crate::sys::oom::OomKills;
 use crate::sys::poller::Poller;
 use crate::sys::reap::Process;
 use crate::sys::signal::{Inherited, Signals};
@@ -34,17 +35,17 @@ use answer::Pending;
 use events::Events;
 use planes::Planes;
 use ready::Ready;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use sweep::Swept;
 
 pub use begin::{BeginError, begin};
+pub use events::HAPPENED;
 pub use not_yet::not_yet;
 
 /// The tokens of what there is one of; the server's come behind them, and each worker's above those.
 const SIGNALS: usize = 0;
 const PLANES: usize = 1;
-const NOTIFY: usize = 2;
 const SERVER: usize = 16;
 /// A worker's tokens: which of its descriptors it is, above its number.
 const WORKER_BITS: u32 = 32;
@@ -123,13 +124,11 @@ struct Up<'a> {
     mains: HashMap<i32, Life>,
     planes: Planes,
     server: Server,
-    notify: crate::runtime::notify::Notify,
     events: Events,
-    /// Workers whose readiness is looked for by connecting.
-    probing: HashSet<WorkerId>,
     pending: Vec<Pending>,
     effects: VecDeque<Effect>,
     swept: Swept,
+    oom: OomKills,
     tickets: u64,
     nonce: u64,
     /// The code to leave with.
@@ -154,15 +153,13 @@ impl Up<'_> {
                 true => Some(std::time::Duration::ZERO),
                 false => self.deadline().map(|at| at.until(now.tick)),
             };
-            let tokens: Vec<_> = match self.poller.wait(timeout) {
-                Ok(tokens) => tokens.collect(),
-                Err(e) => {
-                    // Nothing would ever wake us again.
-                    tracing::error!("cannot wait for events: {e}; everything is stopped");
-                    self.step(Event::Kill, now);
-                    Vec::new()
-                }
-            };
+            let waited = self.poller.wait(timeout).map(Iterator::collect::<Vec<_>>);
+            let tokens = waited.unwrap_or_else(|e| {
+                // Nothing would ever wake us again.
+                tracing::error!("cannot wait for events: {e}; everything is stopped");
+                self.step(Event::Kill, now);
+                Vec::new()
+            });
             self.turn(&tokens, time::now());
         }
     }
@@ -196,12 +193,11 @@ impl Up<'_> {
         for id in of(READY) {
             self.look_ready(id, now);
         }
-        if tokens.contains(&NOTIFY) {
-            self.notified(now);
-        }
         self.settle(now);
-        for token in tokens.iter().filter(|token| self.server.owns(**token)) {
-            self.server.ready(*token);
+        for token in tokens {
+            if self.server.owns(*token) {
+                self.server.ready(*token);
+            }
         }
         let mut arrived = Vec::new();
         self.server.turn(&self.poller, now.tick, &mut arrived);
@@ -213,7 +209,6 @@ impl Up<'_> {
         if self.supervisor.deadline().is_some_and(|at| at <= now.tick) {
             self.step(Event::Deadline, now);
         }
-        self.probe_due(now);
         self.settle(now);
         if self.server.deadline().is_some_and(|at| at <= now.tick) {
             self.server.due(&self.poller, now.tick);
@@ -227,7 +222,7 @@ impl Up<'_> {
 
     fn deadline(&self) -> Option<Tick> {
         let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
-        earliest([self.supervisor.deadline(), self.server.deadline(), pending, self.probe_deadline()])
+        earliest([self.supervisor.deadline(), self.server.deadline(), pending])
     }
 
     fn step(&mut self, event: Event<'_>, now: Now) {
@@ -243,7 +238,9 @@ impl Up<'_> {
                 Effect::Life(id, effect) => self.carry_out(id, effect, now),
                 Effect::Changed(id, state) => self.changed(id, state, now),
                 Effect::Gone(id) => self.gone(id),
-                Effect::Started => self.say(Happening::new(now.wall, Kind::Quell, "all workers are up, done, or given up")),
+                Effect::Started => {
+                    self.say(Happening::new(now.wall, Kind::Quell, "all workers are up, done, or given up"))
+                }
                 Effect::Essential(id) => {
                     let name = self.name(id);
                     let text = format!("{name} is essential and has ended, so quell ends");
@@ -265,7 +262,8 @@ impl Up<'_> {
             libc::SIGCHLD => {}
             libc::SIGTERM | libc::SIGINT | libc::SIGQUIT => {
                 let again = self.supervisor.phase() == crate::supervisor::Phase::Stopping;
-                let text = if again { format!("{name} again: killing what is left") } else { format!("{name}: going down") };
+                let text =
+                    if again { format!("{name} again: killing what is left") } else { format!("{name}: going down") };
                 self.say(Happening::new(now.wall, Kind::Quell, text));
                 self.step(if again { Event::Kill } else { Event::Shutdown }, now);
             }

@@ -1,6 +1,6 @@
 //! Requests: what each does, and when it is answered.
 
-use super::{Configuration, Up, events, picture};
+use super::{Up, picture};
 use crate::clock::{Now, Tick};
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::reply::{Code, Reply};
@@ -55,7 +55,8 @@ impl Up<'_> {
 
     /// The answer, if it is there at once.
     fn try_answer(&mut self, client: ClientId, request: Request, now: Now) -> Result<Option<Reply>, (Code, String)> {
-        let asks_for_lives = matches!(request, Request::Start { .. } | Request::Restart { .. } | Request::Reload { .. });
+        let asks_for_lives =
+            matches!(request, Request::Start { .. } | Request::Restart { .. } | Request::Reload { .. });
         if asks_for_lives && self.supervisor.phase() == crate::supervisor::Phase::Stopping {
             return Err((Code::Refused, "quell is going down".into()));
         }

@@ -4,19 +4,19 @@ use super::events::Events;
 use super::planes::Planes;
 use super::specs::Sortings;
 use super::sweep::Swept;
-use super::{Configuration, Load, NOTIFY, PLANES, SERVER, SIGNALS, Up};
+use super::{Configuration, Load, PLANES, SERVER, SIGNALS, Up};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::Here;
-use crate::runtime::notify::Notify;
 use crate::runtime::server::Server;
 use crate::runtime::state::{State, StateError};
 use crate::runtime::{leftovers, places};
 use crate::supervisor::Supervisor;
 use crate::sys::fd::Interest;
+use crate::sys::oom::OomKills;
 use crate::sys::poller::Poller;
 use crate::sys::signal::{Inherited, Signals};
 use crate::sys::{limits, reap, time};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 
@@ -64,15 +64,13 @@ pub fn begin<'a>(
     let quell = &configuration.loaded.config.quell;
     let state = State::open(&places::state(quell).ok_or(BeginError::NoState)?)?;
     let socket = quell.socket.value.as_ref().map_or_else(|| state.socket(), |path| path.0.clone());
-    let before = step("raise the limit of descriptors", limits::raise_nofile())?;
+    let before = step("raise the limit of descriptors", limits::raise_descriptors())?;
     step("become a subreaper", reap::become_subreaper())?;
     let poller = step("make an event loop", Poller::new())?;
     step("wait for signals", poller.add(&*signals, SIGNALS, Interest::Read))?;
     let planes = Planes::new(step("make an event loop", poller.waker(PLANES))?);
     let mut server = step("listen for clients", Server::bind(&socket))?;
     step("listen for clients", server.register(&poller, SERVER))?;
-    let notify = step("listen for workers", Notify::bind(&state.notify_socket()))?;
-    step("listen for workers", poller.add(&notify, NOTIFY, Interest::Read))?;
     let here = Here::new(&state, before, &configuration.loaded.sources, &configuration.folder);
     let left = leftovers::find(&state);
     let now = time::now();
@@ -90,12 +88,11 @@ pub fn begin<'a>(
         mains: HashMap::new(),
         planes,
         server,
-        notify,
         events: Events::default(),
-        probing: HashSet::new(),
         pending: Vec::new(),
         effects: VecDeque::new(),
         swept: Swept::default(),
+        oom: OomKills::watch(),
         tickets: 0,
         // Not to be taken for a life under an earlier supervisor of this state directory.
         nonce: now.wall.0 as u64,

@@ -13,6 +13,9 @@ use crate::worker::WorkerId;
 use crate::worker::lifecycle::{Rung, State};
 use crate::worker::outcome::Outcome;
 
+/// The target of what is told of workers, which is no note on something else.
+pub const HAPPENED: &str = "happened";
+
 /// What happened, and who wants to know.
 #[derive(Debug, Default)]
 pub(super) struct Events {
@@ -21,19 +24,24 @@ pub(super) struct Events {
 }
 
 impl Up<'_> {
+    /// Says that something happened, on stderr too.
     pub(super) fn say(&mut self, event: Event) {
-        let event = self.events.history.add(event).clone();
         let worker = event.worker.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
         match event.kind {
             Kind::Failed | Kind::Oom | Kind::Survivors | Kind::LogTrouble | Kind::Warning => {
                 tracing::warn!("{worker}{}", event.text);
             }
-            _ => tracing::info!("{worker}{}", event.text),
+            _ => tracing::info!(target: HAPPENED, "{worker}{}", event.text),
         }
-        let reply = Reply::Event(event);
-        let now = crate::sys::time::now();
+        self.note(event);
+    }
+
+    /// Remembers what happened, and tells those who follow.
+    pub(super) fn note(&mut self, event: Event) {
+        let reply = Reply::Event(self.events.history.add(event).clone());
+        let now = crate::sys::time::now().tick;
         for client in &self.events.followers {
-            self.server.reply(&self.poller, *client, &reply, now.tick);
+            self.server.reply(&self.poller, *client, &reply, now);
         }
     }
 

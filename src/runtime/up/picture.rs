@@ -3,14 +3,14 @@
 use super::events::how;
 use super::{Last, Up, Worker};
 use crate::clock::Now;
+use crate::control::status;
 use crate::control::status::{
     Count, Exit, Lines, Log, Process as Shown, Quell, Rule, Rung, State, Status, Stop, Wanted, Worker as Picture,
 };
-use crate::control::status;
 use crate::log::ledger;
 use crate::supervisor::Member;
-use crate::sys::proc;
 use crate::sys::reap::Process;
+use crate::sys::usage;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Want};
 use crate::worker::outcome::Outcome;
@@ -87,7 +87,7 @@ impl Up<'_> {
 
     fn picture_of(&self, id: WorkerId, member: &Member, worker: &Worker, now: Now) -> Picture {
         let pid = worker.process.as_ref().map(Process::pid);
-        let usage = pid.and_then(proc::usage);
+        let usage = pid.and_then(usage::of);
         let snapshot = worker.snapshot.as_deref();
         let lines = snapshot.map(|(_, snapshot)| {
             let tally = &snapshot.tally;

@@ -1,8 +1,15 @@
 //! The output planes: one to a log folder, so that a disk that hangs holds up those that log to it and nobody else.
 
-use crate::runtime::plane::{FromPlane, Plane, Snapshot, ToPlane};
+use super::Up;
+use crate::clock::Now;
+use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::directory::{OnDisk, Owning};
+use crate::runtime::keeper::Keepers;
+use crate::runtime::plane::{FromPlane, Plane, ToPlane};
+use crate::supervisor::Event;
 use crate::sys::poller::Waker;
 use crate::worker::WorkerId;
+use crate::worker::lifecycle;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,7 +37,13 @@ impl Planes {
         if let Some(at) = self.planes.iter().position(|(known, _)| known == root) {
             return Ok(at);
         }
-        let plane = Plane::start(root, self.tell.clone(), self.waker.clone())?;
+        let dir = match OnDisk::own(root)? {
+            Owning::Ours(dir) => Arc::new(dir),
+            Owning::Taken(holder) => {
+                return Err(io::Error::other(format!("it is being written by {holder}; two writers would lose lines")));
+            }
+        };
+        let plane = Plane::start(Some(dir), Vec::new(), Keepers::new(), self.tell.clone(), self.waker.clone())?;
         self.planes.push((root.to_owned(), plane));
         Ok(self.planes.len() - 1)
     }
@@ -53,7 +66,7 @@ impl Planes {
     }
 
     pub(super) fn detach(&mut self, id: WorkerId) {
-        self.send(id, ToPlane::Detach(id));
+        self.send(id, ToPlane::Detach(id, None));
         self.of.remove(&id);
     }
 
@@ -96,5 +109,41 @@ impl Planes {
     }
 }
 
-/// A picture of a worker's output, as far as there is one.
-pub(super) type Pictures = Vec<(WorkerId, Snapshot)>;
+impl Up<'_> {
+    /// Takes what the planes have said.
+    pub(super) fn planes_said(&mut self, now: Now) {
+        while let Some(said) = self.planes.said() {
+            match said {
+                FromPlane::Ready { worker, life } => {
+                    if self.workers.get(&worker).is_some_and(|known| known.lives == life) {
+                        self.step(Event::Life(worker, lifecycle::Event::Ready), now);
+                    }
+                }
+                FromPlane::OutputEnded { worker, holders, .. } if !holders.is_empty() => {
+                    let holders: Vec<_> = holders.iter().map(ToString::to_string).collect();
+                    let text = format!("its output is still held open by {}; no longer reading it", holders.join(", "));
+                    let name = self.name(worker);
+                    self.say(Happening::new(now.wall, Kind::Warning, text).of(name));
+                }
+                FromPlane::LogTrouble { worker, text } => {
+                    let name = self.name(worker);
+                    self.note(Happening::new(now.wall, Kind::LogTrouble, text).of(name));
+                }
+                FromPlane::Snapshot { ticket, workers } => {
+                    for (id, snapshot) in workers {
+                        if let Some(worker) = self.workers.get_mut(&id) {
+                            worker.snapshot = Some(Box::new((now.tick, snapshot)));
+                        }
+                    }
+                    self.pictured(ticket);
+                }
+                FromPlane::Ended => {
+                    let text = "an output plane has ended, and nobody reads what its workers print: going down";
+                    self.say(Happening::new(now.wall, Kind::Warning, text));
+                    self.step(Event::Shutdown, now);
+                }
+                FromPlane::OutputEnded { .. } | FromPlane::Detached { .. } => {}
+            }
+        }
+    }
+}

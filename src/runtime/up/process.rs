@@ -2,8 +2,11 @@
 
 use super::events::how;
 use super::ready::Ready;
+use super::specs::log_of;
 use super::{COMMAND, EXIT, Last, READY, Up};
 use crate::clock::Now;
+use crate::config::load::Config;
+use crate::config::tables::Argv;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::{Launch, prepare, prepare_command};
 use crate::runtime::orphans::Life;
@@ -86,7 +89,7 @@ impl Up<'_> {
         worker.lives += 1;
         self.mains.insert(pid, Life { worker: worker.name.to_string(), nonce: worker.nonce });
         self.pids.insert(pid, id);
-        let marks = named.keys.is_marked(config, &worker.of);
+        let marks = is_marked(config, &worker.of);
         let mark = marks.then(|| format!("started pid {pid} ({})", worker.name));
         self.planes.send(id, ToPlane::Begin { worker: id, stdout, stderr, mark });
         Ok(pid)
@@ -119,7 +122,7 @@ impl Up<'_> {
         let text = outcome.describe(signal::name, lasted);
         worker.last = Some(Box::new(Last { outcome, at: now, lasted, line: None }));
         let config = &self.configuration.loaded.config;
-        let marks = config.worker(&worker.of).is_some_and(|named| named.keys.is_marked(config, &worker.of));
+        let marks = is_marked(config, &worker.of);
         let name = worker.name.clone();
         let mark = marks.then(|| format!("{text} ({name})"));
         self.planes.send(id, ToPlane::Drain { worker: id, window: DRAIN, mark });
@@ -130,8 +133,23 @@ impl Up<'_> {
         self.swept.ended.push((id, outcome));
     }
 
+    /// Names the kernel where it has probably killed a worker for want of memory.
+    fn name_oom(&mut self, id: WorkerId, outcome: Outcome, now: Now) {
+        let killed = matches!(outcome, Outcome::Signalled { number: libc::SIGKILL, .. });
+        if killed && !self.is_stopping(id) && self.oom.claim(now.tick) {
+            let name = self.name(id);
+            let text = "probably killed by the kernel: memory has run out";
+            self.say(Happening::new(now.wall, Kind::Oom, text).of(name));
+        }
+    }
+
     fn run_stop_command(&mut self, id: WorkerId, now: Now) {
-        match self.try_command(id) {
+        let config = &self.configuration.loaded.config;
+        let named = self.workers.get(&id).and_then(|worker| config.worker(&worker.of));
+        let command = named.and_then(|named| named.keys.stop.command.value.clone());
+        let began =
+            command.ok_or_else(|| "there is none".to_owned()).and_then(|command| self.run_command(id, &command));
+        match began {
             Ok(()) => {}
             Err(text) => {
                 let name = self.name(id);
@@ -143,17 +161,18 @@ impl Up<'_> {
         }
     }
 
-    fn try_command(&mut self, id: WorkerId) -> Result<(), String> {
+    /// Runs a command about a worker, as the worker would run it.
+    pub(super) fn run_command(&mut self, id: WorkerId, command: &Argv) -> Result<(), String> {
         let worker = self.workers.get_mut(&id).ok_or("it is gone")?;
+        if worker.command.is_some() {
+            return Err("another one still runs".into());
+        }
         let config = &self.configuration.loaded.config;
         let named = config.worker(&worker.of).ok_or("it is not in the configuration")?;
-        let command = named.keys.stop.command.value.as_ref().ok_or("there is none")?;
         let main = worker.process.as_ref().map_or(0, Process::pid);
-        let launch: Launch =
-            prepare_command(config, named, worker.instance, worker.nonce, &self.here, command, main)?;
+        let launch: Launch = prepare_command(config, named, worker.instance, worker.nonce, &self.here, command, main)?;
         let stderr = fd::stderr();
-        let process =
-            launch.spawn(stderr, stderr, None, self.inherited, self.signals).map_err(|e| e.to_string())?;
+        let process = launch.spawn(stderr, stderr, None, self.inherited, self.signals).map_err(|e| e.to_string())?;
         self.poller.add(&process, COMMAND | id.0 as usize, Interest::Read).map_err(|e| e.to_string())?;
         self.mains.insert(process.pid(), Life { worker: worker.name.to_string(), nonce: worker.nonce });
         self.pids.insert(process.pid(), id);
@@ -161,7 +180,7 @@ impl Up<'_> {
         Ok(())
     }
 
-    /// The stop command of a worker may have ended.
+    /// The stop or reload command of a worker may have ended.
     pub(super) fn reap_command(&mut self, id: WorkerId, now: Now) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let Some(process) = &worker.command else { return };
@@ -172,7 +191,7 @@ impl Up<'_> {
         worker.command = None;
         let success = exit == Exit::Code(0);
         if !success {
-            let (name, text) = (worker.name.clone(), "its stop command failed");
+            let (name, text) = (worker.name.clone(), "its command to stop or reload failed");
             self.say(Happening::new(now.wall, Kind::Warning, text).of(name));
         }
         self.step(Event::Life(id, lifecycle::Event::CommandEnded { success }), now);
@@ -196,4 +215,9 @@ impl Up<'_> {
             }
         }
     }
+}
+
+/// Whether the log of a worker has a line for each start and end.
+fn is_marked(config: &Config, worker: &str) -> bool {
+    log_of(config, worker).is_some_and(|log| log.whole.marks.value)
 }

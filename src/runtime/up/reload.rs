@@ -41,7 +41,11 @@ impl Up<'_> {
             plan::to_text(&steps, &self.configuration.loaded.sources).lines().map(str::to_owned).collect();
         self.here.folders = launch::folders(&self.configuration.loaded.sources, &self.configuration.folder);
         self.supervisor.set_stop_timeout(self.configuration.loaded.config.quell.stop_timeout.value);
-        let text = if lines.is_empty() { "reloaded: nothing changed".to_owned() } else { format!("reloaded: {}", lines.join("; ")) };
+        let text = if lines.is_empty() {
+            "reloaded: nothing changed".to_owned()
+        } else {
+            format!("reloaded: {}", lines.join("; "))
+        };
         self.say(Happening::new(now.wall, Kind::Reload, text));
         let changed: HashSet<&str> =
             steps.iter().filter(|step| step.action == Action::Restart).map(|step| step.name.as_str()).collect();
@@ -74,8 +78,7 @@ impl Up<'_> {
         self.effects.extend(effects);
         self.step(Event::Remove(&gone), now);
         let restarted: Vec<_> = stays.iter().copied().filter(|id| self.is_to_restart(*id, changed)).collect();
-        let mut lives: Vec<_> =
-            restarted.iter().filter_map(|id| Some((*id, self.workers.get(id)?.nonce))).collect();
+        let mut lives: Vec<_> = restarted.iter().filter_map(|id| Some((*id, self.workers.get(id)?.nonce))).collect();
         self.step(Event::Restart(&restarted), now);
         let starting: Vec<_> = fresh.into_iter().filter(|id| self.starts(*id)).collect();
         lives.extend(starting.iter().map(|id| (*id, 0)));
@@ -177,7 +180,7 @@ impl Up<'_> {
                 let number = signal::number(name.0).unwrap_or(libc::SIGHUP);
                 process.signal(number).map_err(|e| e.to_string())
             }
-            (None, Some(command)) => self.run_reload_command(id, command.clone()),
+            (None, Some(command)) => self.run_command(id, &command.clone()),
             (None, None) => return,
         };
         if let Err(text) = told {

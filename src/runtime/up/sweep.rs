@@ -83,8 +83,9 @@ impl Up<'_> {
             }
             return;
         }
-        let found = orphans::sweep(self.state.mark(), &self.mains);
-        for orphan in found.iter().filter(|orphan| self.is_of(orphan, id)) {
+        let mut found = orphans::sweep(self.state.mark(), &self.mains);
+        found.retain(|orphan| self.is_of(orphan, id));
+        for orphan in found {
             if self.swept.had.insert(orphan.key())
                 && let Err(e) = orphan.signal(number)
             {
@@ -152,7 +153,8 @@ impl Up<'_> {
     /// At the very end: who is left, of whatever life.
     pub(super) fn name_survivors(&mut self, now: Now) {
         let left: Vec<_> = orphans::sweep(self.state.mark(), &self.mains);
-        let left: Vec<_> = left.iter().filter(|orphan| orphan.life.is_some()).map(|o| o.stat.named().to_string()).collect();
+        let left: Vec<_> =
+            left.iter().filter(|orphan| orphan.life.is_some()).map(|o| o.stat.named().to_string()).collect();
         if !left.is_empty() {
             let text = format!("left behind: {}", left.join(", "));
             self.say(Happening::new(now.wall, Kind::Survivors, text));

@@ -1,5 +1,6 @@
 use super::*;
 use crate::worker::lifecycle::{Backoff, Restart};
+use std::collections::HashMap;
 
 const NOW: Tick = Tick(1_000_000_000);
 
