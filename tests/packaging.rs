@@ -1,6 +1,6 @@
 //! The init script of packaging/, as root, with all of its files in a folder of the test's own.
 
-use crate::harness::{Done, Folder, finish, running, wait};
+use crate::harness::{Done, Folder, finish, running, start};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use quell::sys::fd::{self, Interest};
@@ -166,8 +166,9 @@ fn the_init_script_tells_of_a_start_that_fails() {
 #[serial]
 fn the_init_script_does_not_trust_a_pid_file() {
     let service = Service::new();
-    let mut stranger = Command::new("/bin/sleep").arg("86400").spawn().unwrap();
-    for number in [format!("{}\n", stranger.id()), "4194304\n".into(), "-1\n".into(), "x\n".into(), String::new()] {
+    let stranger = start(Command::new("/bin/sleep").arg("86400"));
+    let process = Process::open(stranger.pid()).unwrap();
+    for number in [format!("{}\n", stranger.pid()), "4194304\n".into(), "-1\n".into(), "x\n".into(), String::new()] {
         service.folder.write("pid", &number);
         service.expect("status", 1);
         service.expect("stop", 0);
@@ -181,9 +182,8 @@ fn the_init_script_does_not_trust_a_pid_file() {
         service.expect("stop", 0);
         service.nothing_is_left();
     }
-    assert_eq!(stranger.try_wait().unwrap(), None, "it was not signalled");
-    stranger.kill().unwrap();
-    wait(&mut stranger);
+    let [ended] = fd::wait([Some((process.as_fd(), Interest::Read))], Some(Duration::ZERO)).unwrap();
+    assert!(!ended, "it was signalled");
 }
 
 #[test]
