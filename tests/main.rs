@@ -18,6 +18,8 @@ mod harness;
 mod log;
 mod mutants;
 mod numbered;
+#[cfg(feature = "full-tests")]
+mod packaging;
 mod retention;
 mod run;
 mod signals;
