@@ -437,7 +437,6 @@ fn census() {
     let each = (pss_bytes() - bytes) / u64::from(WORKERS);
     // Two ends of each worker's are the test's own.
     let descriptors = (names(Path::new("/proc/self/fd")).len() - open) / WORKERS as usize - 2;
-    writeln!(std::io::stdout(), "{each} bytes and {descriptors} descriptors for each of {WORKERS}").unwrap();
     assert!(each <= 3 << 10, "{each} bytes for each worker");
     assert!(descriptors <= 3, "{descriptors} descriptors for each worker");
     drop(all);
