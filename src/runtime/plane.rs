@@ -18,6 +18,7 @@ use crate::log::settings::Settings;
 use crate::sys::poller::Waker;
 use crate::sys::proc::Named;
 use crate::sys::thread;
+pub use crate::worker::WorkerId;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -26,10 +27,6 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use turn::Work;
-
-/// Names a worker in the plane; chosen by the control plane, never used again for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkerId(pub u32);
 
 /// How a worker's output is dealt with.
 #[derive(Clone, Debug)]
