@@ -20,6 +20,7 @@ mod mutants;
 mod numbered;
 #[cfg(feature = "full-tests")]
 mod packaging;
+mod plane;
 mod retention;
 mod run;
 mod signals;
