@@ -15,6 +15,7 @@ mod filter;
 mod full;
 mod harness;
 mod log;
+mod logs;
 mod mutants;
 mod numbered;
 mod retention;

@@ -10,6 +10,7 @@ mod init;
 mod lists;
 mod log;
 mod logging;
+mod logs;
 mod man;
 mod plan;
 mod run;
@@ -51,6 +52,7 @@ enum Verb {
     Filter(filter::Options),
     Log(log::Options),
     Run(run::Options),
+    Logs(logs::Options),
     Check(check::Options),
     Plan(plan::Options),
     Explain(explain::Options),
@@ -121,6 +123,7 @@ pub fn main() -> ExitCode {
         Verb::Filter(options) => options.execute(&inherited),
         Verb::Log(options) => options.execute(&inherited),
         Verb::Run(options) => options.execute(&inherited),
+        Verb::Logs(options) => options.execute(),
         Verb::Check(options) => options.execute(),
         Verb::Plan(options) => options.execute(),
         Verb::Explain(options) => options.execute(),

@@ -14,5 +14,6 @@ pub mod places;
 pub mod plane;
 pub mod preflight;
 pub mod reactor;
+pub mod reader;
 pub mod series;
 pub mod wrap;
