@@ -23,3 +23,4 @@ mod run;
 mod signals;
 mod terminal;
 mod tidy;
+mod up;

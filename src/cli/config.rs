@@ -43,7 +43,7 @@ impl Options {
     ///
     /// # Errors
     /// There is none.
-    fn path(&self) -> Result<PathBuf, Failure> {
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
         if let Some(path) = &self.config {
             return Ok(path.clone());
         }
@@ -115,7 +115,7 @@ pub(super) fn load_clean_file(path: &Path) -> Result<Checked, Failure> {
 ///
 /// # Errors
 /// When it cannot be read.
-fn load_file(path: &Path) -> Result<Checked, Failure> {
+pub(super) fn load_file(path: &Path) -> Result<Checked, Failure> {
     let folder = std::env::current_dir().map_err(|e| Failure::new(format!("cannot tell where we are: {e}")))?;
     let env = |name: &str| std::env::var(name).ok();
     let name = path.to_string_lossy();
@@ -129,7 +129,7 @@ fn load_file(path: &Path) -> Result<Checked, Failure> {
 
 impl Checked {
     /// Adds what has to be known before it can be said what is in force: variables, and files that are included.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         preflight::settled(&mut self.loaded);
         report::sort(&mut self.loaded.reports);
     }

@@ -8,6 +8,7 @@ use crate::log::settings::{Overflow, Settings, Sync};
 use crate::log::stamp::Stamp;
 use crate::log::{retain, rotate};
 use crate::runtime::directory::{OnDisk, Owning};
+use crate::runtime::keeper::Keepers;
 use crate::runtime::logdir::LogDir;
 use crate::sys::dir::Dir;
 use crate::sys::time;
@@ -109,11 +110,17 @@ impl Options {
         options.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 
-    /// Opens and locks the directory.
+    /// Opens and locks the directory, and has it kept.
     ///
     /// # Errors
     /// When the options contradict each other, another writes there, or the file system says no.
-    pub(super) fn open(&self, path: &Path, label: &str, ledger: &mut Ledger) -> Result<LogDir<OnDisk>, Failure> {
+    pub(super) fn open(
+        &self,
+        path: &Path,
+        label: &str,
+        ledger: &mut Ledger,
+        keepers: &mut Keepers<OnDisk>,
+    ) -> Result<LogDir<OnDisk>, Failure> {
         let settings = self.settings(label)?;
         let failed = |e: std::io::Error| Failure::new(format!("cannot log to {}: {e}", path.display()));
         let taken = |holder: &str| {
@@ -130,7 +137,7 @@ impl Options {
         {
             return Err(taken(&holder));
         }
-        LogDir::open(dir, settings, ledger, time::now()).map_err(failed)
+        LogDir::open(dir.into(), settings, ledger, keepers, time::now()).map_err(failed)
     }
 
     fn settings(&self, label: &str) -> Result<Settings, Failure> {

@@ -12,7 +12,7 @@ use crate::runtime::reader::Reader;
 use crate::runtime::reader::follow::Follower;
 use crate::runtime::reader::merge::Merge;
 use crate::runtime::reader::select::{Rules, Select, Wanted};
-use crate::sys::{fd, time};
+use crate::sys::{fd, limits, time};
 use clap::Args;
 use show::{Form, Show};
 use sources::Source;
@@ -74,6 +74,10 @@ impl Options {
             Some(dir) => vec![sources::of_dir(dir, &self.lists, classify)?],
             None => sources::of_names(&self.config, &self.names, classify)?,
         };
+        if sources.len() > 1 {
+            // Each log has two or three open, and a worker may have a thousand.
+            let _ = limits::raise_descriptors();
+        }
         let rules: Vec<_> = sources.iter().map(|source| source.rules.clone()).collect();
         let mut readers = Vec::with_capacity(sources.len());
         for source in &sources {

@@ -17,6 +17,7 @@ mod run;
 mod schema;
 mod talk;
 mod test;
+mod up;
 
 use crate::config::report::visible;
 use crate::log::ledger::Ledger;
@@ -52,6 +53,7 @@ enum Verb {
     Filter(filter::Options),
     Log(log::Options),
     Run(run::Options),
+    Up(up::Options),
     Logs(logs::Options),
     Check(check::Options),
     Plan(plan::Options),
@@ -107,7 +109,7 @@ pub fn main() -> ExitCode {
     };
     let args: Vec<OsString> = std::env::args_os().collect();
     let parsed = Cli::try_parse_from(&args);
-    let takes = |cli: &Cli| matches!(cli.verb, Verb::Filter(_) | Verb::Log(_) | Verb::Run(_));
+    let takes = |cli: &Cli| matches!(cli.verb, Verb::Filter(_) | Verb::Log(_) | Verb::Run(_) | Verb::Up(_));
     if !parsed.as_ref().is_ok_and(takes)
         && let Err(e) = inherited.restore()
     {
@@ -118,11 +120,12 @@ pub fn main() -> ExitCode {
         Err(e) => return usage(&e, names_run(&args)),
     };
     let is_run = matches!(cli.verb, Verb::Run(_));
-    cli.talk.init();
+    cli.talk.init(matches!(cli.verb, Verb::Up(_)));
     let end = match cli.verb {
         Verb::Filter(options) => options.execute(&inherited),
         Verb::Log(options) => options.execute(&inherited),
         Verb::Run(options) => options.execute(&inherited),
+        Verb::Up(options) => options.execute(&inherited),
         Verb::Logs(options) => options.execute(),
         Verb::Check(options) => options.execute(),
         Verb::Plan(options) => options.execute(),

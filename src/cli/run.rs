@@ -5,7 +5,8 @@ use crate::config::name;
 use crate::config::unit::parse_duration;
 use crate::line::Stream;
 use crate::log::ledger::Ledger;
-use crate::runtime::directory::OnDisk;
+use crate::runtime::exec::why_not;
+use crate::runtime::keeper::Keepers;
 use crate::runtime::output::Output;
 use crate::runtime::pass::Pass;
 use crate::runtime::wrap::{self, Command, WrapError};
@@ -94,7 +95,9 @@ impl Options {
         let sorting = self.lists.load()?;
         let mut ledger = Ledger::new(&["stdout", "stderr"]);
         let label = self.label();
-        let log = self.log.as_deref().map(|dir| self.logging.open(dir, &label, &mut ledger)).transpose()?;
+        let mut keepers = Keepers::new();
+        let open = |dir| self.logging.open(dir, &label, &mut ledger, &mut keepers);
+        let log = self.log.as_deref().map(open).transpose()?;
         let passes = log.is_none() || self.logging.tee;
         let pass = |fd| match passes {
             true => Ok(Some(Pass::new(Outlet::new(fd)?, log.is_none()))),
@@ -113,8 +116,8 @@ impl Options {
             marks: log.is_some() && self.marks == "on",
             label,
         };
-        let output = Output::<OnDisk>::new(sorting, streams, ledger, log, self.lists.line_bytes_max());
-        let ended = wrap::run(&command, output, inherited, &mut signals).map_err(|e| self.failure(e))?;
+        let output = Output::new(sorting, streams, ledger, log, self.lists.line_bytes_max());
+        let ended = wrap::run(&command, output, keepers, inherited, &mut signals).map_err(|e| self.failure(e))?;
         show_stats(self.stats, &ended.ledger);
         Ok(match ended.outcome {
             // The command did not see that its output found no place.
@@ -144,36 +147,4 @@ impl Options {
             own @ WrapError::Own { .. } => Failure { text: own.to_string(), code: EXIT_OWN },
         }
     }
-}
-
-/// What an errno of execve(2) means here, and what to do.
-fn why_not(program: &Path, errno: Errno) -> String {
-    let by_path = program.as_os_str().as_encoded_bytes().contains(&b'/');
-    match errno {
-        Errno::ENOENT if by_path && program.exists() => match interpreter(program) {
-            Some(interpreter) if interpreter.ends_with('\r') => {
-                let plain = interpreter.trim_end();
-                format!("its first line ends in CR LF, so that {plain:?} is not found; convert it to LF")
-            }
-            Some(interpreter) => format!("it exists, but its interpreter {interpreter} does not"),
-            None => "it exists, but the loader or library that it names does not".into(),
-        },
-        Errno::ENOENT if by_path => "no such file".into(),
-        Errno::ENOENT => "not found in PATH".into(),
-        Errno::EACCES if program.is_dir() => "it is a directory".into(),
-        Errno::EACCES => {
-            "permission denied; is it executable (chmod +x), and its file system not mounted noexec?".into()
-        }
-        Errno::ENOEXEC => "it is no program and has no #! line; add one, or run it with sh".into(),
-        Errno::E2BIG => "the arguments and the environment are too long together".into(),
-        Errno::ETXTBSY => "it is open for writing".into(),
-        other => other.desc().into(),
-    }
-}
-
-/// What the `#!` line names.
-fn interpreter(program: &Path) -> Option<String> {
-    let bytes = crate::sys::peek::head(program, 256).ok()?;
-    let line = bytes.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
-    String::from_utf8_lossy(line).trim_start().split(' ').next().map(str::to_owned)
 }

@@ -1,6 +1,7 @@
 //! What quell says of itself: to stderr, as text or JSON, and never so that it matters whether anybody listens.
 
 use super::Failure;
+use crate::runtime::up::HAPPENED;
 use crate::sys::fd;
 use clap::{ArgAction, Args, ValueEnum};
 use std::fmt;
@@ -33,9 +34,9 @@ enum Format {
 }
 
 impl Options {
-    /// Puts it in force.
-    pub(super) fn init(&self) {
-        let level = match (self.quiet, self.verbose) {
+    /// Puts it in force. Where it `tells`, what happens is said without being asked for.
+    pub(super) fn init(&self, tells: bool) {
+        let level = match (self.quiet, self.verbose + u8::from(tells)) {
             (true, _) => LevelFilter::ERROR,
             (_, 0) => LevelFilter::WARN,
             (_, 1) => LevelFilter::INFO,
@@ -62,6 +63,7 @@ where
         out.write_str(match *event.metadata().level() {
             Level::ERROR => "quell: ",
             Level::WARN => "quell: warning: ",
+            Level::INFO if event.metadata().target() == HAPPENED => "quell: ",
             _ => "quell: note: ",
         })?;
         context.field_format().format_fields(out.by_ref(), event)?;

@@ -13,6 +13,17 @@ pub enum Overflow {
     Drop,
 }
 
+impl Overflow {
+    /// What it means for the lines that come meanwhile.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Overflow::Block => "reading stops until it goes on (--overflow block)",
+            Overflow::Drop => "lines are dropped and counted until it goes on (--overflow drop)",
+        }
+    }
+}
+
 /// How a log directory is kept.
 #[derive(Clone, Debug)]
 pub struct Settings {

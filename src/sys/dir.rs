@@ -33,13 +33,31 @@ impl Dir {
     /// # Errors
     /// As mkdir(2) and open(2).
     pub fn create(path: &Path) -> io::Result<Dir> {
+        Dir::create_with(path, DIR_MODE)
+    }
+
+    /// As `create`, but for our own eyes (0700).
+    ///
+    /// # Errors
+    /// As mkdir(2) and open(2).
+    pub fn create_private(path: &Path) -> io::Result<Dir> {
+        Dir::create_with(path, Mode::S_IRWXU)
+    }
+
+    fn create_with(path: &Path, mode: Mode) -> io::Result<Dir> {
         match Dir::open(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             opened => return opened,
         }
-        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(path)?;
+        // The parents are as those of any log.
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        std::fs::DirBuilder::new().recursive(true).mode(DIR_MODE.bits()).create(parent)?;
+        match std::fs::DirBuilder::new().mode(mode.bits()).create(path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Dir::open(path),
+            made => made?,
+        }
         let dir = Dir::open(path)?;
-        stat::fchmod(&dir.fd, DIR_MODE)?;
+        stat::fchmod(&dir.fd, mode)?;
         Ok(dir)
     }
 
@@ -58,6 +76,14 @@ impl Dir {
     /// As open(2).
     pub fn again(&self) -> io::Result<Dir> {
         self.open_dir(".")
+    }
+
+    /// Opens a folder in it.
+    ///
+    /// # Errors
+    /// As openat(2); ELOOP or ENOTDIR for a symbolic link.
+    pub fn enter(&self, name: &str) -> io::Result<Dir> {
+        self.open_dir(name)
     }
 
     /// Opens a folder in it, made (0750, whatever the umask) where it does not exist.

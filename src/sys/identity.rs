@@ -44,6 +44,18 @@ pub fn ours() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
+/// The group whose rights we have.
+#[must_use]
+pub fn our_group() -> u32 {
+    nix::unistd::getegid().as_raw()
+}
+
+/// Our further groups; none where they cannot be had.
+#[must_use]
+pub fn our_groups() -> Vec<u32> {
+    nix::unistd::getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect()
+}
+
 /// A user by name.
 ///
 /// # Errors

@@ -4,7 +4,9 @@
 pub mod dir;
 pub mod fd;
 pub mod identity;
+pub mod limits;
 pub mod memory;
+pub mod oom;
 pub mod peek;
 pub mod poller;
 pub mod proc;
@@ -14,4 +16,5 @@ pub mod socket;
 pub mod spawn;
 pub mod thread;
 pub mod time;
+pub mod usage;
 pub mod watch;

@@ -3,7 +3,6 @@
 
 use super::fd::{self, retry};
 use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl};
-use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::sys::statfs::{FsType, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -138,14 +137,6 @@ pub fn free_bytes(path: &Path) -> io::Result<u64> {
 #[must_use]
 pub fn is_noexec(path: &Path) -> bool {
     statvfs(path).is_ok_and(|found| found.flags().contains(FsFlags::ST_NOEXEC))
-}
-
-/// How many descriptors we may have open, and how many we may ask for.
-///
-/// # Errors
-/// As getrlimit(2).
-pub fn descriptors_max() -> io::Result<(u64, u64)> {
-    Ok(getrlimit(Resource::RLIMIT_NOFILE)?)
 }
 
 #[cfg(test)]

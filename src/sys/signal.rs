@@ -73,6 +73,11 @@ impl Inherited {
         self.ignored.contains(&number)
     }
 
+    /// The signals that were ignored.
+    pub(super) fn ignored(&self) -> &[Number] {
+        &self.ignored
+    }
+
     /// The mask.
     pub(super) fn mask(&self) -> &SigSet {
         &self.mask
@@ -177,6 +182,12 @@ pub fn die_of(number: Number) {
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
     raise_default(number);
+}
+
+/// A signal's number on this machine, by its name without SIG.
+#[must_use]
+pub fn number(name: &str) -> Option<Number> {
+    format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as Number)
 }
 
 /// A signal's name: `SIGTERM`, `SIGRTMIN+3`.

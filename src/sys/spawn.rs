@@ -1,4 +1,4 @@
-//! clone and exec: the worker gets 0, 1, 2 and nothing else, and the signals as quell found them.
+//! clone and exec: a program gets 0, 1, 2 and what it is given by number, and nothing else.
 //!
 //! The child borrows our memory until its exec, and this thread waits for that (CLONE_VM | CLONE_VFORK, clone(2), as
 //! posix_spawn(3) does it): what a copy of the page tables would cost grows with the supervisor. So everything that
@@ -6,35 +6,96 @@
 //! meanwhile, so that no handler of ours runs in the child. What fails in the child comes back through a close-on-exec
 //! pipe, as a step and an errno.
 
+mod child;
+
 use super::fd::retry;
+use super::limits::{Ceiling, Resource};
 use super::reap::Process;
 use super::signal::{Inherited, Signals};
+use child::{Manner, Plan, Strings};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
-use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
+use std::ffi::{CString, OsStr, OsString};
+use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::ptr;
+use std::path::{Path, PathBuf};
 
 /// Where a program is looked for when PATH is not set (execvp(3)).
-const PATH_DEFAULT: &str = "/usr/local/bin:/bin:/usr/bin";
+pub const PATH_DEFAULT: &str = "/usr/local/bin:/bin:/usr/bin";
 
 /// Which step of a spawn failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Making the pipe, or clone(2).
     Fork,
-    /// dup2(2) of a standard descriptor.
+    /// dup2(2) of the descriptors that it is given.
     Descriptors,
+    /// open(2) of `/dev/null`, which a worker reads from.
+    Input,
+    /// setsid(2).
+    Session,
+    /// chdir(2).
+    Directory,
+    /// setrlimit(2).
+    Limit(Resource),
+    /// setpriority(2).
+    Nice,
+    /// Writing `oom_score_adj`.
+    OomScore,
+    /// prctl(2), PR_SET_NO_NEW_PRIVS.
+    Privileges,
+    /// prctl(2), PR_SET_PDEATHSIG.
+    DeathSignal,
     /// execve(2).
     Exec,
 }
 
-/// Why there is no worker.
+/// Every step that can fail in the child, which reports its index here.
+const STEPS: [Step; 18] = [
+    Step::Descriptors,
+    Step::Input,
+    Step::Session,
+    Step::Directory,
+    Step::Limit(Resource::AddressSpace),
+    Step::Limit(Resource::Core),
+    Step::Limit(Resource::Cpu),
+    Step::Limit(Resource::Data),
+    Step::Limit(Resource::FileSize),
+    Step::Limit(Resource::LockedMemory),
+    Step::Limit(Resource::Descriptors),
+    Step::Limit(Resource::Processes),
+    Step::Limit(Resource::Stack),
+    Step::Nice,
+    Step::OomScore,
+    Step::Privileges,
+    Step::DeathSignal,
+    Step::Exec,
+];
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Step::Fork => "fork",
+            Step::Descriptors => "set up its descriptors",
+            Step::Input => "open /dev/null for its input",
+            Step::Session => "make a session",
+            Step::Directory => "change to its folder",
+            Step::Limit(resource) => return write!(f, "set its limit `{}`", resource.name()),
+            Step::Nice => "set its share of the CPU (nice)",
+            Step::OomScore => "set its oom_score_adj",
+            Step::Privileges => "set no_new_privs",
+            Step::DeathSignal => "have it killed at our end (PDEATHSIG)",
+            Step::Exec => "execute it",
+        })
+    }
+}
+
+/// Why there is no process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{step:?}: {}", .errno.desc())]
+#[error("cannot {step}: {}", .errno.desc())]
 pub struct SpawnError {
     /// The step.
     pub step: Step,
@@ -48,9 +109,44 @@ impl SpawnError {
     }
 }
 
-/// Starts a program. Its stdin is ours; its stdout and stderr are the ends given. Returns when the exec has happened.
-///
-/// Call it from the main thread only.
+/// What a worker is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The files that it may be, tried in this order.
+    pub files: Vec<PathBuf>,
+    /// Its arguments, the first of them its own name.
+    pub argv: Vec<OsString>,
+    /// Its whole environment, `NAME=value` each.
+    pub env: Vec<OsString>,
+    /// The folder that it runs in.
+    pub cwd: PathBuf,
+    /// The permission bits that its files do not get.
+    pub umask: u32,
+    /// What it may use; anything else as we may.
+    pub limits: Vec<(Resource, Ceiling)>,
+    /// Its share of the CPU; none for ours.
+    pub nice: Option<i32>,
+    /// How gladly the kernel kills it when memory runs out; none for as gladly as us.
+    pub oom_score_adj: Option<i32>,
+    /// It can gain no privileges.
+    pub no_new_privs: bool,
+    /// It is killed when we die.
+    pub dies_with_us: bool,
+}
+
+/// The descriptors that a program gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends<'a> {
+    /// For 1.
+    pub stdout: BorrowedFd<'a>,
+    /// For 2.
+    pub stderr: BorrowedFd<'a>,
+    /// For these numbers, from 3 on.
+    pub further: &'a [(i32, BorrowedFd<'a>)],
+}
+
+/// Starts a program that stands for us: it shares our stdin, session, environment and limits, and has the signals as quell
+/// found them. Returns when the exec has happened. Call it from the main thread only.
 ///
 /// # Errors
 /// The step that failed, with its errno. EINVAL for a NUL byte in an argument.
@@ -61,22 +157,32 @@ pub fn spawn(
     inherited: &Inherited,
     signals: &Signals,
 ) -> Result<Process, SpawnError> {
-    let invalid = SpawnError { step: Step::Exec, errno: Errno::EINVAL };
-    let paths = candidates(&argv[0]).ok_or(invalid)?;
-    let args: Option<Vec<CString>> = argv.iter().map(|arg| CString::new(arg.as_bytes()).ok()).collect();
-    let args = args.ok_or(invalid)?;
-    let mut pointers: Vec<*const c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
-    pointers.push(ptr::null());
-    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| SpawnError::fork(&e.into()))?;
-    let plan = Plan {
-        paths: &paths,
-        argv: &pointers,
-        fds: [stdout.as_raw_fd(), stderr.as_raw_fd()],
-        report: writer.as_raw_fd(),
-        inherited,
-        taken: signals.numbers(),
-    };
+    let files = candidates(&argv[0]);
+    let strings = Strings::new(&files, argv, None)?;
+    let manner = Manner::inherited(inherited, signals);
+    start(&strings, &Ends { stdout, stderr, further: &[] }, manner, None)
+}
 
+/// Starts a worker: in a session of its own, so that no terminal controls it and its process group is its own; stdin is
+/// `/dev/null`, no signal is blocked or ignored. Returns when the exec has happened.
+///
+/// Call it from the main thread only: what dies with us (PDEATHSIG) dies with the thread that started it.
+///
+/// # Errors
+/// The step that failed, with its errno. EINVAL for a NUL byte in an argument or variable.
+pub fn spawn_worker(
+    program: &Program,
+    ends: &Ends<'_>,
+    inherited: &Inherited,
+    signals: &Signals,
+) -> Result<Process, SpawnError> {
+    let strings = Strings::new(&program.files, &program.argv, Some(&program.env))?;
+    start(&strings, ends, Manner::plain(inherited, signals), Some(program))
+}
+
+fn start(strings: &Strings, ends: &Ends<'_>, manner: Manner, program: Option<&Program>) -> Result<Process, SpawnError> {
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| SpawnError::fork(&e.into()))?;
+    let mut plan = Plan::new(strings, ends, manner, program, writer.as_raw_fd())?;
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))
         .map_err(|e| SpawnError::fork(&e.into()))?;
@@ -115,131 +221,25 @@ fn report(reader: &OwnedFd) -> Option<SpawnError> {
         }
     }
     let number = |at: usize| i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let step = if number(0) == Step::Exec as i32 { Step::Exec } else { Step::Descriptors };
+    let step = STEPS.get(number(0) as usize).copied().unwrap_or(Step::Exec);
     Some(SpawnError { step, errno: Errno::from_raw(number(4)) })
 }
 
-/// The files that a program's name may mean: itself where it has a slash, else in each folder of PATH.
-fn candidates(program: &OsStr) -> Option<Vec<CString>> {
-    let c_string = |bytes: Vec<u8>| CString::new(bytes).ok();
+/// The files that a program's name may mean: itself where it has a slash, else in each folder of our PATH.
+fn candidates(program: &OsStr) -> Vec<PathBuf> {
     if program.as_bytes().contains(&b'/') || program.is_empty() {
-        return Some(vec![c_string(program.as_bytes().to_vec())?]);
+        return vec![program.into()];
     }
     let path = std::env::var_os("PATH").unwrap_or_else(|| PATH_DEFAULT.into());
-    path.into_vec()
-        .split(|b| *b == b':')
-        .map(|folder| {
-            let folder = if folder.is_empty() { b"." } else { folder };
-            c_string([folder, b"/", program.as_bytes()].concat())
-        })
-        .collect()
+    let folders = path.into_vec();
+    let folders = folders.split(|b| *b == b':').map(|folder| if folder.is_empty() { b"." } else { folder });
+    folders.map(|folder| Path::new(OsStr::from_bytes(folder)).join(program)).collect()
 }
 
-/// All that the child needs, made before the fork.
-struct Plan<'a> {
-    paths: &'a [CString],
-    argv: &'a [*const c_char],
-    /// For 1 and 2.
-    fds: [RawFd; 2],
-    report: RawFd,
-    inherited: &'a Inherited,
-    taken: &'a [i32],
+fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
+    CString::new(text.as_bytes()).map_err(|_| SpawnError { step: Step::Exec, errno: Errno::EINVAL })
 }
 
-/// The child's stack: 32 KiB, in units that are aligned as a stack has to be.
-type Stack = [u128; 2048];
-
-impl Plan<'_> {
-    /// The child's number, once it has become the program or has failed; -1 and errno where there is none.
-    fn fork(&self) -> libc::pid_t {
-        extern "C" fn child(plan: *mut c_void) -> c_int {
-            // SAFETY: it is the plan of the caller below, who waits.
-            unsafe { (*plan.cast::<Plan<'_>>()).carry_out() }
-        }
-        let mut stack = Box::<Stack>::new_uninit();
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        // SAFETY: the stack grows down from its end and outlives the child's use of it, as does the plan, for this thread
-        // goes on after the exec or exit only. The child calls only what is async-signal-safe and never returns.
-        unsafe {
-            let top = stack.as_mut_ptr().add(1);
-            libc::clone(child, top.cast(), flags, ptr::from_ref(self).cast_mut().cast())
-        }
-    }
-
-    /// The child's whole life before exec.
-    fn carry_out(&self) -> ! {
-        let failed = self.descriptors().err().map(|e| (Step::Descriptors, e)).unwrap_or_else(|| {
-            self.signals();
-            (Step::Exec, self.exec())
-        });
-        let mut bytes = [0; 8];
-        bytes[..4].copy_from_slice(&(failed.0 as i32).to_ne_bytes());
-        bytes[4..].copy_from_slice(&(failed.1 as i32).to_ne_bytes());
-        // SAFETY: write and _exit are async-signal-safe; the buffer is valid for its length.
-        unsafe {
-            libc::write(self.report, bytes.as_ptr().cast(), bytes.len());
-            libc::_exit(127)
-        }
-    }
-
-    fn descriptors(&self) -> nix::Result<()> {
-        // SAFETY: dup2, close_range and fcntl are async-signal-safe and take plain numbers. The ends of our pipes are
-        // above 2, for the runtime has 0, 1 and 2 open from the start.
-        unsafe {
-            for (at, fd) in (1..).zip(self.fds) {
-                Errno::result(libc::dup2(fd, at))?;
-            }
-            if libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) != 0 {
-                // Linux before 5.11.
-                let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-                libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
-                for fd in 3..limit.rlim_cur as RawFd {
-                    libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The mask and dispositions that quell was started with; SIGPIPE is default.
-    fn signals(&self) {
-        // SAFETY: signal and sigprocmask are async-signal-safe; the mask is a valid one.
-        unsafe {
-            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-            for number in self.taken {
-                libc::signal(*number, libc::SIG_DFL);
-            }
-            if self.inherited.ignores(libc::SIGCHLD) {
-                libc::signal(libc::SIGCHLD, libc::SIG_IGN);
-            }
-            libc::sigprocmask(libc::SIG_SETMASK, self.inherited.mask().as_ref(), ptr::null_mut());
-        }
-    }
-
-    /// Tries each candidate, as execvp(3) does; the errno that tells most.
-    fn exec(&self) -> Errno {
-        let mut denied = false;
-        let mut last = Errno::ENOENT;
-        for path in self.paths {
-            // SAFETY: the path and argv end in null and outlive the call; environ is our own, and nothing changes it.
-            last = unsafe {
-                libc::execve(path.as_ptr(), self.argv.as_ptr(), environ);
-                Errno::last()
-            };
-            match last {
-                Errno::EACCES => denied = true,
-                Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {}
-                _ => return last,
-            }
-        }
-        match self.paths {
-            [_] => last,
-            _ if denied => Errno::EACCES,
-            _ => Errno::ENOENT,
-        }
-    }
-}
-
-unsafe extern "C" {
-    static environ: *const *const c_char;
-}
+#[cfg(test)]
+#[path = "spawn_tests.rs"]
+mod tests;

@@ -3,9 +3,8 @@
 use super::super::config::wants_colour;
 use crate::line::Class;
 use crate::line::text::make_visible;
-use crate::log::record::CUT_MARK;
+use crate::log::record::{CUT_MARK, is_own};
 use crate::runtime::reader::merge::Line;
-use crate::runtime::reader::select::is_own;
 use std::io::IsTerminal;
 
 const RED: &[u8] = b"\x1b[31m";

@@ -1,6 +1,6 @@
 //! Whether a worker's programs can be run: found with its own PATH, as its own user, with their interpreters.
 
-use super::folders::{self, Obstacle, mode_and_owner};
+use super::folders::{self, Obstacle};
 use super::who::Who;
 use super::{Scene, variables};
 use crate::config::kind::nearest;
@@ -8,6 +8,8 @@ use crate::config::load::Named;
 use crate::config::report::Report;
 use crate::config::tables::{Argv, Worker};
 use crate::config::typed::quote;
+use crate::runtime::program::{self, folders as folders_of};
+use crate::runtime::trust::mode_and_owner;
 use crate::sys::peek::{self, Access};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -148,8 +150,9 @@ impl Search<'_> {
     /// The file that a program's name means; none where that cannot be known.
     fn find(&self, program: &str) -> Option<Result<PathBuf, Trouble>> {
         if program.contains('/') {
-            let name = program.strip_prefix("./").unwrap_or(program);
-            let whole = if name.starts_with('/') { PathBuf::from(name) } else { self.base.as_ref()?.join(name) };
+            // The base of a whole path does not matter.
+            let base = if program.starts_with('/') { Path::new("/") } else { self.base.as_ref()? };
+            let whole = program::whole(program, base)?;
             return Some(match self.who.see(|| runnable(&whole)) {
                 Ok(()) => Ok(whole),
                 Err(Refusal::Path(Obstacle::Missing(part))) => Err(self.missing(program, &whole, &part).missing(&part)),
@@ -159,7 +162,7 @@ impl Search<'_> {
         let path = self.path.as_ref()?;
         let found = self.who.see(|| {
             let mut denied = None;
-            for whole in absolute(path).map(|folder| folder.join(program)) {
+            for whole in folders_of(path.as_ref()).map(|folder| folder.join(program)) {
                 match runnable(&whole) {
                     Ok(()) => return Ok(whole),
                     Err(Refusal::Path(_)) => {}
@@ -176,7 +179,7 @@ impl Search<'_> {
 
     fn not_in_path(&self, program: &str, path: &str) -> Trouble {
         let mut folders: Vec<String> = Vec::new();
-        for folder in absolute(path).map(|folder| folder.display().to_string()) {
+        for folder in folders_of(path.as_ref()).map(|folder| folder.display().to_string()) {
             if !folders.contains(&folder) {
                 folders.push(folder);
             }
@@ -212,7 +215,7 @@ impl Search<'_> {
                 format!("`{program}` is not found: it is relative to {}, as {}", self.place_of_base(), whole.display())
             }
         };
-        let beside = self.beside.join(program.strip_prefix("./").unwrap_or(program));
+        let beside = program::whole(program, &self.beside).unwrap_or_default();
         if runnable(&beside).is_ok() {
             let help = format!("write the whole path: {}", beside.display());
             return Trouble::new(text, help).instead(beside.to_str());
@@ -321,11 +324,6 @@ fn runnable(path: &Path) -> Result<(), Refusal> {
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Err(Refusal::Mode(found.mode() & 0o7777)),
         _ => Ok(()),
     }
-}
-
-/// The folders of PATH; a relative one would depend on where quell is called.
-fn absolute(path: &str) -> impl Iterator<Item = &Path> {
-    path.split(':').map(Path::new).filter(|folder| folder.is_absolute())
 }
 
 /// What a script says that runs it, and the first word of what that is given; none of what is no script.

@@ -6,11 +6,10 @@ use crate::config::kind::nearest;
 use crate::config::report::Report;
 use crate::config::source::Place;
 use crate::runtime::places;
-use crate::sys::identity;
+use crate::runtime::trust::mode_and_owner;
 use crate::sys::peek::{self, Access};
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What stops a path.
@@ -104,13 +103,6 @@ pub(super) fn check(state: Option<&Path>, whos: &[Who], scene: &mut Scene<'_>) {
         scene.add(Report::error(place, text).help(help));
         said.push((place, obstacle));
     }
-}
-
-/// A file's mode and owner, as in `0755 root`.
-pub(super) fn mode_and_owner(path: &Path) -> String {
-    let Ok(found) = std::fs::metadata(path) else { return "not seen".into() };
-    let owner = identity::person_of(found.uid()).ok().flatten().map_or(found.uid().to_string(), |owner| owner.name);
-    format!("{:04o} {owner}", found.mode() & 0o7777)
 }
 
 impl Obstacle {

@@ -1,39 +1,31 @@
 //! Who may read and write the configuration files, and what stands in them that not everybody should read.
 
 use super::Scene;
-use super::folders::mode_and_owner;
 use crate::config::report::{Report, Severity};
 use crate::config::source::Place;
 use crate::config::tables::Argv;
 use crate::config::values::Store;
+use crate::runtime::trust::{self, Writable, mode_and_owner};
 use crate::sys::identity;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What the names of secrets contain.
 const SECRET: [&str; 6] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "PRIVATE_KEY"];
 /// How the names end of what says where a secret is, or how it is made.
 const HARMLESS: [&str; 8] = ["_FILE", "_PATH", "_DIR", "_TTL", "_LENGTH", "_EXPIRY", "_TIMEOUT", "_NAME"];
 const OTHERS_READ: u32 = 0o004;
-const OTHERS_WRITE: u32 = 0o022;
-const STICKY: u32 = 0o1000;
 
 /// Says which configuration files, and which of their folders, others may write.
 pub(super) fn writable(scene: &mut Scene<'_>) {
     let mut said: Vec<PathBuf> = Vec::new();
     for file in 0..scene.files {
-        let path = scene.path_of(file);
-        let folder = scene.folder_of(file);
-        let mode = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.mode() & 0o7777);
-        // In a folder with the sticky bit nobody can put one file in another's place.
-        let guilty = match mode(&path) & OTHERS_WRITE {
-            0 => (mode(&folder) & OTHERS_WRITE != 0 && mode(&folder) & STICKY == 0).then_some(folder),
-            _ => Some(path),
-        };
-        let Some(guilty) = guilty.filter(|guilty| !said.contains(guilty)) else { continue };
-        let (shown, bits) = (guilty.display(), mode_and_owner(&guilty));
-        let who = if mode(&guilty) & 0o002 != 0 { "everybody" } else { "a whole group" };
+        let Some(Writable { path, who }) = trust::writable_by_others(&scene.path_of(file)) else { continue };
+        if said.contains(&path) {
+            continue;
+        }
+        let (shown, bits) = (path.display(), mode_and_owner(&path));
         let start = Place { file, start: 0, end: 0 };
         let (severity, harm) = match identity::ours() {
             0 => (Severity::Error, "anyone of them may run code as root"),
@@ -41,7 +33,7 @@ pub(super) fn writable(scene: &mut Scene<'_>) {
         };
         let report = Report { severity, ..Report::error(start, format!("{who} may write {shown} ({bits}): {harm}")) };
         scene.add(report.help(format!("chmod go-w {shown}")));
-        said.push(guilty);
+        said.push(path);
     }
 }
 

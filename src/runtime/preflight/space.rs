@@ -7,6 +7,7 @@ use crate::config::source::Place;
 use crate::config::tables::{Protocol, Ready, Worker};
 use crate::config::unit::write_size;
 use crate::runtime::places;
+use crate::sys::limits::{Ceiling, Resource};
 use crate::sys::peek;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -21,7 +22,7 @@ const ENTRIES_MAX: usize = 100_000;
 
 /// Says whether there can be fewer descriptors than are needed.
 pub(super) fn descriptors(scene: &mut Scene<'_>) {
-    let Ok((soft, hard)) = peek::descriptors_max() else { return };
+    let Ok(Ceiling { soft, hard }) = Resource::Descriptors.ours() else { return };
     let workers: Vec<_> = scene.config.workers.iter().filter(|worker| worker.keys.enabled.value).collect();
     let processes: i64 = workers.iter().map(|worker| processes(&worker.keys)).sum();
     let needed = OWN_DESCRIPTORS + workers.iter().map(|worker| needs(&worker.keys)).sum::<i64>();

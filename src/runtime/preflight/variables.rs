@@ -2,21 +2,17 @@
 
 use super::Scene;
 use super::folders::{self, Obstacle};
-use crate::config::decode::is_variable;
 use crate::config::load::Named;
 use crate::config::report::Report;
-use crate::config::source::{Place, line_bytes};
+use crate::config::source::Place;
 use crate::config::tables::{EnvFile, Worker};
-use crate::config::values::EnvFrom;
+use crate::runtime::environment::{self, FILE_BYTES_MAX, Wrong};
 use crate::sys::peek;
+use crate::sys::spawn::PATH_DEFAULT;
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Where a program is looked for when PATH is not set (execvp(3)).
-const PATH_DEFAULT: &str = "/usr/local/bin:/bin:/usr/bin";
-/// More than this is no file of variables.
-const FILE_BYTES_MAX: usize = 1 << 20;
 /// So many mistakes in one file are shown.
 const MISTAKES_MAX: usize = 20;
 
@@ -35,11 +31,7 @@ pub(super) fn path(worker: &Named<Worker>, files: &mut Files, scene: &mut Scene<
     if lost || !sound.into_iter().all(|key| scene.values.is_sound(key)) {
         return None;
     }
-    let passed = match &keys.env_from.value {
-        EnvFrom::All => true,
-        EnvFrom::None => false,
-        EnvFrom::Names(names) => names.iter().any(|name| glob::Pattern::new(&name.0).is_ok_and(|p| p.matches("PATH"))),
-    };
+    let passed = environment::passed(&keys.env_from.value)(OsStr::new("PATH"));
     let ours = || std::env::var("PATH").ok().filter(|_| passed);
     let own = keys.env.value.0.get("PATH").map(|text| text.0.clone());
     Some(own.or(from_file).or_else(ours).unwrap_or_else(|| PATH_DEFAULT.into()))
@@ -102,7 +94,7 @@ fn look_into(path: &Path, place: Place, scene: &mut Scene<'_>) -> Option<String>
         }
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let (variables, wrong) = parse(&text);
+    let (variables, wrong) = environment::parse(&text);
     if !wrong.is_empty() {
         let file = scene.add_source(path, &text);
         for Wrong { bytes, what, remedy } in wrong.into_iter().take(MISTAKES_MAX) {
@@ -110,61 +102,4 @@ fn look_into(path: &Path, place: Place, scene: &mut Scene<'_>) -> Option<String>
         }
     }
     variables.into_iter().rev().find(|(name, _)| *name == "PATH").map(|(_, value)| value.to_owned())
-}
-
-/// Something wrong in a file of variables.
-#[derive(Debug, PartialEq, Eq)]
-struct Wrong {
-    bytes: Range<usize>,
-    what: String,
-    remedy: String,
-}
-
-/// The variables of a file, and its mistakes.
-fn parse(text: &str) -> (Vec<(&str, &str)>, Vec<Wrong>) {
-    let (mut variables, mut wrong) = (Vec::new(), Vec::new());
-    for number in 1..=text.lines().count() {
-        let span = line_bytes(text, number);
-        let line = text[span.clone()].trim_end();
-        let start = span.start + line.len() - line.trim_start().len();
-        let (line, bytes) = (line.trim_start(), start..span.start + line.len());
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let mut say = |what: String, remedy: String| wrong.push(Wrong { bytes: bytes.clone(), what, remedy });
-        let Some((name, value)) = line.split_once('=') else {
-            say(format!("{line:?} is not NAME=value"), "write NAME=value, or `#` before a comment".into());
-            continue;
-        };
-        let bare = name.strip_prefix("export ").unwrap_or(name).trim();
-        if value.contains('\0') {
-            say(format!("the value of {name} holds a NUL"), "remove it".into());
-        } else if is_variable(name) {
-            variables.push((name, value));
-        } else if is_variable(bare) {
-            let export = name.starts_with("export ");
-            let what =
-                if export { "`export` is a shell's, and none reads this" } else { "there are blanks before `=`" };
-            say(what.into(), format!("write {bare}={}", value.trim()));
-        } else {
-            let what = format!("{name:?} cannot be the name of a variable");
-            say(what, "write letters, digits and `_`, as in PORT=8080".into());
-        }
-    }
-    (variables, wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_of_variables() {
-        let text = "# a comment\n\nPORT=8080\r\n  HOST=a=b\nEMPTY=\nexport A=1\nB = 2\n9=x\nnothing\n";
-        let (variables, wrong) = parse(text);
-        assert_eq!(variables, [("PORT", "8080"), ("HOST", "a=b"), ("EMPTY", "")]);
-        let pieces: Vec<_> = wrong.iter().map(|wrong| &text[wrong.bytes.clone()]).collect();
-        assert_eq!(pieces, ["export A=1", "B = 2", "9=x", "nothing"]);
-        assert!(wrong[0].remedy.contains("write A=1") && wrong[1].remedy.contains("write B=2"));
-    }
 }

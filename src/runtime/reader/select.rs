@@ -5,12 +5,9 @@ use crate::line::classify::{Follow, classify_piece};
 use crate::line::rules::{RuleSet, Scratch};
 use crate::line::text::without_newline;
 use crate::line::{Class, Stream};
-use crate::log::record::CUT_MARK;
+use crate::log::record::{CUT_MARK, is_own};
 use crate::log::span::Span;
 use std::sync::Arc;
-
-/// What quell's own lines begin with, behind the stamp.
-const OWN: &[u8] = b"quell: ";
 
 /// By what the lines of one log are classified.
 #[derive(Clone, Debug)]
@@ -113,10 +110,4 @@ impl Source {
         // The log does not say which stream a line came from.
         classify_piece(rules, text, Stream::Stdout, !goes_on, &mut self.follow, &mut self.scratch).class
     }
-}
-
-/// Whether quell itself has written a line; what stands behind the stamp.
-#[must_use]
-pub fn is_own(text: &[u8]) -> bool {
-    text.starts_with(OWN)
 }

@@ -1,0 +1,276 @@
+//! From a checked configuration to what is spawned. It is made anew for each start: a worker at rest keeps none of it.
+
+pub mod identity;
+
+use super::exec::why_not;
+use super::state::State;
+use super::{environment, program};
+use crate::config::keys::Set;
+use crate::config::load::{Config, Named};
+use crate::config::source::Sources;
+use crate::config::tables::{Argv, Limits, OnDeath, Ready, ReadyWord, Worker};
+use crate::config::values::Limit;
+use crate::sys::limits::{self, Ceiling, Resource, UNLIMITED};
+use crate::sys::reap::Process;
+use crate::sys::signal::{Inherited, Signals};
+use crate::sys::spawn::{Ends, PATH_DEFAULT, Program, SpawnError, Step, spawn_worker};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+/// Whose process this is: `NAME.NONCE`, of one life of one worker.
+pub const WORKER: &str = "QUELL_WORKER";
+/// Which state directory its supervisor has.
+pub const SUPERVISOR: &str = "QUELL_SUPERVISOR";
+/// Where it says that it is ready (sd_notify(3)).
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+/// For a stop or reload command, the process that it is about (systemd.exec(5)).
+const MAIN_PID: &str = "MAINPID";
+const SHELL: &str = "/bin/sh";
+
+/// What all starts have in common.
+#[derive(Debug)]
+pub struct Here {
+    /// The folder of each configuration file, by its index among the sources; a reload replaces them.
+    pub folders: Vec<PathBuf>,
+    mark: String,
+    notify_socket: PathBuf,
+    /// Our own variables that may be passed on.
+    env: Vec<(OsString, OsString)>,
+    /// The limit of descriptors that quell was started with.
+    descriptors: Ceiling,
+    nice: i32,
+    oom_score_adj: i32,
+}
+
+impl Here {
+    /// Takes our environment and priorities as they are now. `descriptors` is the limit that quell was started with, and
+    /// `folder` what the names of the sources are relative to.
+    #[must_use]
+    pub fn new(state: &State, descriptors: Ceiling, sources: &Sources, folder: &Path) -> Here {
+        Here {
+            folders: folders(sources, folder),
+            mark: state.mark().to_owned(),
+            notify_socket: state.notify_socket(),
+            env: environment::ours(),
+            descriptors,
+            nice: limits::nice(),
+            oom_score_adj: limits::oom_score_adj(),
+        }
+    }
+}
+
+/// The folder of each configuration file, by its index.
+#[must_use]
+pub fn folders(sources: &Sources, folder: &Path) -> Vec<PathBuf> {
+    let of = |name: &str| folder.join(name).parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
+    sources.iter().map(|source| of(&source.name)).collect()
+}
+
+/// What is ready to be spawned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// What the process is made of.
+    pub program: Program,
+    /// The number at which the worker finds the pipe that it is to write a newline to, where it says so that it is ready.
+    pub ready_fd: Option<i32>,
+}
+
+/// Why a worker was not started, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct LaunchError {
+    /// What failed: `Step::Fork` may pass by itself.
+    pub error: SpawnError,
+    text: String,
+}
+
+/// Makes what a worker's process is spawned from. `instance` is its number where there are several, `nonce` that of its
+/// life.
+///
+/// # Errors
+/// Why it cannot be, in words: its file of variables.
+pub fn prepare(
+    config: &Config,
+    worker: &Named<Worker>,
+    instance: Option<u32>,
+    nonce: u64,
+    here: &Here,
+) -> Result<Launch, String> {
+    let keys = &worker.keys;
+    let argv: Vec<String> = match (&keys.command.value, &keys.shell.value) {
+        (Some(Argv(argv)), _) => argv.iter().map(|word| environment::numbered(&word.0, instance)).collect(),
+        (None, Some(shell)) => vec![SHELL.into(), "-c".into(), environment::numbered(&shell.0, instance)],
+        (None, None) => return Err("it has no command".into()),
+    };
+    let notify = matches!(&keys.ready.value, Ready::Word(word) if word.0 == ReadyWord::Notify);
+    let socket = notify.then(|| (NOTIFY_SOCKET, here.notify_socket.clone().into_os_string()));
+    let program = made(config, worker, instance, nonce, here, argv, socket)?;
+    let ready_fd = match &keys.ready.value {
+        Ready::By(item) => item.0.fd.value.and_then(|fd| i32::try_from(fd.0).ok()),
+        Ready::Word(_) => None,
+    };
+    Ok(Launch { program, ready_fd })
+}
+
+/// Makes what a worker's stop or reload command is spawned from: all is as for the worker itself, and `MAINPID` is the
+/// number of its process.
+///
+/// # Errors
+/// As `prepare`.
+pub fn prepare_command(
+    config: &Config,
+    worker: &Named<Worker>,
+    instance: Option<u32>,
+    nonce: u64,
+    here: &Here,
+    command: &Argv,
+    main: i32,
+) -> Result<Launch, String> {
+    let argv = command.0.iter().map(|word| environment::numbered(&word.0, instance)).collect();
+    let main = (MAIN_PID, OsString::from(main.to_string()));
+    let program = made(config, worker, instance, nonce, here, argv, Some(main))?;
+    Ok(Launch { program, ready_fd: None })
+}
+
+fn made(
+    config: &Config,
+    worker: &Named<Worker>,
+    instance: Option<u32>,
+    nonce: u64,
+    here: &Here,
+    argv: Vec<String>,
+    further: Option<(&str, OsString)>,
+) -> Result<Program, String> {
+    let keys = &worker.keys;
+    let name = instance.map_or_else(|| worker.name.clone(), |number| format!("{}.{number}", worker.name));
+    let ours = [(WORKER, format!("{name}.{nonce}").into()), (SUPERVISOR, here.mark.clone().into())];
+    let ours: Vec<(&str, OsString)> = ours.into_iter().chain(further).collect();
+    let mut variables = environment::of(keys, instance, &here.env)?;
+    ours.iter().for_each(|(name, _)| drop(variables.remove(OsStr::new(name))));
+    let path = variables.get(OsStr::new("PATH")).map_or(OsStr::new(PATH_DEFAULT), OsString::as_os_str);
+    let files = program::files(&argv[0], base(worker, here), path);
+    let ours = ours.iter().map(|(name, value)| (OsStr::new(name), value.as_os_str()));
+    // Ours come first, so that they are soon found.
+    let env = ours.chain(variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())));
+    let spared = |own: i32| (own < 0).then_some(0);
+    Ok(Program {
+        files,
+        argv: argv.into_iter().map(OsString::from).collect(),
+        env: env.map(|(name, value)| variable(name, value)).collect(),
+        cwd: keys.cwd.value.0.clone(),
+        umask: keys.umask.value.0,
+        limits: limits_of(&keys.limits, here.descriptors),
+        // What is not asked for is not tried: to have a larger share than ours takes a privilege. But what spares us is for
+        // us alone.
+        nice: if keys.nice.place.is_some() { Some(keys.nice.value.0 as i32) } else { spared(here.nice) },
+        oom_score_adj: match keys.oom_score_adj.place {
+            Some(_) => Some(keys.oom_score_adj.value.0 as i32),
+            None => spared(here.oom_score_adj),
+        },
+        no_new_privs: keys.no_new_privs.value.unwrap_or(keys.user.value.is_some()),
+        dies_with_us: config.quell.on_supervisor_death.value.0 == OnDeath::Kill,
+    })
+}
+
+/// What a relative name of a program is relative to: the folder that the worker is told to run in, else that of the file
+/// that defines it.
+fn base<'a>(worker: &'a Named<Worker>, here: &'a Here) -> &'a Path {
+    let beside = || here.folders.get(worker.place.file as usize).map_or(Path::new("/"), PathBuf::as_path);
+    match worker.keys.cwd.place {
+        Some(_) => &worker.keys.cwd.value.0,
+        None => beside(),
+    }
+}
+
+/// The limits that a worker asks for, and the one that quell has changed for itself.
+fn limits_of(limits: &Limits, descriptors: Ceiling) -> Vec<(Resource, Ceiling)> {
+    let asked = [
+        (Resource::AddressSpace, &limits.r#as),
+        (Resource::Core, &limits.core),
+        (Resource::Cpu, &limits.cpu),
+        (Resource::Data, &limits.data),
+        (Resource::FileSize, &limits.fsize),
+        (Resource::LockedMemory, &limits.memlock),
+        (Resource::Descriptors, &limits.nofile),
+        (Resource::Processes, &limits.nproc),
+        (Resource::Stack, &limits.stack),
+    ];
+    let ceiling = |limit: Limit| match limit {
+        Limit::Unlimited => Ceiling::fixed(UNLIMITED),
+        Limit::At(value) => Ceiling::fixed(value),
+    };
+    let given = |(resource, limit): (Resource, &Set<Option<Limit>>)| {
+        let own = (resource == Resource::Descriptors).then_some(descriptors);
+        Some((resource, limit.value.map(ceiling).or(own)?))
+    };
+    asked.into_iter().filter_map(given).collect()
+}
+
+fn variable(name: &OsStr, value: &OsStr) -> OsString {
+    let mut whole = OsString::with_capacity(name.len() + 1 + value.len());
+    whole.extend([name, OsStr::new("="), value]);
+    whole
+}
+
+impl LaunchError {
+    /// The code by which a shell would say that there is no such program, that it cannot be executed, or that something
+    /// else went wrong.
+    #[must_use]
+    pub fn shell_code(&self) -> u8 {
+        match (self.error.step, self.error.errno) {
+            (Step::Exec, nix::errno::Errno::ENOENT) => 127,
+            (Step::Exec, _) => 126,
+            _ => 125,
+        }
+    }
+}
+
+impl Launch {
+    /// Starts it; `ready` is the end of the pipe for `ready_fd`. Call it from the main thread only. Returns when the exec
+    /// has happened.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub fn spawn(
+        &self,
+        stdout: BorrowedFd<'_>,
+        stderr: BorrowedFd<'_>,
+        ready: Option<BorrowedFd<'_>>,
+        inherited: &Inherited,
+        signals: &Signals,
+    ) -> Result<Process, LaunchError> {
+        let further: Vec<_> = self.ready_fd.zip(ready).into_iter().collect();
+        let ends = Ends { stdout, stderr, further: &further };
+        spawn_worker(&self.program, &ends, inherited, signals)
+            .map_err(|error| LaunchError { error, text: self.explain(error) })
+    }
+
+    fn explain(&self, error: SpawnError) -> String {
+        let Program { files, argv, cwd, limits, nice, oom_score_adj, .. } = &self.program;
+        let number = |number: &Option<i32>| number.unwrap_or_default();
+        let why = error.errno.desc();
+        match error.step {
+            Step::Exec => {
+                let program = match &files[..] {
+                    [file] => file.as_path(),
+                    _ => Path::new(&argv[0]),
+                };
+                format!("cannot execute {}: {}", program.display(), why_not(program, error.errno))
+            }
+            Step::Directory => format!("cannot change to {}: {why}", cwd.display()),
+            Step::Limit(resource) => {
+                let limit = limits.iter().find(|(limited, _)| *limited == resource).map_or(0, |(_, to)| to.hard);
+                let limit = if limit == UNLIMITED { "unlimited".into() } else { limit.to_string() };
+                format!("cannot set its limit `{}` to {limit}: {why}", resource.name())
+            }
+            Step::Nice => format!("cannot set its `nice` to {}: {why}", number(nice)),
+            Step::OomScore => format!("cannot set its `oom_score_adj` to {}: {why}", number(oom_score_adj)),
+            _ => error.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "launch_tests.rs"]
+mod tests;
