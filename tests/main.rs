@@ -16,6 +16,7 @@ mod filter;
 mod full;
 mod harness;
 mod log;
+mod logs;
 mod mutants;
 mod numbered;
 #[cfg(feature = "full-tests")]

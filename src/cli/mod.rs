@@ -13,6 +13,7 @@ mod init;
 mod lists;
 mod log;
 mod logging;
+mod logs;
 mod man;
 mod plan;
 mod reload;
@@ -81,6 +82,7 @@ enum Verb {
     Reopen(rotate::Options),
     Events(events::Options),
     Down(down::Options),
+    Logs(logs::Options),
     Check(check::Options),
     Plan(plan::Options),
     Explain(explain::Options),
@@ -162,6 +164,7 @@ pub fn main() -> ExitCode {
         Verb::Reopen(options) => options.execute(rotate::Change::Reopen),
         Verb::Events(options) => options.execute(),
         Verb::Down(options) => options.execute(),
+        Verb::Logs(options) => options.execute(),
         Verb::Check(options) => options.execute(),
         Verb::Plan(options) => options.execute(),
         Verb::Explain(options) => options.execute(),

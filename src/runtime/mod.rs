@@ -23,6 +23,7 @@ pub mod plane;
 pub mod preflight;
 pub mod program;
 pub mod reactor;
+pub mod reader;
 pub mod route;
 pub mod series;
 pub mod server;

@@ -18,3 +18,4 @@ pub mod thread;
 pub mod time;
 pub mod tty;
 pub mod usage;
+pub mod watch;
