@@ -17,6 +17,7 @@ mod harness;
 mod log;
 mod mutants;
 mod numbered;
+mod orphans;
 mod retention;
 mod run;
 mod signals;

@@ -10,7 +10,7 @@ use crate::clock::Tick;
 use crate::log::ledger::Ledger;
 use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Poller;
-use crate::sys::reap::{self, Exit, Process};
+use crate::sys::reap::{self, Adopted, Exit, Process};
 use crate::sys::signal::{self, Inherited, Signals};
 use crate::sys::spawn::{SpawnError, spawn};
 use crate::sys::{proc, time};
@@ -221,8 +221,8 @@ impl Control<'_> {
 
     /// Reaps what was handed to us, and goes on with the sweep.
     fn reap_adopted(&mut self, now: Tick) -> Result<(), WrapError> {
-        let except = self.process.as_ref().map(|_| self.pid);
-        while step("cannot reap", reap::reap_adopted(except))?.is_some() {}
+        let is_known = |pid| self.process.is_some() && pid == self.pid;
+        while let Adopted::Reaped(_) = step("cannot reap", reap::reap_adopted(is_known))? {}
         self.sweep_on(now);
         Ok(())
     }

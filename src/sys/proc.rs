@@ -1,8 +1,13 @@
 //! What `/proc` tells: who holds a pipe, who is whose child. Where there is no `/proc`, nobody is found.
 
+use nix::unistd::Pid;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+
+/// How often children are asked for again, of what may fork without end.
+const LOOKS_MAX: usize = 8;
 
 /// A process, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +24,11 @@ impl std::fmt::Display for Named {
     }
 }
 
-/// Whether there is a `/proc` to look into.
+/// Whether there is a `/proc` to look into, and the numbers in it are those that we know processes by: that of another
+/// namespace names others.
 #[must_use]
 pub fn is_there() -> bool {
-    fs::exists("/proc/self/stat").unwrap_or(false)
+    fs::read_link("/proc/self").is_ok_and(|to| to.as_os_str() == std::process::id().to_string().as_str())
 }
 
 /// The processes other than ourselves that hold an end of one of these pipes.
@@ -106,25 +112,153 @@ fn meet(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && (a == b || a.is_unspecified() || b.is_unspecified())
 }
 
+/// A process, as `/proc/PID/stat` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Its number.
+    pub pid: i32,
+    /// The name of its program.
+    pub name: String,
+    /// Its parent.
+    pub parent: i32,
+    /// Its session: the number of the process that made it.
+    pub session: i32,
+    /// When it was started, in ticks since boot: with its number, what it is known by again.
+    pub started: u64,
+    /// A signal has stopped it.
+    pub is_stopped: bool,
+    /// It has ended, and is only to be reaped.
+    pub has_ended: bool,
+}
+
+impl Stat {
+    /// It and its name, for people.
+    #[must_use]
+    pub fn named(&self) -> Named {
+        Named { pid: self.pid, name: self.name.clone() }
+    }
+}
+
+/// What there is to know of a process.
+#[must_use]
+pub fn stat(pid: i32) -> Option<Stat> {
+    parse_stat(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
+}
+
+/// A line of `/proc/PID/stat` (proc_pid_stat(5)). The name may hold blanks and brackets: the rest stands behind the last
+/// bracket.
+fn parse_stat(line: &str) -> Option<Stat> {
+    let (head, rest) = line.rsplit_once(')')?;
+    let (pid, name) = head.split_once(" (")?;
+    let fields: Vec<_> = rest.split_ascii_whitespace().collect();
+    // The first of them is the third of the line.
+    let field = |number: usize| fields.get(number - 3).copied();
+    let threads: i32 = field(20)?.parse().ok()?;
+    Some(Stat {
+        pid: pid.parse().ok()?,
+        name: name.to_owned(),
+        parent: field(4)?.parse().ok()?,
+        session: field(6)?.parse().ok()?,
+        started: field(22)?.parse().ok()?,
+        is_stopped: field(3)? == "T",
+        // A process whose first thread has ended goes on as long as others run.
+        has_ended: field(3)? == "X" || (field(3)? == "Z" && threads <= 1),
+    })
+}
+
+/// The processes below one, each behind its parent, but for the excepted and what is below them; those that have
+/// ended are left out.
+#[must_use]
+pub fn descendants(of: i32, except: impl Fn(i32) -> bool) -> Vec<Stat> {
+    if !is_there() {
+        return Vec::new();
+    }
+    let knows_children = fs::exists(format!("/proc/{of}/task/{of}/children")).unwrap_or(false);
+    if knows_children { by_children(of, except) } else { by_parents(of, except) }
+}
+
+/// From parent to child, where the kernel says who they are (CONFIG_PROC_CHILDREN).
+fn by_children(of: i32, except: impl Fn(i32) -> bool) -> Vec<Stat> {
+    let mut found: Vec<Stat> = Vec::new();
+    let mut seen = HashSet::from([of]);
+    let mut parents = vec![of];
+    let mut looks_left = LOOKS_MAX;
+    while let Some(parent) = parents.pop() {
+        let before = found.len();
+        for child in children_of(parent).into_iter().filter(|child| !except(*child)) {
+            if seen.insert(child)
+                && let Some(stat) = stat(child).filter(|stat| !stat.has_ended)
+            {
+                found.push(stat);
+            }
+        }
+        parents.extend(found[before..].iter().map(|stat| stat.pid));
+        // Whose parent has ended meanwhile hangs on the first now.
+        if parents.is_empty() && (parent != of || found.len() > before) && looks_left > 0 {
+            looks_left -= 1;
+            parents.push(of);
+        }
+    }
+    found
+}
+
+/// The children of all threads of a process.
+fn children_of(parent: i32) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let numbers = |list: String| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>();
+    lists.flat_map(numbers).collect()
+}
+
+/// From each process to its parent.
+fn by_parents(of: i32, except: impl Fn(i32) -> bool) -> Vec<Stat> {
+    // What belongs to no session is the kernel's own, and costs no look.
+    let others = pids().filter(|pid| !except(*pid) && has_session(*pid));
+    let all: Vec<Stat> = others.filter_map(stat).filter(|stat| !stat.has_ended).collect();
+    let alive: HashSet<i32> = all.iter().map(|stat| stat.pid).collect();
+    let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
+    for seen in all {
+        // Whose parent has ended meanwhile has another now.
+        let is_lost = seen.parent > 1 && seen.parent != of && !alive.contains(&seen.parent) && !except(seen.parent);
+        let now = if is_lost { stat(seen.pid) } else { Some(seen) };
+        now.into_iter().for_each(|stat| children.entry(stat.parent).or_default().push(stat));
+    }
+    let mut found = children.remove(&of).unwrap_or_default();
+    let mut at = 0;
+    while at < found.len() {
+        found.extend(children.remove(&found[at].pid).into_iter().flatten());
+        at += 1;
+    }
+    found
+}
+
+/// Whether a process may be in a session; one that may not be asked about may be.
+fn has_session(pid: i32) -> bool {
+    nix::unistd::getsid(Some(Pid::from_raw(pid))).map_or(true, |session| session.as_raw() != 0)
+}
+
 /// The children of a process that have not ended.
 #[must_use]
 pub fn children(parent: i32) -> Vec<Named> {
-    pids().filter(|pid| parent_of(*pid) == Some(parent)).map(named).collect()
+    pids().filter_map(stat).filter(|stat| stat.parent == parent && !stat.has_ended).map(|stat| stat.named()).collect()
 }
 
-fn pids() -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+/// The value of a variable that a process was started with; none where that may not be seen.
+#[must_use]
+pub fn variables<const N: usize>(pid: i32, names: [&str; N]) -> [Option<String>; N] {
+    let environ = if is_there() { fs::read(format!("/proc/{pid}/environ")) } else { Ok(Vec::new()) };
+    let environ = environ.unwrap_or_default();
+    names.map(|name| {
+        let value = |text: &[u8]| text.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
+        let found = environ.split(|byte| *byte == 0).find_map(value)?;
+        String::from_utf8(found).ok()
+    })
+}
+
+/// All processes.
+pub fn pids() -> impl Iterator<Item = i32> {
+    let entries = is_there().then(|| fs::read_dir("/proc")).into_iter().flatten().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
-/// The parent of a process that has not ended. The name in `stat` may hold blanks and brackets: what counts stands
-/// behind the last bracket.
-fn parent_of(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?;
-    let parent = fields.next()?.parse().ok();
-    parent.filter(|_| !matches!(state, "Z" | "X"))
 }
 
 fn named(pid: i32) -> Named {
@@ -148,6 +282,28 @@ mod tests {
         assert_eq!(listener("  sl  local_address rem_address   st tx_queue"), None);
         assert!(meet(on("127.0.0.1:80"), on("0.0.0.0:80")) && meet(on("[::]:80"), on("127.0.0.1:80")));
         assert!(!meet(on("127.0.0.1:80"), on("127.0.0.2:80")) && !meet(on("127.0.0.1:80"), on("127.0.0.1:81")));
+    }
+
+    #[test]
+    fn a_line_of_a_process() {
+        let rest = " 1 2 7 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 9876 1 2 3";
+        let found = parse_stat(&format!("42 (a) b) (c) S{rest}")).unwrap();
+        let expected = Stat {
+            pid: 42,
+            name: "a) b) (c".into(),
+            parent: 1,
+            session: 7,
+            started: 9876,
+            is_stopped: false,
+            has_ended: false,
+        };
+        assert_eq!(found, expected);
+        assert!(parse_stat(&format!("42 (a) Z{rest}")).unwrap().has_ended);
+        // A thread of it still runs.
+        assert!(!parse_stat(&format!("42 (a) Z{}", rest.replace("0 1 0", "0 2 0"))).unwrap().has_ended);
+        assert_eq!(parse_stat("42 (a"), None);
+        let ourselves = stat(std::process::id() as i32).unwrap();
+        assert!(descendants(ourselves.parent, |_| false).contains(&ourselves));
     }
 
     #[test]

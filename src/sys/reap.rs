@@ -61,6 +61,42 @@ impl Process {
         }
     }
 
+    /// Signals its process group, of which it is the leader, whether it has ended or not. A group that is gone is no error.
+    ///
+    /// # Errors
+    /// As pidfd_send_signal(2) and kill(2). Linux before 6.9 knows a group by its number alone, which is certain until the
+    /// leader is reaped: ECHILD after that.
+    pub fn signal_group(&self, number: i32) -> io::Result<()> {
+        const PROCESS_GROUP: libc::c_uint = 1 << 2;
+        let pidfd = self.pidfd.as_raw_fd();
+        // SAFETY: plain numbers, and a null siginfo, which makes it as kill(2) would.
+        let sent =
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, number, std::ptr::null::<()>(), PROCESS_GROUP) };
+        match Errno::result(sent) {
+            Ok(_) | Err(Errno::ESRCH) => Ok(()),
+            Err(Errno::EINVAL) => self.signal_group_by_number(number),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn signal_group_by_number(&self, number: i32) -> io::Result<()> {
+        self.peek()?;
+        // SAFETY: plain numbers. The leader is not reaped, so that no other group can have its number.
+        match Errno::result(unsafe { libc::kill(-self.pid, number) }) {
+            Ok(_) | Err(Errno::ESRCH) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// How it ended, if it has; it is left to be reaped, and its number is its own until then.
+    ///
+    /// # Errors
+    /// As waitid(2): ECHILD once it is reaped.
+    pub fn peek(&self) -> io::Result<Option<Exit>> {
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        wait(libc::P_PIDFD, self.pidfd.as_raw_fd() as libc::id_t, options).map(|e| e.map(|(_, exit)| exit))
+    }
+
     /// Whether a signal has stopped it, and it was not continued since.
     ///
     /// # Errors
@@ -87,21 +123,45 @@ impl AsFd for Process {
     }
 }
 
-/// Reaps one ended child other than `except`, if there is one: a process that was handed to us when its parent ended.
-/// `Ok(None)` when none has ended or none is left.
+/// What came of looking for a child that ended and that nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopted {
+    /// This one was reaped.
+    Reaped(i32),
+    /// This one has ended and is known: it is left to who knows it. Until that one has reaped it, it hides all others.
+    Known(i32),
+    /// None has ended, or none is left.
+    Nothing,
+}
+
+/// Reaps one ended child that nobody knows: a process that was handed to us when its parent ended. Only here are children
+/// waited for that are not named.
 ///
 /// # Errors
 /// As waitid(2), but never ECHILD.
-pub fn reap_adopted(except: Option<i32>) -> io::Result<Option<i32>> {
+pub fn reap_adopted(is_known: impl Fn(i32) -> bool) -> io::Result<Adopted> {
     let peeked = match wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
         Err(e) if e.raw_os_error() == Some(libc::ECHILD) => None,
         peeked => peeked?,
     };
     match peeked {
-        Some((pid, _)) if Some(pid) != except => {
-            wait(libc::P_PID, pid as libc::id_t, libc::WEXITED | libc::WNOHANG).map(|e| e.map(|(pid, _)| pid))
+        None => Ok(Adopted::Nothing),
+        Some((pid, _)) if is_known(pid) => Ok(Adopted::Known(pid)),
+        Some((pid, _)) => {
+            wait(libc::P_PID, pid as libc::id_t, libc::WEXITED | libc::WNOHANG)?;
+            Ok(Adopted::Reaped(pid))
         }
-        _ => Ok(None),
+    }
+}
+
+/// Whether we have any child left, ended or not.
+///
+/// # Errors
+/// As waitid(2), but never ECHILD.
+pub fn has_children() -> io::Result<bool> {
+    match wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
+        Err(e) if e.raw_os_error() == Some(libc::ECHILD) => Ok(false),
+        found => found.map(|_| true),
     }
 }
 
