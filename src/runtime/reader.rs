@@ -403,3 +403,7 @@ impl Reader {
         self.troubles.push(Trouble::Purged { path: self.path.clone(), first, last });
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;
