@@ -71,3 +71,61 @@ fn rotations_faster_than_any_writers() {
         });
     }
 }
+
+/// A10: what is written, and rotated, just after the end was read belongs to the old file, and is read from there.
+#[test]
+fn a_rotation_just_after_the_end_was_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    std::fs::write(dir.join(CURRENT), "one\n").unwrap();
+    let mut file = File::options().append(true).open(dir.join(CURRENT)).unwrap();
+    let mut reader = Reader::open(dir, Span::default(), true).unwrap();
+    let next = |reader: &mut Reader| reader.advance().then(|| String::from_utf8(reader.bytes().to_vec()).unwrap());
+    assert_eq!((next(&mut reader).as_deref(), next(&mut reader)), (Some("one\n"), None));
+    file.write_all(b"two\n").unwrap();
+    std::fs::rename(dir.join(CURRENT), dir.join(archive(1).to_string())).unwrap();
+    std::fs::write(dir.join(CURRENT), "three\n").unwrap();
+    reader.wake(false);
+    reader.end().unwrap();
+    let rest = [next(&mut reader), next(&mut reader), next(&mut reader)];
+    assert_eq!(rest, [Some("two\n".into()), Some("three\n".into()), None]);
+}
+
+/// As long as there is no newer file, the one that was renamed is still written to.
+#[test]
+fn a_rotation_that_is_half_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let unfinished = dir.join(archive(7).to_string());
+    std::fs::write(&unfinished, "one\n").unwrap();
+    let mut file = File::options().append(true).open(&unfinished).unwrap();
+    let mut reader = Reader::open(dir, Span::default(), true).unwrap();
+    assert!(reader.advance() && reader.bytes() == b"one\n" && !reader.advance());
+    file.write_all(b"two\n").unwrap();
+    reader.wake(false);
+    assert!(reader.advance() && reader.bytes() == b"two\n" && !reader.advance());
+    std::fs::write(dir.join(CURRENT), "three\n").unwrap();
+    reader.wake(false);
+    assert!(reader.advance() && reader.bytes() == b"three\n" && !reader.advance());
+    assert!(reader.troubles.is_empty());
+}
+
+/// Archives that are gone before they were read are said.
+#[test]
+fn archives_that_were_purged_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    std::fs::write(dir.join(archive(3).to_string()), "three\n").unwrap();
+    std::fs::write(dir.join(CURRENT), "four\n").unwrap();
+    let mut reader = Reader::open(dir, Span::default(), true).unwrap();
+    assert_eq!(reader.keep_last(1).unwrap(), 1);
+    assert!(reader.advance() && reader.bytes() == b"four\n" && !reader.advance());
+    std::fs::rename(dir.join(CURRENT), dir.join(archive(4).to_string())).unwrap();
+    std::fs::write(dir.join(archive(7).to_string()), "seven\n").unwrap();
+    std::fs::write(dir.join(CURRENT), "eight\n").unwrap();
+    reader.wake(false);
+    assert!(reader.advance() && reader.bytes() == b"seven\n");
+    assert!(reader.advance() && reader.bytes() == b"eight\n" && !reader.advance());
+    let said: Vec<_> = reader.troubles().map(|trouble| trouble.to_string()).collect();
+    assert!(said.len() == 1 && said[0].starts_with("archives 000005 to 000006 of "), "{said:?}");
+}
