@@ -121,7 +121,7 @@ impl Options {
         ledger: &mut Ledger,
         keepers: &mut Keepers<OnDisk>,
     ) -> Result<LogDir<OnDisk>, Failure> {
-        let settings = self.settings(label)?;
+        let settings = self.settings()?;
         let failed = |e: std::io::Error| Failure::new(format!("cannot log to {}: {e}", path.display()));
         let taken = |holder: &str| {
             let holder = if holder.is_empty() { "another process" } else { holder };
@@ -137,10 +137,10 @@ impl Options {
         {
             return Err(taken(&holder));
         }
-        LogDir::open(dir.into(), settings, ledger, keepers, time::now()).map_err(failed)
+        LogDir::open(dir.into(), label.into(), settings.into(), ledger, keepers, time::now()).map_err(failed)
     }
 
-    fn settings(&self, label: &str) -> Result<Settings, Failure> {
+    fn settings(&self) -> Result<Settings, Failure> {
         let given = |kind| self.retain.iter().rev().find(|(k, _)| *k == kind).map(|(_, policy)| *policy);
         let routine = given(Kind::Routine).unwrap_or_else(|| built_in("7d,1GiB"));
         let critical = given(Kind::Critical).unwrap_or_else(|| built_in("90d,256MiB"));
@@ -155,7 +155,6 @@ impl Options {
         // What is never rotated never gets old enough to be purged.
         let rotate = rotate::Policy { age: self.rotate.age.or(routine.age), ..self.rotate };
         Ok(Settings {
-            label: label.to_owned(),
             rotate,
             routine,
             critical,

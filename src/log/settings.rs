@@ -24,11 +24,9 @@ impl Overflow {
     }
 }
 
-/// How a log directory is kept.
+/// How a log directory is kept; shared by all that are kept alike.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The name in messages.
-    pub label: String,
     /// When a file is closed.
     pub rotate: rotate::Policy,
     /// How long archives are kept.

@@ -63,12 +63,10 @@ pub fn run<D: Directory>(
     memory::release_start_pages();
     let mut room = Workspace::default();
     let input = output.begin(&mut room, 0, 0);
-    let mut leaving: Option<Leaving> = None;
-    let mut at_end = false;
     // What is passed on is passed on at once.
     let pipe_bytes = fd::pipe_bytes(fd::stdin()).filter(|_| output.log().is_some());
     let mut pace = pipe_bytes.map(|bytes| Pace::new(bytes, LATENCY));
-    let mut rest: Option<Tick> = None;
+    let (mut at_end, mut leaving, mut rest): (_, Option<Leaving>, Option<Tick>) = (false, None, None);
     let ended = loop {
         let now = time::now();
         let stalled = output.is_held_up();

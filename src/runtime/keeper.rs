@@ -3,7 +3,8 @@
 //! and the compressor (`super::compressor`). Both sleep until there is something to do.
 
 use super::directory::Directory;
-use super::syncer::{Charge, Job, LogId, Notice, Rules, Shared, Syncer, Which};
+use super::syncer::{Charge, Job, LogId, Notice, Shared, Syncer, Which};
+use crate::log::settings::{Settings, Sync};
 use crate::sys::{thread, time};
 use std::io;
 use std::sync::Arc;
@@ -58,16 +59,16 @@ impl<D: Directory> Keepers<D> {
     ///
     /// # Errors
     /// As pthread_create(3).
-    pub fn keep(&mut self, dir: Arc<D>, rules: Rules) -> io::Result<Keeper<D>> {
+    pub fn keep(&mut self, dir: Arc<D>, settings: Arc<Settings>) -> io::Result<Keeper<D>> {
         let lane = match &self.lane {
             Some(lane) => lane.clone(),
             None => self.start()?,
         };
         let shared: Arc<Shared> = Arc::default();
-        let keeper =
-            Keeper { id: LogId(self.kept), lane, shared: shared.clone(), syncs_by_time: rules.sync_after.is_some() };
+        let syncs_by_time = matches!(settings.sync, Sync::After(_));
+        let keeper = Keeper { id: LogId(self.kept), lane, shared: shared.clone(), syncs_by_time };
         self.kept += 1;
-        keeper.send(Job::Keep(Box::new(Charge::new(dir, rules, shared))));
+        keeper.send(Job::Keep(Box::new(Charge::new(dir, settings, shared))));
         Ok(keeper)
     }
 
@@ -132,10 +133,10 @@ impl<D: Directory> Keeper<D> {
         }
     }
 
-    /// Goes by other rules from now on.
-    pub fn reload(&mut self, rules: Rules) {
-        self.syncs_by_time = rules.sync_after.is_some();
-        self.send(Job::Rules(Box::new(rules)));
+    /// Goes by other settings from now on.
+    pub fn reload(&mut self, settings: Arc<Settings>) {
+        self.syncs_by_time = matches!(settings.sync, Sync::After(_));
+        self.send(Job::Reload(settings));
     }
 
     /// `current` was written to: says so once, until it has been synced.

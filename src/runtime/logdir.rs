@@ -10,7 +10,7 @@ use super::backlog::{Outgoing, Trouble, Waiting};
 use super::directory::Directory;
 use super::keeper::{Keeper, Keepers};
 use super::series::{Closed, Series, Short};
-use super::syncer::{Job, Notice, Rules, Which};
+use super::syncer::{Job, Notice, Which};
 use crate::clock::{Now, Tick, earliest};
 use crate::config::unit::show_duration;
 use crate::log::ledger::{Count, Ledger, SUMMARY_BYTES_MAX};
@@ -30,7 +30,8 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 pub struct LogDir<D: Directory> {
     main: Series<D>,
     critical: Option<Box<Series<D>>>,
-    settings: Settings,
+    label: Arc<str>,
+    settings: Arc<Settings>,
     keeper: Keeper<D>,
     waiting: Option<Box<Waiting>>,
     trouble: Option<Box<Trouble>>,
@@ -40,13 +41,14 @@ pub struct LogDir<D: Directory> {
 
 impl<D: Directory> LogDir<D> {
     /// Opens the directory, whose lock the caller holds, and goes on with what is in it: files, sequence and ledger. It is
-    /// made where it does not exist.
+    /// made where it does not exist. `label` is its name in messages.
     ///
     /// # Errors
     /// What the directory says.
     pub fn open(
         dir: Arc<D>,
-        settings: Settings,
+        label: Arc<str>,
+        settings: Arc<Settings>,
         ledger: &mut Ledger,
         keepers: &mut Keepers<D>,
         now: Now,
@@ -59,8 +61,8 @@ impl<D: Directory> LogDir<D> {
             Err(e) => return Err(e),
         };
         let main = Series::open(dir.clone(), settings.rotate, ledger.sequences[0], now)?;
-        let keeper = keepers.keep(dir, Rules::from(&settings))?;
-        let mut logdir = LogDir { main, critical, settings, keeper, waiting: None, trouble: None, news: None };
+        let keeper = keepers.keep(dir, settings.clone())?;
+        let mut logdir = LogDir { main, critical, label, settings, keeper, waiting: None, trouble: None, news: None };
         if let Some(series) = &mut logdir.critical {
             series.rest();
         }
@@ -71,12 +73,12 @@ impl<D: Directory> LogDir<D> {
     }
 
     /// Goes by other settings from now on. What waits is answered by them, too.
-    pub fn reload(&mut self, settings: Settings) {
+    pub fn reload(&mut self, settings: Arc<Settings>) {
         self.main.reload(settings.rotate);
         if let Some(series) = &mut self.critical {
             series.reload(settings.rotate);
         }
-        self.keeper.reload(Rules::from(&settings));
+        self.keeper.reload(settings.clone());
         self.settings = settings;
     }
 
@@ -317,7 +319,7 @@ impl<D: Directory> LogDir<D> {
         let for_critical = self.critical.as_deref().filter(|_| which == Which::Critical);
         for series in [Some(&self.main), for_critical].into_iter().flatten() {
             if let Ok(Some(archive)) = series.remove_oldest() {
-                tracing::warn!("{}: the disk is full: deleted {archive} to make room", self.settings.label);
+                tracing::warn!("{}: the disk is full: deleted {archive} to make room", self.label);
                 return true;
             }
         }
@@ -351,7 +353,7 @@ impl<D: Directory> LogDir<D> {
         if self.trouble.is_none() {
             let (path, remedy) = (self.main.dir().path(), self.settings.overflow.remedy());
             let text = format!("cannot write to {}: {error}; {remedy}", path.display());
-            tracing::error!("{}: {text}", self.settings.label);
+            tracing::error!("{}: {text}", self.label);
             self.news = Some(text);
             self.trouble = Some(Box::new(Trouble {
                 since: now.tick,
@@ -370,7 +372,7 @@ impl<D: Directory> LogDir<D> {
     }
 
     fn say(&mut self, text: String) {
-        tracing::warn!("{}: {text}", self.settings.label);
+        tracing::warn!("{}: {text}", self.label);
         self.news = Some(text);
     }
 

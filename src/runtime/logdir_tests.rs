@@ -187,7 +187,6 @@ const BATCH: usize = 6;
 
 fn settings(overflow: Overflow, sync: Sync) -> Settings {
     Settings {
-        label: "model".into(),
         rotate: "4KiB".parse().unwrap(),
         routine: retain::Policy::default(),
         critical: retain::Policy::default(),
@@ -208,7 +207,8 @@ fn line(number: usize) -> String {
 }
 
 fn open(model: &Model, overflow: Overflow, sync: Sync, ledger: &mut Ledger) -> io::Result<LogDir<Model>> {
-    LogDir::open(Arc::new(model.clone()), settings(overflow, sync), ledger, &mut Keepers::inline(), now(0))
+    let settings = Arc::new(settings(overflow, sync));
+    LogDir::open(Arc::new(model.clone()), "model".into(), settings, ledger, &mut Keepers::inline(), now(0))
 }
 
 /// Writes all lines, every tenth of them critical; gives up when the disk has crashed, or after some time.

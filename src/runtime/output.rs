@@ -49,7 +49,7 @@ pub enum Brought {
 #[derive(Debug)]
 struct Reload {
     sorting: Sorting,
-    settings: Option<Settings>,
+    settings: Option<Arc<Settings>>,
     line_bytes_max: Option<usize>,
 }
 
@@ -266,7 +266,7 @@ impl<D: Directory> Output<D> {
     }
 
     /// The same, and the log is kept otherwise.
-    pub fn reload_all(&mut self, sorting: Sorting, settings: Settings, line_bytes_max: usize) {
+    pub fn reload_all(&mut self, sorting: Sorting, settings: Arc<Settings>, line_bytes_max: usize) {
         let (settings, line_bytes_max) = (Some(settings), Some(line_bytes_max));
         self.reload = Some(Box::new(Reload { sorting, settings, line_bytes_max }));
         self.settle_reload();

@@ -20,12 +20,12 @@ pub const PIPE_BYTES_BUSY: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Pace {
     /// What the pipe holds at most, in bytes.
-    capacity: usize,
+    capacity: u32,
     /// It could not be widened.
     refused: bool,
     last: Option<Tick>,
     /// What came since then in large reads.
-    gathered: usize,
+    gathered: u32,
     resting: bool,
     /// The longest rest.
     latency: Duration,
@@ -46,7 +46,7 @@ impl Pace {
     /// A pipe that holds so many bytes, and has not been read. Lines wait in it for `latency` at most.
     #[must_use]
     pub fn new(capacity: usize, latency: Duration) -> Pace {
-        Pace { capacity, refused: false, last: None, gathered: 0, resting: false, latency }
+        Pace { capacity: capacity as u32, refused: false, last: None, gathered: 0, resting: false, latency }
     }
 
     /// Lines wait so long at most from now on.
@@ -57,21 +57,21 @@ impl Pace {
     /// The pipe was to hold `wanted` bytes, and holds so many.
     pub fn resized(&mut self, wanted: usize, capacity: usize) {
         self.refused = capacity < wanted;
-        self.capacity = capacity;
+        self.capacity = capacity as u32;
     }
 
     /// Whether it holds more than so many bytes.
     #[must_use]
     pub fn is_wider_than(&self, bytes: usize) -> bool {
-        self.capacity > bytes
+        self.capacity as usize > bytes
     }
 
     /// So many bytes were read.
     pub fn read(&mut self, bytes: usize, now: Tick) -> Advice {
-        self.gathered += bytes;
+        self.gathered = self.gathered.saturating_add(bytes as u32);
         if bytes >= READ_BYTES_SMALL {
             // After a rest much has come together, whoever writes: what comes next tells.
-            return self.widen_if(bytes >= self.capacity);
+            return self.widen_if(bytes >= self.capacity as usize);
         }
         let bytes = std::mem::take(&mut self.gathered);
         let since = self.last.replace(now).map_or(Duration::MAX, |last| now.until(last));
@@ -81,7 +81,7 @@ impl Pace {
         if !follows || since.is_zero() || self.latency < REST_MIN {
             return Advice::ReadOn;
         }
-        let fills = Duration::try_from_secs_f64(since.as_secs_f64() * self.capacity as f64 / bytes as f64);
+        let fills = Duration::try_from_secs_f64(since.as_secs_f64() * f64::from(self.capacity) / f64::from(bytes));
         let fills = fills.unwrap_or(Duration::MAX);
         if fills < REST_MIN * 3 / 2 {
             return self.widen_if(true);
@@ -91,7 +91,7 @@ impl Pace {
     }
 
     fn widen_if(&self, full: bool) -> Advice {
-        if full && self.capacity < PIPE_BYTES_BUSY && !self.refused { Advice::Widen } else { Advice::ReadOn }
+        if full && (self.capacity as usize) < PIPE_BYTES_BUSY && !self.refused { Advice::Widen } else { Advice::ReadOn }
     }
 
     /// There was nothing to read.

@@ -31,10 +31,12 @@ use turn::Work;
 /// How a worker's output is dealt with.
 #[derive(Clone, Debug)]
 pub struct Spec {
+    /// Its name in messages.
+    pub label: Arc<str>,
     /// The name of its log directory, in the plane's.
     pub dir: String,
-    /// How its log is kept; the label in it is the worker's name in messages.
-    pub settings: Settings,
+    /// How its log is kept; workers whose logs are kept alike share it.
+    pub settings: Arc<Settings>,
     /// What its lines are sorted by; workers with the same lists share it.
     pub sorting: Sorting,
     /// Longer lines are kept in pieces.
@@ -76,7 +78,7 @@ pub enum ToPlane {
     Release(WorkerId),
     /// Write this into the log.
     Mark(WorkerId, String),
-    /// All but the directory is so from now on: at a line's end, and in place. A readiness line is looked for from the
+    /// All but the directory and the name is so from now on: at a line's end, and in place. A readiness line is looked for from the
     /// next life on.
     Reload(WorkerId, Box<Spec>),
     /// Rotate its log.
@@ -158,7 +160,7 @@ pub struct Opened {
     /// Who.
     pub worker: WorkerId,
     /// Its name in messages.
-    pub label: String,
+    pub label: Arc<str>,
     /// Where its lines go.
     pub output: Output<OnDisk>,
 }
@@ -189,7 +191,7 @@ impl Plane {
         let outbox = Outbox { told, wake: on_news, unread: false };
         let mut work = Work::new(root, keepers, reactor, (mailbox.clone(), inbox), outbox);
         for Opened { worker, label, output } in opened {
-            work.adopt(worker, &label, output)?;
+            work.adopt(worker, label, output)?;
         }
         let thread = thread::spawn("output", move || work.run())?;
         Ok(Plane { mailbox, thread: Some(thread) })

@@ -36,36 +36,6 @@ impl Which {
     pub const BOTH: [Which; 2] = [Which::Main, Which::Critical];
 }
 
-/// What keepers go by.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// For the archives of all lines.
-    pub routine: retain::Policy,
-    /// For those of critical and anomaly lines.
-    pub critical: retain::Policy,
-    /// Bytes of each limit that belong to the file being written.
-    pub reserved: u64,
-    /// Compress archives.
-    pub compress: bool,
-    /// How long after the first unsynced write to sync; none is at rotation only.
-    pub sync_after: Option<Duration>,
-}
-
-impl From<&Settings> for Rules {
-    fn from(settings: &Settings) -> Rules {
-        Rules {
-            routine: settings.routine,
-            critical: settings.critical,
-            reserved: settings.rotate.bytes.unwrap_or(0),
-            compress: settings.compress,
-            sync_after: match settings.sync {
-                Sync::After(wait) => Some(wait),
-                Sync::Rotation | Sync::Always => None,
-            },
-        }
-    }
-}
-
 /// Names a log directory among those that the same keepers keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogId(pub u32);
@@ -80,8 +50,8 @@ pub enum Job<D: Directory> {
     Dirty(Which),
     /// Store these counters.
     Ledger(Vec<u8>),
-    /// Go by other rules.
-    Rules(Box<Rules>),
+    /// It is kept otherwise from now on.
+    Reload(Arc<Settings>),
     /// Make what is dirty durable, say so, and keep it no more.
     Finish(Notice),
 }
@@ -93,7 +63,7 @@ pub type Notice = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub struct Charge<D: Directory> {
     dir: Arc<D>,
-    rules: Rules,
+    settings: Arc<Settings>,
     shared: Arc<Shared>,
     /// Archives that were not compressed when this began. What is rotated since then comes as a job.
     leftover: Vec<(Which, Archive)>,
@@ -125,14 +95,14 @@ pub struct Syncer<D: Directory> {
 
 impl<D: Directory> Charge<D> {
     /// A directory that nobody writes to yet.
-    pub fn new(dir: Arc<D>, rules: Rules, shared: Arc<Shared>) -> Charge<D> {
+    pub fn new(dir: Arc<D>, settings: Arc<Settings>, shared: Arc<Shared>) -> Charge<D> {
         let mut leftover = Vec::new();
-        for which in Which::BOTH.into_iter().filter(|_| rules.compress) {
+        for which in Which::BOTH.into_iter().filter(|_| settings.compress) {
             let stored = folder(&dir, which).ok().flatten().and_then(|dir| archives(&dir).ok()).unwrap_or_default();
             let plain = stored.iter().filter(|s| s.archive.packed == Packed::No);
             leftover.extend(plain.map(|s| (which, s.archive)));
         }
-        Charge { dir, rules, shared, leftover }
+        Charge { dir, settings, shared, leftover }
     }
 
     /// Makes `current` durable. The flag goes down first: what is written meanwhile raises it again.
@@ -176,11 +146,13 @@ impl<D: Directory> Charge<D> {
     fn purge_series(&self, which: Which, now: Now) -> io::Result<Option<Tick>> {
         let Some(dir) = folder(&self.dir, which)? else { return Ok(None) };
         let policy = match which {
-            Which::Main => self.rules.routine,
-            Which::Critical => self.rules.critical,
+            Which::Main => self.settings.routine,
+            Which::Critical => self.settings.critical,
         };
         let stored = archives(&dir)?;
-        let gone = retain::expired(&stored, policy, self.rules.reserved, now.wall);
+        // Some of the limit belongs to the file that is being written.
+        let reserved = self.settings.rotate.bytes.unwrap_or(0);
+        let gone = retain::expired(&stored, policy, reserved, now.wall);
         let mut retry = None;
         for Stored { archive, .. } in &gone {
             match dir.remove(&archive.to_string()) {
@@ -226,8 +198,8 @@ impl<D: Directory> Syncer<D> {
             }
             // Whoever keeps a log says so first.
             (_, None) => {}
-            (Job::Rules(rules), Some(charge)) => {
-                charge.rules = *rules;
+            (Job::Reload(settings), Some(charge)) => {
+                charge.settings = settings;
                 self.purge(id, now);
             }
             (Job::Closed(which, closed), Some(charge)) => {
@@ -241,9 +213,10 @@ impl<D: Directory> Syncer<D> {
                 self.purge(id, now);
             }
             (Job::Dirty(which), Some(charge)) => {
-                let wait = match which {
-                    Which::Main => charge.rules.sync_after,
-                    Which::Critical => Some(CRITICAL_SYNC),
+                let wait = match (which, charge.settings.sync) {
+                    (Which::Critical, _) => Some(CRITICAL_SYNC),
+                    (Which::Main, Sync::After(wait)) => Some(wait),
+                    (Which::Main, Sync::Rotation | Sync::Always) => None,
                 };
                 self.due.set((id, Due::Sync(which)), wait.map(|wait| now.tick.after(wait)));
             }
@@ -295,7 +268,7 @@ impl<D: Directory> Syncer<D> {
     }
 
     fn compress(&mut self, id: LogId, which: Which, archive: Archive) {
-        let Some(charge) = self.charges.get(&id).filter(|charge| charge.rules.compress) else { return };
+        let Some(charge) = self.charges.get(&id).filter(|charge| charge.settings.compress) else { return };
         let compressor = self.compressor.get_or_insert_with(Compressor::default);
         if let Err(e) = compressor.take(charge.dir.clone(), which, archive) {
             tracing::warn!("cannot start the compressor: {e}; {archive} stays as it is");
@@ -316,7 +289,7 @@ impl<D: Directory> fmt::Debug for Job<D> {
             Job::Closed(..) => "Closed",
             Job::Dirty(_) => "Dirty",
             Job::Ledger(_) => "Ledger",
-            Job::Rules(_) => "Rules",
+            Job::Reload(_) => "Reload",
             Job::Finish(_) => "Finish",
         };
         f.write_str(name)

@@ -97,7 +97,7 @@ pub fn connect(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// How many may wait to be accepted.
-const BACKLOG: libc::c_int = 128;
+const BACKLOG: libc::c_int = 1024;
 
 /// Listens at a path where nothing is, without ever blocking. Its mode is 0600 before anybody can connect, whatever the
 /// umask.
@@ -125,11 +125,20 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The user whose process is at the other end of a socket in the file system: the one who connected, or who listened.
+/// The process at the other end of a socket in the file system: the one that connected, or that listened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its number; 0 where our pid namespace does not know it.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+}
+
+/// Who is at the other end (SO_PEERCRED).
 ///
 /// # Errors
 /// As getsockopt(2).
-pub fn peer_user(socket: impl AsFd) -> io::Result<u32> {
+pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
     let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
     // SAFETY: the pointers and the length are those of `peer`, which outlives the call.
@@ -138,7 +147,7 @@ pub fn peer_user(socket: impl AsFd) -> io::Result<u32> {
         libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &raw mut length)
     };
     Errno::result(got)?;
-    Ok(peer.uid)
+    Ok(Peer { pid: peer.pid, uid: peer.uid })
 }
 
 /// Whether the other end is closed both ways; it may be closed for writing only, and still read.
@@ -192,7 +201,8 @@ mod tests {
     #[test]
     fn the_other_end_is_known() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        assert_eq!(peer_user(&ours).unwrap(), super::super::identity::ours());
+        let us = Peer { pid: std::process::id() as i32, uid: super::super::identity::ours() };
+        assert_eq!(peer(&ours).unwrap(), us);
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
         assert!(!has_hung_up(&ours));
         drop(theirs);

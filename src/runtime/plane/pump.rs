@@ -42,7 +42,7 @@ pub(super) struct Pump {
     pub(super) queued: bool,
     pub(super) pace: Pace,
     /// What the pipe holds while it is not busy.
-    narrow_bytes: usize,
+    narrow_bytes: u32,
     /// It is not waited on, but looked at from time to time.
     resting: bool,
 }
@@ -51,7 +51,7 @@ impl Pump {
     pub(super) fn new(pipe: OwnedFd, worker: u32, life: u32, place: usize, latency: Duration) -> Pump {
         let narrow_bytes = fd::pipe_bytes(&pipe).unwrap_or(0);
         let pace = Pace::new(narrow_bytes, latency);
-        Pump { pipe, worker, life, place, queued: false, pace, narrow_bytes, resting: false }
+        Pump { pipe, worker, life, place, queued: false, pace, narrow_bytes: narrow_bytes as u32, resting: false }
     }
 }
 
@@ -86,10 +86,11 @@ pub(super) fn quiet(reactor: &mut Reactor<Watched>, token: Token) -> io::Result<
     if !std::mem::take(&mut pump.resting) {
         return Ok(());
     }
-    if pump.pace.is_wider_than(pump.narrow_bytes)
-        && let Some(holds) = fd::resize_pipe(&pump.pipe, pump.narrow_bytes)
+    let narrow_bytes = pump.narrow_bytes as usize;
+    if pump.pace.is_wider_than(narrow_bytes)
+        && let Some(holds) = fd::resize_pipe(&pump.pipe, narrow_bytes)
     {
-        pump.pace.resized(pump.narrow_bytes, holds);
+        pump.pace.resized(narrow_bytes, holds);
     }
     reactor.watch(token, Interest::Read)
 }

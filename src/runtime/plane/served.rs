@@ -43,7 +43,7 @@ pub(super) struct Served {
     pub(super) unopened: Option<Box<Unopened>>,
     /// Its outlets, where they may be full.
     pub(super) outlets: Vec<Token>,
-    label: Box<str>,
+    label: Arc<str>,
 }
 
 /// One life of a worker, as long as one of its pipes is open.
@@ -75,7 +75,7 @@ pub(super) struct Drain {
 #[derive(Debug)]
 pub(super) struct Unopened {
     dir: Arc<OnDisk>,
-    pub(super) settings: Settings,
+    pub(super) settings: Arc<Settings>,
     error: String,
     retry_at: Tick,
     backoff: Duration,
@@ -127,7 +127,7 @@ impl Life {
 
 impl Served {
     /// A worker whose output path there is already.
-    pub(super) fn adopted(id: WorkerId, label: &str, output: Output<OnDisk>) -> Served {
+    pub(super) fn adopted(id: WorkerId, label: Arc<str>, output: Output<OnDisk>) -> Served {
         Served {
             id,
             output,
@@ -139,18 +139,18 @@ impl Served {
             failed: false,
             unopened: None,
             outlets: Vec::new(),
-            label: label.into(),
+            label,
         }
     }
 
     /// A worker whose log is in this directory, not opened yet.
     pub(super) fn new(id: WorkerId, spec: Spec, dir: Arc<OnDisk>) -> Served {
-        let Spec { settings, sorting, line_bytes_max, latency, ready, .. } = spec;
+        let Spec { label, settings, sorting, line_bytes_max, latency, ready, .. } = spec;
         let streams = vec![(Stream::Stdout, None), (Stream::Stderr, None)];
         let ledger = Ledger::new(&["stdout", "stderr"]);
         let mut output = Output::new(sorting, streams, ledger, None, line_bytes_max).with_last_line();
         output.miss_log(settings.overflow);
-        let mut served = Served::adopted(id, &settings.label, output);
+        let mut served = Served::adopted(id, label, output);
         (served.latency, served.ready) = (latency, ready.map(Into::into));
         let (error, retry_at) = (String::new(), Tick(0));
         served.unopened = Some(Box::new(Unopened { dir, settings, error, retry_at, backoff: OPEN_RETRY_FIRST }));
@@ -162,10 +162,9 @@ impl Served {
         &self.label
     }
 
-    /// Everything but the directory is so from now on.
+    /// Everything but the directory and the name is so from now on.
     pub(super) fn reload(&mut self, spec: Spec, reactor: &mut Reactor<Watched>) {
         let Spec { settings, sorting, line_bytes_max, latency, ready, .. } = spec;
-        self.label = settings.label.as_str().into();
         if let Some(unopened) = &mut self.unopened {
             unopened.settings = settings.clone();
         }
@@ -182,7 +181,8 @@ impl Served {
     pub(super) fn open_log(&mut self, room: &mut Workspace, keepers: &mut Keepers<OnDisk>, now: Now) -> Option<String> {
         let mut unopened = self.unopened.take_if(|unopened| unopened.retry_at <= now.tick)?;
         let Unopened { dir, settings, .. } = &*unopened;
-        let open = |ledger: &mut Ledger| LogDir::open(dir.clone(), settings.clone(), ledger, keepers, now);
+        let (dir, label, settings) = (dir.clone(), self.label.clone(), settings.clone());
+        let open = |ledger: &mut Ledger| LogDir::open(dir, label, settings, ledger, keepers, now);
         let Err(e) = self.output.open_log(room, open, now) else {
             let again = !unopened.error.is_empty();
             return again.then(|| format!("writing to {}", unopened.dir.path().display()));

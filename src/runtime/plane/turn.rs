@@ -99,7 +99,7 @@ impl Work {
     }
 
     /// Takes in a worker whose output path there is already.
-    pub(super) fn adopt(&mut self, id: WorkerId, label: &str, output: Output<OnDisk>) -> io::Result<()> {
+    pub(super) fn adopt(&mut self, id: WorkerId, label: Arc<str>, output: Output<OnDisk>) -> io::Result<()> {
         let worker = self.insert(Served::adopted(id, label, output));
         if let Some(served) = &mut self.workers[worker as usize] {
             served.outlets = watch_outlets(&served.output, worker, &mut self.reactor)?;

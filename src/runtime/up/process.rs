@@ -45,6 +45,7 @@ impl Up<'_> {
         worker.restarts += u32::from(worker.starts > 0);
         worker.starts += 1;
         worker.ready = Ready::None;
+        worker.why = None;
         match self.try_spawn(id) {
             Ok(pid) => {
                 let Some(worker) = self.workers.get_mut(&id) else { return };

@@ -100,11 +100,10 @@ pub(super) fn readiness(worker: &Worker) -> Readiness {
 }
 
 /// How a worker's log is kept.
-pub(super) fn settings(log: &Log, label: &str) -> Settings {
+pub(super) fn settings(log: &Log) -> Settings {
     let rotate = log.rotate.value;
     let routine = log.retain.routine.value;
     Settings {
-        label: label.to_owned(),
         // What is never rotated never gets old enough to be purged.
         rotate: Rotate { age: rotate.age.or(routine.age), ..rotate },
         routine,
@@ -154,8 +153,9 @@ pub(super) fn plane_spec(log: &Log, worker: &Worker, name: &str, sorting: Sortin
         _ => None,
     };
     plane::Spec {
+        label: name.into(),
         dir: name.to_owned(),
-        settings: settings(log, name),
+        settings: Arc::new(settings(log)),
         sorting,
         line_bytes_max: log.line_max.value.0 as usize,
         latency: log.latency.value,
