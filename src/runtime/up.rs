@@ -29,6 +29,7 @@ use crate::sys::oom::OomKills;
 use crate::sys::poller::Poller;
 use crate::sys::reap::Process;
 use crate::sys::signal::{Inherited, Signals};
+use crate::sys::spawn::Lows;
 use crate::sys::time;
 use crate::worker::WorkerId;
 use answer::Pending;
@@ -115,6 +116,7 @@ struct Up<'a> {
     poller: Poller,
     state: State,
     here: Here,
+    lows: Option<Lows>,
     configuration: Configuration,
     supervisor: Supervisor,
     workers: BTreeMap<WorkerId, Worker>,

@@ -15,6 +15,7 @@ use crate::sys::fd::Interest;
 use crate::sys::oom::OomKills;
 use crate::sys::poller::Poller;
 use crate::sys::signal::{Inherited, Signals};
+use crate::sys::spawn::Lows;
 use crate::sys::{limits, reap, time};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -65,6 +66,7 @@ pub fn begin<'a>(
     let state = State::open(&places::state(quell).ok_or(BeginError::NoState)?)?;
     let socket = quell.socket.value.as_ref().map_or_else(|| state.socket(), |path| path.0.clone());
     let before = step("raise the limit of descriptors", limits::raise_descriptors())?;
+    let lows = step("open /dev/null", Lows::take())?;
     step("become a subreaper", reap::become_subreaper())?;
     let poller = step("make an event loop", Poller::new())?;
     step("wait for signals", poller.add(&*signals, SIGNALS, Interest::Read))?;
@@ -80,6 +82,7 @@ pub fn begin<'a>(
         load,
         poller,
         here,
+        lows,
         state,
         supervisor: Supervisor::new(quell.stop_timeout.value),
         configuration,
