@@ -462,6 +462,12 @@ fn workers_of_a_configuration() {
     let done = of(&["wbe"]);
     assert!(done.code() == 1 && done.stderr.contains("did you mean \"web\"?"), "{}", done.stderr);
     assert_eq!((of(&["web.3"]).code(), of(&[]).code(), of(&["web", "--until", "1h", "-f"]).code()), (1, 2, 2));
+    // A mistake in the file is no reason to hide what stands in the log.
+    let text = std::fs::read_to_string(&config).unwrap();
+    folder.write("quell.toml", format!("{text}restrat = \"always\"\n"));
+    let done = of(&["web.2"]);
+    assert!(done.code() == 0 && !done.text().is_empty() && done.stderr.contains("1 mistake in "), "{done:?}");
+    folder.write("quell.toml", text);
     // Without stamps there is no order but that of the names.
     folder.write("logs/web.1/current", "a\nb\n");
     let done = of(&["web", "-n", "11"]);

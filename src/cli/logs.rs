@@ -117,6 +117,9 @@ impl Options {
                 tracing::warn!("nothing was logged yet: there is no {}", visible(&path.to_string_lossy()));
                 Ok(Reader::nowhere(&path))
             }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(Failure::new(format!("there is no directory {}", source.path.display())))
+            }
             reader => reader.map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display()))),
         }
     }
