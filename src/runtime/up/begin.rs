@@ -4,7 +4,7 @@ use super::events::Events;
 use super::planes::Planes;
 use super::specs::Sortings;
 use super::sweep::Swept;
-use super::{Configuration, Load, PLANES, SERVER, SIGNALS, Up};
+use super::{Configuration, Load, NOTIFY, PLANES, SERVER, SIGNALS, Up};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::Here;
 use crate::runtime::server::Server;
@@ -12,12 +12,13 @@ use crate::runtime::state::{State, StateError};
 use crate::runtime::{leftovers, places};
 use crate::supervisor::Supervisor;
 use crate::sys::fd::Interest;
+use crate::sys::notify::Mailbox;
 use crate::sys::oom::OomKills;
 use crate::sys::poller::Poller;
 use crate::sys::signal::{Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::{limits, reap, time};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 
@@ -73,6 +74,8 @@ pub fn begin<'a>(
     let planes = Planes::new(step("make an event loop", poller.waker(PLANES))?);
     let mut server = step("listen for clients", Server::bind(&socket))?;
     step("listen for clients", server.register(&poller, SERVER))?;
+    let mailbox = step("listen for what workers say", Mailbox::bind(&state.notify_socket()))?;
+    step("listen for what workers say", poller.add(&mailbox, NOTIFY, Interest::Read))?;
     let here = Here::new(&state, before, &configuration.loaded.sources, &configuration.folder);
     let left = leftovers::find(&state);
     let now = time::now();
@@ -92,6 +95,8 @@ pub fn begin<'a>(
         planes,
         server,
         events: Events::default(),
+        mailbox,
+        probing: HashSet::new(),
         pending: Vec::new(),
         effects: VecDeque::new(),
         swept: Swept::default(),
