@@ -123,7 +123,8 @@ impl Up<'_> {
                     let holders: Vec<_> = holders.iter().map(ToString::to_string).collect();
                     let text = format!("its output is still held open by {}; no longer reading it", holders.join(", "));
                     let name = self.name(worker);
-                    self.say(Happening::new(now.wall, Kind::Warning, text).of(name));
+                    // The plane has said it on stderr, as it has its trouble.
+                    self.note(Happening::new(now.wall, Kind::Warning, text).of(name));
                 }
                 FromPlane::LogTrouble { worker, text } => {
                     let name = self.name(worker);
