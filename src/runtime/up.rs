@@ -102,12 +102,16 @@ struct Worker {
     /// Why it is not as it should be.
     why: Option<Box<str>>,
     last: Option<Box<Last>>,
+    /// The last line of a life whose output ended before it did, by that one's number.
+    spoke: Option<Box<(u32, String)>>,
     snapshot: Option<Box<(Tick, super::plane::Snapshot)>>,
 }
 
 /// How a life ended.
 #[derive(Debug)]
 struct Last {
+    /// Its number, as the output plane counts.
+    life: u32,
     outcome: crate::worker::outcome::Outcome,
     at: Now,
     lasted: std::time::Duration,

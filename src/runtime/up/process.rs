@@ -119,7 +119,9 @@ impl Up<'_> {
         let started = self.supervisor.member(id).map_or(now.tick, |member| member.life.started);
         let lasted = now.tick.until(started);
         let text = outcome.describe(signal::name, lasted);
-        worker.last = Some(Box::new(Last { outcome, at: now, lasted, line: None }));
+        let life = worker.lives;
+        let line = worker.spoke.take().filter(|spoke| spoke.0 == life).map(|spoke| spoke.1);
+        worker.last = Some(Box::new(Last { life, outcome, at: now, lasted, line }));
         let marks = self.configuration.log(worker).whole.marks.value;
         let name = worker.name.clone();
         let mark = marks.then(|| format!("{text} ({name})"));

@@ -173,6 +173,7 @@ impl Up<'_> {
             restarts: 0,
             why: None,
             last: None,
+            spoke: None,
             snapshot: None,
         };
         self.workers.insert(id, worker);
