@@ -30,6 +30,8 @@ const RELEASE_READS_MAX: usize = 16;
 /// Where the output of more workers than this is held up, all that is read is held: it is read in small pieces then.
 const HELD_UP_MANY: usize = 8;
 const READ_BYTES_HELD_UP: usize = 8 << 10;
+/// The pipes of more workers than this are widened less when they are busy.
+const MANY: usize = 16;
 /// A deadline by the calendar is a little off on the other clock; so much is not worth moving it.
 const SLACK: Duration = Duration::from_millis(1);
 
@@ -246,6 +248,7 @@ impl Work {
         brought: io::Result<Brought>,
         now: Now,
     ) -> Next {
+        let many = self.places.len() > MANY;
         let Some(served) = &mut self.workers[worker as usize] else { return Next::Leave };
         let (id, answered) = (served.id, served.output.has_answered(place));
         match brought {
@@ -256,7 +259,7 @@ impl Work {
                 }
                 if let Some(drain) = &mut life.drain {
                     drain.moves_on(now.tick);
-                } else if let Some(until) = pump::pace(&mut self.reactor, token, bytes, now.tick) {
+                } else if let Some(until) = pump::pace(&mut self.reactor, token, bytes, many, now.tick) {
                     self.due.set(Due::Rest(token), Some(until));
                     return Next::Leave;
                 }
