@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod config;
+mod control;
 mod descriptors;
 mod disk;
 #[cfg(feature = "full-tests")]
@@ -15,8 +16,11 @@ mod filter;
 mod full;
 mod harness;
 mod log;
+mod logs;
 mod mutants;
 mod numbered;
+#[cfg(feature = "full-tests")]
+mod packaging;
 mod plane;
 mod retention;
 mod run;

@@ -2,6 +2,7 @@
 
 mod essential;
 mod lives;
+mod ready;
 mod reload;
 mod status;
 

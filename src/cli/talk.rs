@@ -103,16 +103,24 @@ pub(super) fn write_all(fd: impl AsFd, mut bytes: &[u8]) {
 ///
 /// # Errors
 /// What write(2) said.
-pub(super) fn answer(mut bytes: &[u8]) -> Result<(), Failure> {
+pub(super) fn answer(bytes: &[u8]) -> Result<(), Failure> {
+    put(bytes).map(|_| ())
+}
+
+/// Writes to standard output; false when nobody reads it any more.
+///
+/// # Errors
+/// What write(2) said.
+pub(super) fn put(mut bytes: &[u8]) -> Result<bool, Failure> {
     while !bytes.is_empty() {
         match fd::write(fd::stdout(), bytes) {
             Ok(written) => bytes = &bytes[written..],
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => wait_for_room()?,
             Err(e) => return Err(unwritten(&e)),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Whoever shares our standard output may have made it one that does not wait.

@@ -170,6 +170,14 @@ impl Block {
         (self.held() > 0).then(|| (self.take(self.filled), first))
     }
 
+    /// Gives back what is held of an unfinished line, to be read again: so many bytes.
+    pub fn forget(&mut self) -> usize {
+        let held = self.held();
+        self.filled = self.taken;
+        self.searched = self.taken;
+        held
+    }
+
     /// Whether the line under way had pieces before.
     #[must_use]
     pub fn mid_line(&self) -> bool {

@@ -4,6 +4,8 @@
 const GAP: &str = "  ";
 /// The rank of a column that never goes.
 pub const STAYS: u8 = u8::MAX;
+/// The widest that a column is made for the sake of one cell; that one pushes the rest of its line aside.
+const CHARS_MAX: usize = 256;
 /// So much of the last column is shown before others stay: the rest of it is cut off.
 const LAST_CHARS: usize = 24;
 
@@ -18,15 +20,14 @@ pub struct Column {
     pub rank: u8,
 }
 
-/// Lays rows out, each with a cell for each column; a column without any text is left out, a cell without one is `-`, so
-/// that each line has as many words. `width` is that of the terminal:
-/// what is longer is cut off there. Without one nothing is.
+/// Lays rows out, each with a cell for each column; a column without any text is left out, a cell without one is `-`.
+/// `width` is that of the terminal: what is longer is cut off there. Without one nothing is.
 #[must_use]
 pub fn lay_out(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
     let widths: Vec<usize> = (0..columns.len())
         .map(|at| match rows.iter().map(|row| chars(&row[at])).max() {
             None | Some(0) => 0,
-            Some(widest) => widest.max(chars(columns[at].title)),
+            Some(widest) => widest.max(chars(columns[at].title)).min(CHARS_MAX),
         })
         .collect();
     let mut shown: Vec<usize> = (0..columns.len()).filter(|at| widths[*at] > 0).collect();

@@ -99,8 +99,16 @@ fn check(width: Option<usize>, expected: &str) {
 #[test]
 fn nobody_s_terminal() {
     check(
-        None, "
-",
+        None,
+        r#"
+quell 0.1.0 (pid 800) running, up for 1h02m, /etc/quell/quell.toml
+NAME    STATE     SINCE  PID  READY  RESTARTS      MEM    CPU  LINES  KEPT  SUPPRESSED             LOG  LAST EXIT               WHY
+db      up        1h02m  812  yes           -  9.0 MiB  1m01s  14.2k   950  93% redis.list:3  92.7 KiB  -                       -
+web.2   backoff    4.0s    -  -            17        -      -      -     -  -                        -  SIGSEGV core, 4.0s ago  starts in 3.2s
+thumbs  waiting   1h02m    -  -             -        -      -      -     -  -                        -  -                       waits for db
+proxy   stopping  1h02m  900  -             -        -      -      -     -  -                        -  -                       held up by sh (pid 13), sleep (pid 13) and 1 more
+lines and log of web.2: as of 12.0s ago; a disk that hangs holds them up
+"#,
     );
 }
 
@@ -108,18 +116,39 @@ fn nobody_s_terminal() {
 fn narrow_ones() {
     check(
         Some(120),
-        "
-",
+        r#"
+quell 0.1.0 (pid 800) running, up for 1h02m, /etc/quell/quell.toml
+NAME    STATE     SINCE  PID  RESTARTS      MEM  SUPPRESSED        LAST EXIT               WHY
+db      up        1h02m  812         -  9.0 MiB  93% redis.list:3  -                       -
+web.2   backoff    4.0s    -        17        -  -                 SIGSEGV core, 4.0s ago  starts in 3.2s
+thumbs  waiting   1h02m    -         -        -  -                 -                       waits for db
+proxy   stopping  1h02m  900         -        -  -                 -                       held up by sh (pid 13), slee…
+lines and log of web.2: as of 12.0s ago; a disk that hangs holds them up
+"#,
     );
     check(
         Some(80),
-        "
-",
+        r#"
+quell 0.1.0 (pid 800) running, up for 1h02m, /etc/quell/quell.toml
+NAME    STATE     SINCE  PID  LAST EXIT               WHY
+db      up        1h02m  812  -                       -
+web.2   backoff    4.0s    -  SIGSEGV core, 4.0s ago  starts in 3.2s
+thumbs  waiting   1h02m    -  -                       waits for db
+proxy   stopping  1h02m  900  -                       held up by sh (pid 13), s…
+lines and log of web.2: as of 12.0s ago; a disk that hangs holds them up
+"#,
     );
     check(
         Some(40),
-        "
-",
+        r#"
+quell 0.1.0 (pid 800) running, up for 1…
+NAME    STATE     WHY
+db      up        -
+web.2   backoff   starts in 3.2s
+thumbs  waiting   waits for db
+proxy   stopping  held up by sh (pid 13…
+lines and log of web.2: as of 12.0s ago…
+"#,
     );
 }
 
@@ -127,7 +156,41 @@ fn narrow_ones() {
 fn in_full() {
     let status = status();
     let shown: String = status.workers.iter().map(|worker| long(worker, NOW)).collect();
-    assert_eq!(shown.trim_end(), "", "\n{shown}");
+    let expected = r#"
+db
+  state       up for 1h02m, since 2026-11-21T00:13:20.000Z
+  ready       yes
+  pid         812
+  restarts    0
+  memory      9.0 MiB
+  cpu         1m01s
+  lines       14250 in (1.3 MiB), 950 kept (92.7 KiB), 13300 suppressed (1.2 MiB)
+  top rule    /etc/quell/redis.list:3 "DB 0:", 13000 lines (91%)
+  log         /var/log/quell/db, 92.7 KiB
+web.2
+  state       backoff for 4.0s, since 2026-11-21T01:15:19.000Z
+  next start  in 3.2s
+  restarts    17
+  last exit   killed by SIGSEGV (core dumped) after 1.2s, 2026-11-21T01:15:19.000Z
+  last line   loading \u{1b}[31mmodel
+  lines       0 in (0 B), 0 kept (0 B)
+  as of       12.0s ago, lines and log
+thumbs
+  state       waiting for 1h02m, since 2026-11-21T00:13:20.000Z
+  why         waits for db
+  restarts    0
+  lines       0 in (0 B), 0 kept (0 B)
+proxy
+  state       stopping for 1h02m, since 2026-11-21T00:13:20.000Z
+  wanted      down
+  stop        it has its stop signal, and its grace
+  held up by  sh (pid 13), sleep (pid 13), cat (pid 13)
+  ready       no
+  pid         900
+  restarts    0
+  lines       0 in (0 B), 0 kept (0 B)
+"#;
+    assert_eq!(shown.trim(), expected.trim(), "\n{shown}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::control::frame::{self, Decoder, REPLY_BYTES_MAX, REQUEST_BYTES_MAX};
 use crate::control::reply::Reply;
 use crate::control::request::Request;
 use crate::sys::fd::{self, Interest};
+use crate::sys::reap::Process;
 use crate::sys::{socket, time};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -155,8 +156,7 @@ impl Client {
                     }
                     let heeded = heeded.map(|fd| (fd, Interest::None));
                     let woken = fd::wait([Some((self.socket.as_fd(), Interest::Read)), heeded], left);
-                    let [heard, unheeded] = woken.map_err(|e| self.failed(e))?;
-                    if unheeded && !heard {
+                    if let [_, true] = woken.map_err(|e| self.failed(e))? {
                         return Ok(None);
                     }
                 }
@@ -164,6 +164,14 @@ impl Client {
                 Err(e) => return Err(self.failed(e)),
             }
         }
+    }
+
+    /// The supervisor's process, if it can be seen from here.
+    #[must_use]
+    pub fn supervisor(&self) -> Option<Process> {
+        // While the connection stands nobody else can have its number.
+        let peer = socket::peer(&self.socket).ok().filter(|peer| peer.pid > 0)?;
+        Process::open(peer.pid).ok()
     }
 
     fn failed(&self, error: io::Error) -> NoAnswer {

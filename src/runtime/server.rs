@@ -252,8 +252,8 @@ impl Server {
 
     /// Gives a client a place, where there is one, or one that somebody has who never asked for anything.
     fn admit(&mut self, poller: &Poller, stream: UnixStream, now: Tick) {
-        match socket::peer_user(&stream) {
-            Ok(uid) if self.who.admits(uid) => {}
+        match socket::peer(&stream) {
+            Ok(peer) if self.who.admits(peer.uid) => {}
             _ => return turn_away(&stream, Code::Refused, "only root and the user that quell runs as may ask it"),
         }
         let Some(slot) = self.free_slot(poller, now) else {

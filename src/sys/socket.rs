@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use std::io;
 use std::mem::size_of;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -97,7 +97,7 @@ pub fn connect(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// How many may wait to be accepted.
-const BACKLOG: libc::c_int = 128;
+const BACKLOG: libc::c_int = 1024;
 
 /// Listens at a path where nothing is, without ever blocking. Its mode is 0600 before anybody can connect, whatever the
 /// umask.
@@ -125,11 +125,20 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The user whose process is at the other end of a socket in the file system: the one who connected, or who listened.
+/// The process at the other end of a socket in the file system: the one that connected, or that listened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its number; 0 where our pid namespace does not know it.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+}
+
+/// Who is at the other end (SO_PEERCRED).
 ///
 /// # Errors
 /// As getsockopt(2).
-pub fn peer_user(socket: impl AsFd) -> io::Result<u32> {
+pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
     let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
     // SAFETY: the pointers and the length are those of `peer`, which outlives the call.
@@ -138,7 +147,7 @@ pub fn peer_user(socket: impl AsFd) -> io::Result<u32> {
         libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &raw mut length)
     };
     Errno::result(got)?;
-    Ok(peer.uid)
+    Ok(Peer { pid: peer.pid, uid: peer.uid })
 }
 
 /// Whether the other end is closed both ways; it may be closed for writing only, and still read.
@@ -157,6 +166,41 @@ pub fn unknown_user() -> Option<u32> {
     }
     let number = std::fs::read_to_string("/proc/sys/kernel/overflowuid").ok().and_then(|text| text.trim().parse().ok());
     Some(number.unwrap_or(65534))
+}
+
+/// A connection that is being made; nothing waits for it.
+#[derive(Debug)]
+pub struct Connecting(mio::net::TcpStream);
+
+impl Connecting {
+    /// Begins.
+    ///
+    /// # Errors
+    /// As connect(2), but never EINPROGRESS.
+    pub fn begin(address: SocketAddr) -> io::Result<Connecting> {
+        mio::net::TcpStream::connect(address).map(Connecting)
+    }
+
+    /// Whether it is made; false while that is not known.
+    ///
+    /// # Errors
+    /// Why it will not be.
+    pub fn outcome(&self) -> io::Result<bool> {
+        if let Some(e) = self.0.take_error()? {
+            return Err(e);
+        }
+        match self.0.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl AsFd for Connecting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 #[cfg(test)]
@@ -192,7 +236,8 @@ mod tests {
     #[test]
     fn the_other_end_is_known() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        assert_eq!(peer_user(&ours).unwrap(), super::super::identity::ours());
+        let us = Peer { pid: std::process::id() as i32, uid: super::super::identity::ours() };
+        assert_eq!(peer(&ours).unwrap(), us);
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
         assert!(!has_hung_up(&ours));
         drop(theirs);

@@ -49,7 +49,7 @@ impl Up<'_> {
     pub(super) fn changed(&mut self, id: WorkerId, state: State, now: Now) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.since = now;
-        if matches!(state, State::Up | State::Starting) {
+        if state == State::Up {
             worker.why = None;
         }
         let (name, pid) = (worker.name.clone(), worker.process.as_ref().map(crate::sys::reap::Process::pid));
