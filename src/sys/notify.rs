@@ -66,10 +66,10 @@ impl Mailbox {
             for control in message.cmsgs()? {
                 match control {
                     ControlMessageOwned::ScmCredentials(who) => pid = Some(who.pid()),
-                    // SAFETY: they have come with this message, and nobody else has them.
-                    ControlMessageOwned::ScmRights(fds) => {
-                        fds.into_iter().for_each(|fd| drop(unsafe { OwnedFd::from_raw_fd(fd) }));
-                    }
+                    ControlMessageOwned::ScmRights(fds) => fds.into_iter().for_each(|fd| {
+                        // SAFETY: it has come with this message, and nobody else has it.
+                        drop(unsafe { OwnedFd::from_raw_fd(fd) });
+                    }),
                     _ => {}
                 }
             }

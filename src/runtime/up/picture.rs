@@ -66,8 +66,8 @@ impl Up<'_> {
     }
 
     fn waits_for_event(&self, id: WorkerId) -> bool {
-        let named = self.workers.get(&id).and_then(|worker| self.configuration.loaded.config.worker(&worker.of));
-        named.is_some_and(|named| !named.keys.start_on.value.is_empty())
+        let waits = |worker| !self.configuration.table(worker).keys.start_on.value.is_empty();
+        self.workers.get(&id).is_some_and(waits)
     }
 
     fn why(&self, id: WorkerId, worker: &Worker) -> Option<String> {

@@ -142,7 +142,8 @@ impl Up<'_> {
                     self.say(Happening::new(now.wall, Kind::Warning, text));
                     self.step(Event::Shutdown, now);
                 }
-                FromPlane::OutputEnded { .. } | FromPlane::Detached { .. } => {}
+                FromPlane::Detached { worker, .. } => drop(self.closing.remove(&worker)),
+                FromPlane::OutputEnded { .. } => {}
             }
         }
     }
