@@ -1,11 +1,11 @@
-//! Whether an address can be listened on.
+//! Whether an address can be listened on, and whether somebody listens there.
 
 use nix::errno::Errno;
 use std::io;
 use std::mem::size_of;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -73,6 +73,63 @@ pub fn answers(path: &Path) -> bool {
         Ok(_) => true,
         // Its backlog is full, or it is of another type.
         Err(e) => e.kind() == io::ErrorKind::WouldBlock || e.raw_os_error() == Some(libc::EPROTOTYPE),
+    }
+}
+
+/// Where somebody may take connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// At an address.
+    Tcp(SocketAddr),
+    /// At a socket in the file system.
+    Unix(PathBuf),
+}
+
+/// A connection that is being made, for no other use than to see whether it is.
+#[derive(Debug)]
+pub enum Connecting {
+    /// To an address.
+    Tcp(mio::net::TcpStream),
+    /// To a socket in the file system.
+    Unix(mio::net::UnixStream),
+}
+
+/// Begins to connect, without waiting.
+///
+/// # Errors
+/// As connect(2), where it fails at once; `WouldBlock` where the socket's backlog is full.
+pub fn connect(target: &Target) -> io::Result<Connecting> {
+    Ok(match target {
+        Target::Tcp(address) => Connecting::Tcp(mio::net::TcpStream::connect(*address)?),
+        Target::Unix(path) => Connecting::Unix(mio::net::UnixStream::connect(path)?),
+    })
+}
+
+impl Connecting {
+    /// Whether it is made by now.
+    ///
+    /// # Errors
+    /// Why it will not be, as connect(2).
+    pub fn outcome(&self) -> io::Result<bool> {
+        let (error, peer) = match self {
+            Connecting::Tcp(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
+            Connecting::Unix(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
+        };
+        match (error, peer) {
+            (Some(error), _) => Err(error),
+            (None, Ok(())) => Ok(true),
+            (None, Err(e)) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+            (None, Err(e)) => Err(e),
+        }
+    }
+}
+
+impl AsFd for Connecting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Connecting::Tcp(stream) => stream.as_fd(),
+            Connecting::Unix(stream) => stream.as_fd(),
+        }
     }
 }
 
