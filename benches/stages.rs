@@ -30,8 +30,10 @@ use quell::log::ledger::Ledger;
 use quell::log::stamp::{Stamp, stamp_lines};
 use quell::runtime::directory::OnDisk;
 use quell::runtime::lists::OfDisk;
-use quell::runtime::output::{Brought, Kept, Output, Sorting};
+use quell::runtime::output::{Brought, Output};
 use quell::runtime::pass::Pass;
+use quell::runtime::sorting::{Kept, Sorting};
+use quell::runtime::workspace::Workspace;
 use quell::sys::fd::Outlet;
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -138,12 +140,14 @@ fn stamp(bencher: Bencher, stamp: &Stamp) {
 fn route(bencher: Bencher, count: usize) {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(&CORPUS).expect("room for the corpus");
-    let sorting = Sorting { rules: Arc::new(RuleSet::new([noise(count), levels()].concat())), kept: Kept::default() };
+    let sorting = Sorting::new(Arc::new(RuleSet::new([noise(count), levels()].concat())), Kept::default());
     let streams = vec![(Stream::Stdout, Some(Pass::new(Outlet::new(NULL.as_fd()).expect("an outlet"), true)))];
     let mut output: Output<OnDisk> = Output::new(sorting, streams, Ledger::new(&["stdin"]), None, LINE_BYTES_MAX);
+    let mut room = Workspace::default();
+    let input = output.begin(&mut room, 0, 0);
     measure(bencher, || {
         file.rewind().expect("a file can be rewound");
-        while output.read(0, &file, Now::default()).expect("a file can be read") != Brought::End {}
+        while output.read(&mut room, input, &file, Now::default()).expect("a file can be read") != Brought::End {}
     });
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here asks what time it is: `sys::time` reads the clocks once a turn, everything else is handed the result.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A point on the monotonic clock, in nanoseconds. Deadlines are made of these, so that a clock that is set moves none.
@@ -23,7 +24,7 @@ impl Tick {
 }
 
 /// A point on the calendar, in microseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Wall(pub i64);
 
 impl Wall {

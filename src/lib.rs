@@ -10,15 +10,19 @@
 //! | [`line`] | what each line is: framing, filter lists, classification |
 //! | [`log`] | what is to become of log files: names, stamps, rotation, retention, the ledger |
 //! | [`worker`] | what is to become of a worker: its life as a table, its outcome |
+//! | [`supervisor`] | what is to become of many workers: who starts before whom, who stops after whom |
+//! | [`control`] | what is said over the control socket: requests, replies, events, the picture of what runs |
+//! | [`render`] | what people are shown of what runs |
 //! | [`sys`] | how the kernel is asked: every system call, and all that is unsafe |
 //! | [`runtime`] | the loops that do what the others decide: the output path, the control plane, the keepers |
 //! | [`cli`] | the command line: one file a verb |
 //!
-//! Only `sys`, `runtime` and `cli` do I/O or read the clock. `cli` uses `runtime`, which uses `line`, `log`, `worker` and
-//! `sys`; those see `clock` and `config` only, never each other. A test (`tests/tidy.rs`) holds this.
+//! Only `sys`, `runtime` and `cli` do I/O or read the clock. `cli` uses `runtime`, which uses all but `render`;
+//! the others see `clock` and `config` only, never each other, but for `supervisor`, which leads many a `worker`, and
+//! `render`, which shows what `control` says. A test (`tests/tidy.rs`) holds this.
 //!
 //! Bytes take one way through the house, whichever verb reads them: `line::frame` cuts lines, `line::classify` sorts a
-//! block of them into runs, `runtime::output` counts each run and sends it to a `runtime::logdir`, to an inherited
+//! block of them into runs, `runtime::route` counts each run and sends it to a `runtime::logdir`, to an inherited
 //! descriptor (`runtime::pass`), to both or to neither.
 //!
 //! A configuration takes one way, too: `config::load` reads its files through `runtime::lists`, `config::decode` holds each
@@ -28,8 +32,11 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod line;
 pub mod log;
+pub mod render;
 pub mod runtime;
+pub mod supervisor;
 pub mod sys;
 pub mod worker;

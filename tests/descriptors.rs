@@ -4,9 +4,10 @@ use crate::harness::{Folder, Ledger, finish, quell, read_until, start, wait};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use quell::line::Stream;
 use quell::line::rules::RuleSet;
-use quell::runtime::directory::OnDisk;
-use quell::runtime::output::{Kept, Output, Sorting};
+use quell::runtime::keeper::Keepers;
+use quell::runtime::output::Output;
 use quell::runtime::pass::Pass;
+use quell::runtime::sorting::{Kept, Sorting};
 use quell::runtime::wrap;
 use quell::sys::fd::{self, Outlet};
 use quell::sys::signal::{Inherited, Signals};
@@ -180,8 +181,8 @@ fn wrapped(script: &str) -> Outcome {
     };
     let pass = |fd| Some(Pass::new(Outlet::new(fd).unwrap(), true));
     let streams = vec![(Stream::Stdout, pass(fd::stdout())), (Stream::Stderr, pass(fd::stderr()))];
-    let sorting = Sorting { rules: RuleSet::new(Vec::new()).into(), kept: Kept::default() };
+    let sorting = Sorting::new(RuleSet::new(Vec::new()).into(), Kept::default());
     let ledger = quell::log::ledger::Ledger::new(&["stdout", "stderr"]);
-    let output = Output::<OnDisk>::new(sorting, streams, ledger, None, 1000);
-    wrap::run(&command, output, &inherited, &mut signals).unwrap().outcome
+    let output = Output::new(sorting, streams, ledger, None, 1000);
+    wrap::run(&command, output, Keepers::new(), &inherited, &mut signals).unwrap().outcome
 }

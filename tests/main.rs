@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod config;
+mod control;
 mod descriptors;
 mod disk;
 #[cfg(feature = "full-tests")]
@@ -15,11 +16,16 @@ mod filter;
 mod full;
 mod harness;
 mod log;
+mod logs;
 mod mutants;
 mod numbered;
 mod orphans;
+#[cfg(feature = "full-tests")]
+mod packaging;
+mod plane;
 mod retention;
 mod run;
 mod signals;
 mod terminal;
 mod tidy;
+mod up;

@@ -70,7 +70,7 @@ fn worker(life: &Life, mark: &str, script: &str, announcement: &str) -> (Process
     let inherited = Inherited::take().unwrap();
     let signals = Signals::take(&inherited, &[]).unwrap();
     let ends = Ends { stdout: writer.as_fd(), stderr: writer.as_fd(), further: &[] };
-    let process = spawn_worker(&program, &ends, &inherited, &signals).unwrap();
+    let process = spawn_worker(&program, &ends, &inherited, &signals, None).unwrap();
     inherited.restore().unwrap();
     drop(writer);
     let text = read_until(&mut File::from(reader), announcement);

@@ -49,14 +49,14 @@ fn frames(cap: usize, steps: &[Step], stream: &[u8]) -> Vec<Frame> {
         room[..now.len()].copy_from_slice(now);
         block.read(now.len());
         if step.rests_at_once {
-            rest(&mut block, &mut tail);
+            rest(&mut block, &mut tail, cap);
         }
         let mut cuts = 0;
         while step.rests_after != Some(cuts) && take(&mut block, &mut out) {
             cuts = cuts.saturating_add(1);
         }
         if step.rests_after.is_some() {
-            rest(&mut block, &mut tail);
+            rest(&mut block, &mut tail, cap);
         }
         // More is read only when there is nothing left to take.
         while take(&mut block, &mut out) {}
@@ -71,19 +71,19 @@ fn frames(cap: usize, steps: &[Step], stream: &[u8]) -> Vec<Frame> {
 }
 
 /// Another stream has its turn in the block, then this one again.
-fn rest(block: &mut Block, tail: &mut Tail) {
+fn rest(block: &mut Block, tail: &mut Tail, cap: usize) {
     let (held, mid_line) = (block.held(), block.mid_line());
     block.stash(tail);
     assert_eq!((tail.len(), block.held(), block.mid_line()), (held, 0, false));
     let mut other = Tail::default();
-    block.load(&mut other);
+    block.load(&mut other, cap);
     block.room()[..6].copy_from_slice(b"x\nrest");
     block.read(6);
     while let Some(cut) = block.cut() {
         assert!(matches!(cut, Cut::Lines(_) | Cut::Piece { .. }));
     }
     block.stash(&mut other);
-    block.load(tail);
+    block.load(tail, cap);
     assert_eq!((tail.len(), block.held(), block.mid_line()), (0, held, mid_line));
 }
 

@@ -1,10 +1,12 @@
 //! The configuration file of the verbs that read one: where it is found, what is wrong with it, and how that is shown.
 
 use super::{Failure, talk};
+use crate::config::keys::Table;
 use crate::config::kind::nearest;
 use crate::config::load::{Loaded, load};
 use crate::config::report::{self, Report, Severity};
 use crate::config::source::{Place, Sources, line_bytes};
+use crate::config::tables::Quell;
 use crate::config::values::NOT_LEVELS;
 use crate::line::lint;
 use crate::line::list::{Mistake, Sample};
@@ -43,7 +45,7 @@ impl Options {
     ///
     /// # Errors
     /// There is none.
-    fn path(&self) -> Result<PathBuf, Failure> {
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
         if let Some(path) = &self.config {
             return Ok(path.clone());
         }
@@ -64,6 +66,17 @@ impl Options {
     /// Whether there is one.
     pub(super) fn is_there(&self) -> bool {
         self.path().is_ok()
+    }
+
+    /// What is said of quell itself; mistakes anywhere do not matter to it. Without a file, what is built in.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn quell(&self) -> Result<Quell, Failure> {
+        match self.is_there() {
+            true => Ok(load_text(&self.path()?)?.config.quell),
+            false => Ok(Quell::initial()),
+        }
     }
 
     /// Loads the configuration, and its lists; what is wrong is in the reports.
@@ -115,21 +128,27 @@ pub(super) fn load_clean_file(path: &Path) -> Result<Checked, Failure> {
 ///
 /// # Errors
 /// When it cannot be read.
-fn load_file(path: &Path) -> Result<Checked, Failure> {
-    let folder = std::env::current_dir().map_err(|e| Failure::new(format!("cannot tell where we are: {e}")))?;
-    let env = |name: &str| std::env::var(name).ok();
-    let name = path.to_string_lossy();
-    let loaded = load(&name, &folder, &mut OfDisk::default(), &env)
-        .map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
-    let mut checked = Checked { loaded, shelf: Shelf::default(), folder };
+pub(super) fn load_file(path: &Path) -> Result<Checked, Failure> {
+    let mut checked = Checked { loaded: load_text(path)?, shelf: Shelf::default(), folder: here()? };
     checked.lists();
     report::sort(&mut checked.loaded.reports);
     Ok(checked)
 }
 
+/// Loads a file, and those that it includes.
+fn load_text(path: &Path) -> Result<Loaded, Failure> {
+    let env = |name: &str| std::env::var(name).ok();
+    let name = path.to_string_lossy();
+    load(&name, &here()?, &mut OfDisk::default(), &env).map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))
+}
+
+fn here() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|e| Failure::new(format!("cannot tell where we are: {e}")))
+}
+
 impl Checked {
     /// Adds what has to be known before it can be said what is in force: variables, and files that are included.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         preflight::settled(&mut self.loaded);
         report::sort(&mut self.loaded.reports);
     }

@@ -5,6 +5,7 @@ use crate::line::Stream;
 use crate::log::ledger::Ledger;
 use crate::runtime::directory::OnDisk;
 use crate::runtime::intake::{self, Ended};
+use crate::runtime::keeper::Keepers;
 use crate::runtime::output::Output;
 use crate::runtime::pass::Pass;
 use crate::sys::fd::{self, Outlet};
@@ -39,7 +40,7 @@ impl Options {
             Output::new(sorting, streams, ledger, None, self.lists.line_bytes_max()).tagged(self.tag);
         let mut signals = Signals::take(inherited, &[libc::SIGINT, libc::SIGTERM])
             .map_err(|e| Failure::new(format!("cannot take signals: {e}")))?;
-        let (ended, ledger) = intake::run(output, &mut signals, || None)
+        let (ended, ledger) = intake::run(output, Keepers::new(), &mut signals, || None)
             .map_err(|e| Failure::new(format!("cannot wait for input: {e}")))?;
         show_stats(self.stats, &ledger);
         match ended {

@@ -8,7 +8,7 @@ use crate::line::list::{self, Effect, List, Mistake, Rule, Sample};
 use crate::line::rules::RuleSet;
 use crate::line::shipped::{self, LEVELS};
 use crate::runtime::lists::read;
-use crate::runtime::output::{Kept, Sorting};
+use crate::runtime::sorting::{Kept, Sorting};
 use clap::Args;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -82,7 +82,7 @@ impl Options {
             tracing::info!("{} rules; plain noise by {plain}, all others by {watched}", rules.rules().len());
         }
         let kept = if self.only.is_empty() { Kept::default() } else { self.only.iter().copied().collect() };
-        Ok(Sorting { rules: Arc::new(rules), kept })
+        Ok(Sorting::new(Arc::new(rules), kept))
     }
 
     /// Reads the lists once more; what is wrong is said, and the old ones stay in force.

@@ -5,6 +5,7 @@ use crate::config::name;
 use crate::line::Stream;
 use crate::log::ledger::Ledger;
 use crate::runtime::intake::{self, Ended};
+use crate::runtime::keeper::Keepers;
 use crate::runtime::output::Output;
 use crate::runtime::pass::Pass;
 use crate::sys::fd::{self, Outlet};
@@ -42,7 +43,8 @@ impl Options {
         let mut ledger = Ledger::new(&["stdin"]);
         let name = || name::from_text(&self.dir.file_name().unwrap_or(self.dir.as_os_str()).to_string_lossy());
         let label = self.logging.name.clone().unwrap_or_else(name);
-        let log = self.logging.open(&self.dir, &label, &mut ledger)?;
+        let mut keepers = Keepers::new();
+        let log = self.logging.open(&self.dir, &label, &mut ledger, &mut keepers)?;
         let pass = match self.logging.tee {
             true => Some(Outlet::new(fd::stdout()).map_err(|e| Failure::new(format!("cannot write to stdout: {e}")))?),
             false => None,
@@ -51,7 +53,7 @@ impl Options {
         let output = Output::new(sorting, streams, ledger, Some(log), self.lists.line_bytes_max());
         let mut signals =
             Signals::take(inherited, &SIGNALS).map_err(|e| Failure::new(format!("cannot take signals: {e}")))?;
-        let (ended, ledger) = intake::run(output, &mut signals, || self.lists.reload())
+        let (ended, ledger) = intake::run(output, keepers, &mut signals, || self.lists.reload())
             .map_err(|e| Failure::new(format!("cannot wait for input: {e}")))?;
         show_stats(self.stats, &ledger);
         match ended {

@@ -8,6 +8,7 @@ use crate::log::settings::{Overflow, Settings, Sync};
 use crate::log::stamp::Stamp;
 use crate::log::{retain, rotate};
 use crate::runtime::directory::{OnDisk, Owning};
+use crate::runtime::keeper::Keepers;
 use crate::runtime::logdir::LogDir;
 use crate::sys::dir::Dir;
 use crate::sys::time;
@@ -109,12 +110,18 @@ impl Options {
         options.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 
-    /// Opens and locks the directory.
+    /// Opens and locks the directory, and has it kept.
     ///
     /// # Errors
     /// When the options contradict each other, another writes there, or the file system says no.
-    pub(super) fn open(&self, path: &Path, label: &str, ledger: &mut Ledger) -> Result<LogDir<OnDisk>, Failure> {
-        let settings = self.settings(label)?;
+    pub(super) fn open(
+        &self,
+        path: &Path,
+        label: &str,
+        ledger: &mut Ledger,
+        keepers: &mut Keepers<OnDisk>,
+    ) -> Result<LogDir<OnDisk>, Failure> {
+        let settings = self.settings()?;
         let failed = |e: std::io::Error| Failure::new(format!("cannot log to {}: {e}", path.display()));
         let taken = |holder: &str| {
             let holder = if holder.is_empty() { "another process" } else { holder };
@@ -130,10 +137,10 @@ impl Options {
         {
             return Err(taken(&holder));
         }
-        LogDir::open(dir, settings, ledger, time::now()).map_err(failed)
+        LogDir::open(dir.into(), label.into(), settings.into(), ledger, keepers, time::now()).map_err(failed)
     }
 
-    fn settings(&self, label: &str) -> Result<Settings, Failure> {
+    fn settings(&self) -> Result<Settings, Failure> {
         let given = |kind| self.retain.iter().rev().find(|(k, _)| *k == kind).map(|(_, policy)| *policy);
         let routine = given(Kind::Routine).unwrap_or_else(|| built_in("7d,1GiB"));
         let critical = given(Kind::Critical).unwrap_or_else(|| built_in("90d,256MiB"));
@@ -148,7 +155,6 @@ impl Options {
         // What is never rotated never gets old enough to be purged.
         let rotate = rotate::Policy { age: self.rotate.age.or(routine.age), ..self.rotate };
         Ok(Settings {
-            label: label.to_owned(),
             rotate,
             routine,
             critical,

@@ -1,8 +1,11 @@
 //! The command line: one file a verb. Parses, puts the parts together, says what went wrong, chooses the exit code.
 
+mod ask;
 mod check;
 mod completions;
 mod config;
+mod down;
+mod events;
 mod explain;
 mod filter;
 mod import;
@@ -10,17 +13,24 @@ mod init;
 mod lists;
 mod log;
 mod logging;
+mod logs;
 mod man;
 mod plan;
+mod reload;
+mod rotate;
 mod run;
 mod schema;
+mod signal;
+mod start;
+mod status;
 mod talk;
 mod test;
+mod up;
 
 use crate::config::report::visible;
 use crate::log::ledger::Ledger;
 use crate::sys::fd;
-use crate::sys::signal::{self, Inherited, Number};
+use crate::sys::signal::{Inherited, Number, die_of};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -51,6 +61,28 @@ enum Verb {
     Filter(filter::Options),
     Log(log::Options),
     Run(run::Options),
+    Up(up::Options),
+    Status(status::Options),
+    /// Start workers, and what they need
+    #[command(after_help = start::START)]
+    Start(start::Options),
+    /// Stop workers, and those that need them before
+    #[command(after_help = start::STOP)]
+    Stop(start::Options),
+    /// Stop workers and start them again
+    #[command(after_help = start::RESTART)]
+    Restart(start::Options),
+    Signal(signal::Options),
+    Reload(reload::Options),
+    /// Rotate the logs of workers
+    #[command(after_help = rotate::ROTATE)]
+    Rotate(rotate::Options),
+    /// Open the logs of workers anew, after something else has moved them away
+    #[command(after_help = rotate::REOPEN)]
+    Reopen(rotate::Options),
+    Events(events::Options),
+    Down(down::Options),
+    Logs(logs::Options),
     Check(check::Options),
     Plan(plan::Options),
     Explain(explain::Options),
@@ -105,7 +137,7 @@ pub fn main() -> ExitCode {
     };
     let args: Vec<OsString> = std::env::args_os().collect();
     let parsed = Cli::try_parse_from(&args);
-    let takes = |cli: &Cli| matches!(cli.verb, Verb::Filter(_) | Verb::Log(_) | Verb::Run(_));
+    let takes = |cli: &Cli| matches!(cli.verb, Verb::Filter(_) | Verb::Log(_) | Verb::Run(_) | Verb::Up(_));
     if !parsed.as_ref().is_ok_and(takes)
         && let Err(e) = inherited.restore()
     {
@@ -116,11 +148,23 @@ pub fn main() -> ExitCode {
         Err(e) => return usage(&e, names_run(&args)),
     };
     let is_run = matches!(cli.verb, Verb::Run(_));
-    cli.talk.init();
+    cli.talk.init(matches!(cli.verb, Verb::Up(_)));
     let end = match cli.verb {
         Verb::Filter(options) => options.execute(&inherited),
         Verb::Log(options) => options.execute(&inherited),
         Verb::Run(options) => options.execute(&inherited),
+        Verb::Up(options) => options.execute(&inherited),
+        Verb::Status(options) => options.execute(),
+        Verb::Start(options) => options.execute(start::Change::Start),
+        Verb::Stop(options) => options.execute(start::Change::Stop),
+        Verb::Restart(options) => options.execute(start::Change::Restart),
+        Verb::Signal(options) => options.execute(),
+        Verb::Reload(options) => options.execute(),
+        Verb::Rotate(options) => options.execute(rotate::Change::Rotate),
+        Verb::Reopen(options) => options.execute(rotate::Change::Reopen),
+        Verb::Events(options) => options.execute(),
+        Verb::Down(options) => options.execute(),
+        Verb::Logs(options) => options.execute(),
         Verb::Check(options) => options.execute(),
         Verb::Plan(options) => options.execute(),
         Verb::Explain(options) => options.execute(),
@@ -134,7 +178,7 @@ pub fn main() -> ExitCode {
     match end {
         Ok(End::Code(code)) => code.into(),
         Ok(End::Signal(number)) => {
-            signal::die_of(number);
+            die_of(number);
             // Only where the signal has no effect, as for PID 1.
             (128u8.saturating_add(number as u8)).into()
         }

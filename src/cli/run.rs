@@ -5,8 +5,8 @@ use crate::config::name;
 use crate::config::unit::parse_duration;
 use crate::line::Stream;
 use crate::log::ledger::Ledger;
-use crate::runtime::directory::OnDisk;
 use crate::runtime::exec::why_not;
+use crate::runtime::keeper::Keepers;
 use crate::runtime::output::Output;
 use crate::runtime::pass::Pass;
 use crate::runtime::wrap::{self, Command, WrapError};
@@ -95,7 +95,9 @@ impl Options {
         let sorting = self.lists.load()?;
         let mut ledger = Ledger::new(&["stdout", "stderr"]);
         let label = self.label();
-        let log = self.log.as_deref().map(|dir| self.logging.open(dir, &label, &mut ledger)).transpose()?;
+        let mut keepers = Keepers::new();
+        let open = |dir| self.logging.open(dir, &label, &mut ledger, &mut keepers);
+        let log = self.log.as_deref().map(open).transpose()?;
         let passes = log.is_none() || self.logging.tee;
         let pass = |fd| match passes {
             true => Ok(Some(Pass::new(Outlet::new(fd)?, log.is_none()))),
@@ -114,8 +116,8 @@ impl Options {
             marks: log.is_some() && self.marks == "on",
             label,
         };
-        let output = Output::<OnDisk>::new(sorting, streams, ledger, log, self.lists.line_bytes_max());
-        let ended = wrap::run(&command, output, inherited, &mut signals).map_err(|e| self.failure(e))?;
+        let output = Output::new(sorting, streams, ledger, log, self.lists.line_bytes_max());
+        let ended = wrap::run(&command, output, keepers, inherited, &mut signals).map_err(|e| self.failure(e))?;
         show_stats(self.stats, &ended.ledger);
         Ok(match ended.outcome {
             // The command did not see that its output found no place.

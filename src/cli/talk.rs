@@ -1,6 +1,7 @@
 //! What quell says of itself: to stderr, as text or JSON, and never so that it matters whether anybody listens.
 
 use super::Failure;
+use crate::runtime::up::HAPPENED;
 use crate::sys::fd;
 use clap::{ArgAction, Args, ValueEnum};
 use std::fmt;
@@ -33,9 +34,9 @@ enum Format {
 }
 
 impl Options {
-    /// Puts it in force.
-    pub(super) fn init(&self) {
-        let level = match (self.quiet, self.verbose) {
+    /// Puts it in force. Where it `tells`, what happens is said without being asked for.
+    pub(super) fn init(&self, tells: bool) {
+        let level = match (self.quiet, self.verbose + u8::from(tells)) {
             (true, _) => LevelFilter::ERROR,
             (_, 0) => LevelFilter::WARN,
             (_, 1) => LevelFilter::INFO,
@@ -62,6 +63,7 @@ where
         out.write_str(match *event.metadata().level() {
             Level::ERROR => "quell: ",
             Level::WARN => "quell: warning: ",
+            Level::INFO if event.metadata().target() == HAPPENED => "quell: ",
             _ => "quell: note: ",
         })?;
         context.field_format().format_fields(out.by_ref(), event)?;
@@ -101,16 +103,24 @@ pub(super) fn write_all(fd: impl AsFd, mut bytes: &[u8]) {
 ///
 /// # Errors
 /// What write(2) said.
-pub(super) fn answer(mut bytes: &[u8]) -> Result<(), Failure> {
+pub(super) fn answer(bytes: &[u8]) -> Result<(), Failure> {
+    put(bytes).map(|_| ())
+}
+
+/// Writes to standard output; false when nobody reads it any more.
+///
+/// # Errors
+/// What write(2) said.
+pub(super) fn put(mut bytes: &[u8]) -> Result<bool, Failure> {
     while !bytes.is_empty() {
         match fd::write(fd::stdout(), bytes) {
             Ok(written) => bytes = &bytes[written..],
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => wait_for_room()?,
             Err(e) => return Err(unwritten(&e)),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Whoever shares our standard output may have made it one that does not wait.

@@ -67,6 +67,11 @@ pub struct Block {
     line_bytes_max: usize,
 }
 
+/// The room for so many bytes that are held back, and what is read behind them.
+fn room_bytes(held: usize) -> usize {
+    EDGE_BYTES + held + READ_BYTES + EDGE_BYTES
+}
+
 impl Block {
     /// A block for lines of up to `line_bytes_max` bytes (newline not counted). Memory is used as far as it is filled.
     ///
@@ -75,7 +80,7 @@ impl Block {
     #[must_use]
     pub fn new(line_bytes_max: usize) -> Block {
         assert!(line_bytes_max > 0, "a line has at least one byte");
-        let bytes = vec![0; EDGE_BYTES + line_bytes_max + 1 + READ_BYTES + EDGE_BYTES];
+        let bytes = vec![0; room_bytes(line_bytes_max + 1)];
         let start = EDGE_BYTES;
         Block { bytes, taken: start, searched: start, filled: start, mid_line: false, line_bytes_max }
     }
@@ -149,11 +154,28 @@ impl Block {
         })
     }
 
+    /// The unfinished line, as a piece, though it is not over the cap: where many streams have such lines, one of them
+    /// must make room. To be called when there is nothing else to take.
+    pub fn cut_short(&mut self) -> Option<Cut> {
+        (self.held() > 0).then(|| {
+            let first = !std::mem::replace(&mut self.mid_line, true);
+            Cut::Piece { range: self.take(self.filled), first, last: false }
+        })
+    }
+
     /// What is left at the end of the stream: a line without newline, or the rest of one. True when the line begins
     /// with it.
     pub fn rest(&mut self) -> Option<(Range<usize>, bool)> {
         let first = !std::mem::take(&mut self.mid_line);
         (self.held() > 0).then(|| (self.take(self.filled), first))
+    }
+
+    /// Gives back what is held of an unfinished line, to be read again: so many bytes.
+    pub fn forget(&mut self) -> usize {
+        let held = self.held();
+        self.filled = self.taken;
+        self.searched = self.taken;
+        held
     }
 
     /// Whether the line under way had pieces before.
@@ -162,15 +184,20 @@ impl Block {
         self.mid_line
     }
 
-    /// Puts at the front what a stream has left. The block must hold nothing.
-    pub fn load(&mut self, tail: &mut Tail) {
+    /// Puts at the front what a stream has left, whose lines have up to `line_bytes_max` bytes. The block must hold
+    /// nothing.
+    pub fn load(&mut self, tail: &mut Tail, line_bytes_max: usize) {
         debug_assert_eq!(self.held(), 0, "another stream's tail is still in the block");
-        let end = EDGE_BYTES + tail.bytes.len();
-        self.bytes[EDGE_BYTES..end].copy_from_slice(&tail.bytes);
+        let Tail { bytes, mid_line } = std::mem::take(tail);
         // A stream that could not be written has whole lines in its tail, too.
+        let room = room_bytes(bytes.len().max(line_bytes_max + 1));
+        if room > self.bytes.len() {
+            self.bytes = vec![0; room];
+        }
+        let end = EDGE_BYTES + bytes.len();
+        self.bytes[EDGE_BYTES..end].copy_from_slice(&bytes);
         (self.taken, self.searched, self.filled) = (EDGE_BYTES, EDGE_BYTES, end);
-        self.mid_line = std::mem::take(&mut tail.mid_line);
-        tail.bytes.clear();
+        (self.mid_line, self.line_bytes_max) = (mid_line, line_bytes_max);
     }
 
     /// Takes out what is left, so that another stream can be read.
@@ -232,7 +259,7 @@ mod tests {
             if stash {
                 // Nothing of it can be written yet.
                 block.stash(&mut tail);
-                block.load(&mut tail);
+                block.load(&mut tail, cap);
             }
             while let Some(cut) = block.cut() {
                 match cut {
@@ -259,6 +286,40 @@ mod tests {
             let Some(Cut::Piece { range, .. }) = block.cut() else { panic!("a line over the cap") };
             assert_eq!(block.between(b"[", range, mark, <[u8]>::to_vec), expected);
         }
+    }
+
+    #[test]
+    fn a_line_that_must_make_room_is_a_piece() {
+        let mut block = Block::new(100);
+        let feed = |block: &mut Block, bytes: &[u8]| {
+            block.room()[..bytes.len()].copy_from_slice(bytes);
+            block.read(bytes.len());
+        };
+        feed(&mut block, b"abc");
+        assert_eq!((block.cut(), block.held()), (None, 3));
+        let Some(Cut::Piece { range, first: true, last: false }) = block.cut_short() else { panic!("a first piece") };
+        assert_eq!(block.bytes(range), b"abc");
+        assert_eq!(block.cut_short(), None);
+        feed(&mut block, b"d\ne\n");
+        let Some(Cut::Piece { range, first: false, last: true }) = block.cut() else { panic!("the last piece") };
+        assert_eq!(block.bytes(range), b"d\n");
+        assert!(matches!(block.cut(), Some(Cut::Lines(range)) if block.bytes(range.clone()) == b"e\n"));
+    }
+
+    #[test]
+    fn a_block_grows_with_the_longest_cap() {
+        let (mut block, mut tail) = (Block::new(4), Tail::default());
+        block.load(&mut tail, 4 * READ_BYTES);
+        for _ in 0..4 {
+            block.room().fill(b'x');
+            block.read(READ_BYTES);
+            assert_eq!(block.cut(), None);
+        }
+        block.stash(&mut tail);
+        assert_eq!(tail.len(), 4 * READ_BYTES);
+        block.load(&mut tail, 4);
+        assert_eq!(tail.len(), 0);
+        assert!(matches!(block.cut(), Some(Cut::Piece { range, first: true, .. }) if range.len() == 4));
     }
 
     #[test]

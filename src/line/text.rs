@@ -21,6 +21,21 @@ pub fn strip_ansi(line: &[u8], plain: &mut Vec<u8>) {
     plain.extend_from_slice(rest);
 }
 
+/// Puts a line at the end of `shown` as a terminal may have it: control characters but for the tab as `\u{1b}`, bytes that
+/// are not UTF-8 as `\xff`.
+pub fn make_visible(line: &[u8], shown: &mut Vec<u8>) {
+    for chunk in line.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() && c != '\t' {
+                shown.extend(c.escape_unicode().map(|c| c as u8));
+            } else {
+                shown.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        shown.extend(chunk.invalid().escape_ascii());
+    }
+}
+
 /// The length of the escape sequence that follows an ESC.
 fn sequence_bytes(after: &[u8]) -> usize {
     match after.first() {
@@ -78,6 +93,19 @@ mod tests {
         check(b"cut\x1b[31", b"cut");
         check(b"cut\x1b", b"cut");
         check(b"\x1b[3\xffx", b"\xffx");
+    }
+
+    /// B3: nothing that a terminal would obey is left.
+    #[test]
+    fn what_a_terminal_may_have() {
+        let check = |line: &[u8], expected: &str| {
+            let mut shown = Vec::new();
+            make_visible(line, &mut shown);
+            assert_eq!(String::from_utf8(shown).unwrap(), expected);
+        };
+        check(b"\tplain \xc3\xbc", "\tplain \u{fc}");
+        check(b"\x1b]0;title\x07\x9b2J\x7f\r\0", "\\u{1b}]0;title\\u{7}\\x9b2J\\u{7f}\\u{d}\\u{0}");
+        check(b"\xc2\x9b2J \xff\xc3", "\\u{9b}2J \\xff\\xc3");
     }
 
     #[test]

@@ -5,9 +5,11 @@
 //! is left over; whoever holds the bytes checks that it holds just so many (`Ledger::buffered`).
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::{AddAssign, SubAssign};
+use std::sync::{Arc, LazyLock};
 
 /// The longest suppression summary, with its stamp and newline: rotation leaves this much room for it.
 pub const SUMMARY_BYTES_MAX: usize = 1024;
@@ -59,6 +61,14 @@ pub struct Tally {
 }
 
 impl Tally {
+    fn add(&mut self, other: &Tally) {
+        self.read += other.read;
+        self.written += other.written;
+        self.suppressed += other.suppressed;
+        self.dropped += other.dropped;
+        self.balance();
+    }
+
     fn balance(&mut self) {
         self.buffered = self.read;
         self.buffered -= self.written;
@@ -78,6 +88,16 @@ pub struct RuleKey {
     pub pattern: String,
 }
 
+/// The rules that lines are counted under, in their order: made once, shared by all ledgers that count under them.
+pub type RuleKeys = Arc<[Arc<RuleKey>]>;
+
+/// What is counted where no rule is named.
+static ONLY: LazyLock<Arc<RuleKey>> =
+    LazyLock::new(|| Arc::new(RuleKey { list: "--only".into(), line: 0, pattern: String::new() }));
+
+/// A rule in force under which nothing has been counted.
+const UNCOUNTED: u32 = u32::MAX;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct RuleCount {
     #[serde(flatten)]
@@ -95,7 +115,7 @@ struct Document {
     suppressed: Suppressed,
     dropped: Count,
     buffered: Count,
-    streams: BTreeMap<String, Tally>,
+    streams: BTreeMap<Cow<'static, str>, Tally>,
     #[serde(default, skip_serializing_if = "is_zero")]
     sequence: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -119,16 +139,34 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// The counters of one worker, continued from run to run where they are stored.
+/// A rule that has counted.
+#[derive(Debug)]
+struct Counted {
+    rule: Arc<RuleKey>,
+    total: Count,
+    /// Its total at the last summary.
+    at_summary: Count,
+}
+
+impl Counted {
+    fn since_summary(&self) -> Count {
+        let mut since = self.total;
+        since -= self.at_summary;
+        since
+    }
+}
+
+/// The counters of one worker, continued from run to run where they are stored. One that has suppressed nothing holds
+/// nothing but its tallies, however many rules there are.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// Streams in use, then streams that only earlier runs had.
-    streams: Vec<(String, Tally)>,
-    rules: Vec<RuleCount>,
-    /// For each rule, its total at the last summary.
-    at_summary: Vec<Count>,
-    /// Index into `rules` of each rule in force; the last is `--only`.
-    slots: Vec<usize>,
+    streams: Vec<(Cow<'static, str>, Tally)>,
+    /// The rules in force.
+    keys: RuleKeys,
+    counted: Vec<Counted>,
+    /// Place in `counted` of each rule in force, the last of them `--only`; empty until one of them counts.
+    slots: Box<[u32]>,
     /// The highest sequence given to an archive: of the directory, of its critical folder.
     pub sequences: [u64; 2],
     /// An earlier run was killed: what it counted since its last rotation is not in here.
@@ -138,14 +176,12 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger for these streams.
     #[must_use]
-    pub fn new(streams: &[&str]) -> Ledger {
-        let streams = streams.iter().map(|name| ((*name).to_owned(), Tally::default())).collect();
-        let mut ledger = Ledger { streams, ..Ledger::default() };
-        ledger.attach(Vec::new());
-        ledger
+    pub fn new(streams: &[&'static str]) -> Ledger {
+        let streams = streams.iter().map(|name| (Cow::Borrowed(*name), Tally::default())).collect();
+        Ledger { streams, ..Ledger::default() }
     }
 
-    /// Goes on from a stored ledger.
+    /// Goes on from a stored ledger; what has been counted before stays counted.
     ///
     /// # Errors
     /// When it is not a ledger.
@@ -154,35 +190,26 @@ impl Ledger {
         for (name, mut tally) in stored.streams {
             // What was still buffered when that run ended never came to anything: it is in no file.
             tally.dropped += tally.buffered;
-            tally.balance();
             match self.streams.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) => *known = tally,
+                Some((_, known)) => known.add(&tally),
                 None => self.streams.push((name, tally)),
             }
         }
-        self.rules = stored.suppressed.by_rule;
-        self.at_summary = self.rules.iter().map(|rule| rule.total).collect();
-        self.slots.clear();
+        for RuleCount { rule, total } in stored.suppressed.by_rule {
+            let slot = self.place_of(Arc::new(rule));
+            self.counted[slot].total += total;
+            self.counted[slot].at_summary += total;
+        }
+        self.slots = Box::default();
         self.sequences = [stored.sequence, stored.critical_sequence];
         self.unclean = stored.unclean;
-        self.attach(Vec::new());
         Ok(())
     }
 
-    /// Counts under these rules from now on, in their order. What other rules have counted stays.
-    pub fn attach(&mut self, keys: Vec<RuleKey>) {
-        let only = RuleKey { list: "--only".into(), line: 0, pattern: String::new() };
-        let mut known: BTreeMap<RuleKey, usize> =
-            self.rules.iter().enumerate().map(|(slot, count)| (count.rule.clone(), slot)).collect();
-        self.slots.clear();
-        for key in keys.into_iter().chain([only]) {
-            let slot = *known.entry(key.clone()).or_insert(self.rules.len());
-            if slot == self.rules.len() {
-                self.rules.push(RuleCount { rule: key, total: Count::default() });
-                self.at_summary.push(Count::default());
-            }
-            self.slots.push(slot);
-        }
+    /// Counts under these rules from now on. What other rules have counted stays.
+    pub fn attach(&mut self, keys: RuleKeys) {
+        self.keys = keys;
+        self.slots = Box::default();
     }
 
     /// The tally of a stream, by its place in `new`.
@@ -192,15 +219,40 @@ impl Ledger {
 
     /// Counts what a rule in force suppressed; no rule is `--only`.
     pub fn suppress(&mut self, stream: usize, rule: Option<u32>, count: Count) {
-        let slot = self.slots[rule.map_or(self.slots.len() - 1, |id| id as usize)];
+        let rule = rule.map_or(self.keys.len(), |id| id as usize);
+        let slot = match self.slots.get(rule) {
+            Some(&slot) if slot != UNCOUNTED => slot as usize,
+            _ => self.first_count(rule),
+        };
         self.streams[stream].1.suppressed += count;
-        self.rules[slot].total += count;
+        self.counted[slot].total += count;
     }
 
-    fn since_summary(&self, slot: usize) -> Count {
-        let mut since = self.rules[slot].total;
-        since -= self.at_summary[slot];
-        since
+    /// Makes a place for a rule that counts for the first time since it is in force.
+    #[cold]
+    fn first_count(&mut self, rule: usize) -> usize {
+        if self.slots.is_empty() {
+            self.slots = vec![UNCOUNTED; self.keys.len() + 1].into();
+        }
+        let key = self.keys.get(rule).unwrap_or(&ONLY).clone();
+        let slot = self.place_of(key);
+        self.slots[rule] = slot as u32;
+        slot
+    }
+
+    /// Where a rule counts: other lists, or the same one named twice, may have brought it before.
+    fn place_of(&mut self, rule: Arc<RuleKey>) -> usize {
+        self.counted.iter().position(|counted| counted.rule == rule).unwrap_or_else(|| {
+            self.counted.push(Counted { rule, total: Count::default(), at_summary: Count::default() });
+            self.counted.len() - 1
+        })
+    }
+
+    /// The rule that has suppressed most lines, if any has.
+    #[must_use]
+    pub fn top_rule(&self) -> Option<(Arc<RuleKey>, Count)> {
+        let top = self.counted.iter().max_by_key(|counted| counted.total.lines)?;
+        (top.total.lines > 0).then(|| (top.rule.clone(), top.total))
     }
 
     /// What must still be held somewhere.
@@ -215,13 +267,7 @@ impl Ledger {
     #[must_use]
     pub fn total(&self) -> Tally {
         let mut total = Tally::default();
-        for (_, tally) in &self.streams {
-            total.read += tally.read;
-            total.written += tally.written;
-            total.suppressed += tally.suppressed;
-            total.dropped += tally.dropped;
-        }
-        total.balance();
+        self.streams.iter().for_each(|(_, tally)| total.add(tally));
         total
     }
 
@@ -232,15 +278,15 @@ impl Ledger {
     #[must_use]
     pub fn to_json(&self, unclean: bool) -> Vec<u8> {
         let total = self.total();
-        let mut streams: BTreeMap<String, Tally> = self.streams.iter().cloned().collect();
+        let mut streams: BTreeMap<Cow<'static, str>, Tally> = self.streams.iter().cloned().collect();
         streams.values_mut().for_each(Tally::balance);
-        let counted = self.by_weight(|slot| self.rules[slot].total);
+        let by_rule = self.by_weight(|counted| counted.total).into_iter();
         let document = Document {
             read: total.read,
             written: total.written,
             suppressed: Suppressed {
                 total: total.suppressed,
-                by_rule: counted.iter().map(|slot| self.rules[*slot].clone()).collect(),
+                by_rule: by_rule.map(|c| RuleCount { rule: RuleKey::clone(&c.rule), total: c.total }).collect(),
             },
             dropped: total.dropped,
             buffered: total.buffered,
@@ -269,8 +315,7 @@ impl Ledger {
         for (name, count) in rows {
             let _ = writeln!(text, "{name:<10} {:>12} lines {:>15} bytes", count.lines, count.bytes);
         }
-        for slot in self.by_weight(|slot| self.rules[slot].total) {
-            let RuleCount { rule, total } = &self.rules[slot];
+        for Counted { rule, total, .. } in self.by_weight(|counted| counted.total) {
             let _ = writeln!(text, "{:>23} lines {:>15} bytes  {}", total.lines, total.bytes, rule.show(usize::MAX));
         }
         text
@@ -279,19 +324,19 @@ impl Ledger {
     /// `suppressed 1204 lines: heartbeat:7 "…" 1000, …`, of what was suppressed since `summarised`.
     #[must_use]
     pub fn summary(&self) -> Option<String> {
-        let order = self.by_weight(|slot| self.since_summary(slot));
-        let lines: u64 = order.iter().map(|slot| self.since_summary(*slot).lines).sum();
+        let order = self.by_weight(Counted::since_summary);
+        let lines: u64 = order.iter().map(|counted| counted.since_summary().lines).sum();
         if lines == 0 {
             return None;
         }
         let noun = if lines == 1 { "line" } else { "lines" };
         let mut text = format!("suppressed {lines} {noun}: ");
         let named = order.len().min(SUMMARY_RULES_MAX);
-        let parts = order[..named].iter().map(|slot| {
-            format!("{} {}", self.rules[*slot].rule.show(SUMMARY_PATTERN_CHARS), self.since_summary(*slot).lines)
-        });
+        let parts = order[..named]
+            .iter()
+            .map(|counted| format!("{} {}", counted.rule.show(SUMMARY_PATTERN_CHARS), counted.since_summary().lines));
         text.push_str(&parts.collect::<Vec<_>>().join(", "));
-        let rest: u64 = order[named..].iter().map(|slot| self.since_summary(*slot).lines).sum();
+        let rest: u64 = order[named..].iter().map(|counted| counted.since_summary().lines).sum();
         if rest > 0 {
             let _ = write!(text, ", {} other rules {rest}", order.len() - named);
         }
@@ -304,20 +349,20 @@ impl Ledger {
 
     /// The summary has been written: the next one starts from here.
     pub fn summarised(&mut self) {
-        self.at_summary = self.rules.iter().map(|rule| rule.total).collect();
+        self.counted.iter_mut().for_each(|counted| counted.at_summary = counted.total);
     }
 
     /// Whether a summary is due at the next rotation or end.
     #[must_use]
     pub fn has_summary(&self) -> bool {
-        (0..self.rules.len()).any(|slot| self.since_summary(slot).lines > 0)
+        self.counted.iter().any(|counted| counted.since_summary().lines > 0)
     }
 
     /// The rules with a count, most lines first.
-    fn by_weight(&self, count: impl Fn(usize) -> Count) -> Vec<usize> {
-        let mut slots: Vec<_> = (0..self.rules.len()).filter(|slot| count(*slot).lines > 0).collect();
-        slots.sort_by_key(|slot| std::cmp::Reverse(count(*slot).lines));
-        slots
+    fn by_weight(&self, count: impl Fn(&Counted) -> Count) -> Vec<&Counted> {
+        let mut counted: Vec<_> = self.counted.iter().filter(|counted| count(counted).lines > 0).collect();
+        counted.sort_by_key(|counted| std::cmp::Reverse(count(counted).lines));
+        counted
     }
 }
 
@@ -340,8 +385,8 @@ impl RuleKey {
 mod tests {
     use super::*;
 
-    fn key(line: u32) -> RuleKey {
-        RuleKey { list: "t".into(), line, pattern: format!("pattern {line}") }
+    fn key(line: u32) -> Arc<RuleKey> {
+        Arc::new(RuleKey { list: "t".into(), line, pattern: format!("pattern {line}") })
     }
 
     fn count(lines: u64, bytes: u64) -> Count {
@@ -351,7 +396,7 @@ mod tests {
     #[test]
     fn resumes_where_it_was_stored() {
         let mut ledger = Ledger::new(&["stdout", "stderr"]);
-        ledger.attach(vec![key(1), key(2)]);
+        ledger.attach([key(1), key(2)].into());
         ledger.stream(0).read += count(10, 100);
         ledger.stream(0).written += count(6, 60);
         ledger.suppress(0, Some(1), count(3, 30));
@@ -360,11 +405,16 @@ mod tests {
         let stored = ledger.to_json(true);
 
         let mut next = Ledger::new(&["stdout"]);
+        next.stream(0).read += count(2, 4);
+        next.stream(0).dropped += count(2, 4);
+        next.resume(&stored).unwrap();
+        assert_eq!(next.total().read, count(12, 104), "what came before the file could be read counts, too");
+        next = Ledger::new(&["stdout"]);
         next.resume(&stored).unwrap();
         assert!(next.unclean);
         assert_eq!(next.sequences, [7, 0]);
         assert_eq!(next.total().dropped, count(1, 10), "what was buffered at a kill is lost, and counted");
-        next.attach(vec![key(2), key(3)]);
+        next.attach([key(2), key(3)].into());
         next.suppress(0, Some(0), count(1, 5));
         next.suppress(0, None, count(2, 8));
         let json: serde_json::Value = serde_json::from_slice(&next.to_json(false)).unwrap();
@@ -372,6 +422,21 @@ mod tests {
         assert_eq!(json["suppressed"]["by_rule"][1]["list"], "--only");
         assert_eq!(json["streams"]["stderr"]["in"]["lines"], 0);
         assert!(next.resume(b"{\"in\":3").is_err());
+    }
+
+    #[test]
+    fn what_never_counts_takes_no_room() {
+        let mut ledger = Ledger::new(&["stdin"]);
+        ledger.attach((0..1000).map(key).collect());
+        assert!(ledger.counted.is_empty() && ledger.slots.is_empty());
+        ledger.attach([key(3), key(4), key(3)].into());
+        (0..3).for_each(|rule| ledger.suppress(0, Some(rule), count(1, 1)));
+        ledger.suppress(0, None, count(1, 1));
+        assert_eq!(ledger.counted.len(), 3, "the same rule twice is one");
+        assert_eq!(ledger.top_rule(), Some((key(3), count(2, 2))));
+        ledger.attach([key(4)].into());
+        ledger.suppress(0, Some(0), count(2, 2));
+        assert_eq!(ledger.top_rule(), Some((key(4), count(3, 3))), "it counts on under other lists");
     }
 
     #[test]
@@ -390,7 +455,7 @@ mod tests {
     #[test]
     fn a_summary_is_bounded() {
         let mut ledger = Ledger::new(&["stdin"]);
-        let long = |line| RuleKey { list: "é".repeat(500), line, pattern: "\u{1}".repeat(5000) };
+        let long = |line| Arc::new(RuleKey { list: "é".repeat(500), line, pattern: "\u{1}".repeat(5000) });
         ledger.attach((0..9).map(long).collect());
         (0..9).for_each(|rule| ledger.suppress(0, Some(rule), count(1, 1)));
         assert!(ledger.summary().unwrap().len() < SUMMARY_BYTES_MAX - 100);

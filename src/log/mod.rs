@@ -7,4 +7,5 @@ pub mod record;
 pub mod retain;
 pub mod rotate;
 pub mod settings;
+pub mod span;
 pub mod stamp;

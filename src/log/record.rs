@@ -1,10 +1,14 @@
 //! What stands in a log file: `[STAMP ]bytes\n` for each line, and which of those bytes are the worker's own.
 
 use super::ledger::Count;
+use super::stamp::Stamp;
+use crate::clock::Wall;
 use memchr::{memchr_iter, memrchr};
 
 /// What ends a record whose line goes on, in the next record or nowhere.
 pub const CUT_MARK: &[u8] = b" \\\n";
+/// What quell's own lines begin with, behind the stamp.
+const OWN: &[u8] = b"quell: ";
 
 /// Some records of one stream on their way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,23 @@ impl Batch {
         let lines = memchr_iter(b'\n', &records[..bytes]).count();
         Count { lines: lines as u64, bytes: (bytes - lines * self.prefix_bytes) as u64 }
     }
+}
+
+/// A record of quell's own: a mark, a summary, a notice.
+#[must_use]
+pub fn own(text: &str, stamp: &Stamp, now: Wall) -> Vec<u8> {
+    let mut record = Vec::new();
+    stamp.write(now, &mut record);
+    record.extend_from_slice(OWN);
+    record.extend_from_slice(text.as_bytes());
+    record.push(b'\n');
+    record
+}
+
+/// Whether quell itself has written a record; what stands behind its stamp.
+#[must_use]
+pub fn is_own(text: &[u8]) -> bool {
+    text.starts_with(OWN)
 }
 
 /// The end of the last whole record in the first `bytes` of some records.

@@ -13,11 +13,20 @@ pub enum Overflow {
     Drop,
 }
 
-/// How a log directory is kept.
+impl Overflow {
+    /// What it means for the lines that come meanwhile.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Overflow::Block => "reading stops until it goes on (--overflow block)",
+            Overflow::Drop => "lines are dropped and counted until it goes on (--overflow drop)",
+        }
+    }
+}
+
+/// How a log directory is kept; shared by all that are kept alike.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The name in messages.
-    pub label: String,
     /// When a file is closed.
     pub rotate: rotate::Policy,
     /// How long archives are kept.

@@ -29,6 +29,7 @@ pub fn resume<D: Directory>(dir: &D, ledger: &mut Ledger) -> io::Result<()> {
 /// # Errors
 /// What the directory says.
 pub fn store<D: Directory>(dir: &D, json: &[u8], durable: bool) -> io::Result<()> {
+    let dir = dir.open()?;
     dir.remove(LEDGER_NEW)?;
     let file = dir.create_new(LEDGER_NEW)?;
     write_all(&file, json)?;

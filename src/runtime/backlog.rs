@@ -24,6 +24,15 @@ pub struct Waiting {
     pub backoff: Duration,
 }
 
+impl Waiting {
+    /// What is left of a batch; it is tried again after so long.
+    pub fn new(left: &Outgoing<'_>, backoff: Duration, now: Tick) -> Waiting {
+        let Outgoing { batch, records, written, critical, critical_written } = *left;
+        let (records, critical) = (records.to_vec(), critical.to_vec());
+        Waiting { batch, records, written, critical, critical_written, retry_at: now.after(backoff), backoff }
+    }
+}
+
 /// Records that are being written: how far both copies have come.
 pub struct Outgoing<'a> {
     /// What they hold.

@@ -6,9 +6,10 @@ use crate::sys::dir::{Dir, Lock, Locking, LogFile};
 use std::fmt::Debug;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// A directory that holds logs.
-pub trait Directory: Sized + Send + Debug + 'static {
+/// A directory that holds logs. All that work in one share it.
+pub trait Directory: Sized + Send + Sync + Debug + 'static {
     /// A log file in it.
     type File: Append;
     /// The names in it.
@@ -27,14 +28,16 @@ pub trait Directory: Sized + Send + Debug + 'static {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes the names durable.
     fn sync(&self) -> io::Result<()>;
-    /// A folder in it, made where it does not exist.
-    fn folder(&self, name: &str) -> io::Result<Self>;
-    /// The same directory, opened once more.
-    fn again(&self) -> io::Result<Self>;
-    /// The directory that is at its path now, made where there is none; none when that is this one.
-    fn moved(&self) -> io::Result<Option<Self>>;
+    /// A folder in it, known by its name, whether it exists or not.
+    fn below(parent: &Arc<Self>, name: &str) -> Self;
+    /// Makes it where it does not exist.
+    fn make(&self) -> io::Result<()>;
+    /// The same directory, held open for some steps.
+    fn open(&self) -> io::Result<Self>;
+    /// Goes over to the directory that is at its path now, made where there is none; whether that is another one.
+    fn follow(&self) -> io::Result<bool>;
     /// Where it is, for people.
-    fn path(&self) -> &Path;
+    fn path(&self) -> PathBuf;
 }
 
 /// A file that grows at its end.
@@ -67,12 +70,22 @@ pub fn write_all(file: &impl Append, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A directory of the file system, and the path that led to it.
+/// A directory of the file system.
 #[derive(Debug)]
-pub struct OnDisk {
+pub struct OnDisk(At);
+
+#[derive(Debug)]
+enum At {
+    /// Held open, and the path that led to it.
+    Held { held: RwLock<Arc<Held>>, path: PathBuf },
+    /// Known by its name: it is opened for each step, from the directory that holds it, and never through a link.
+    Below { parent: Arc<OnDisk>, name: Box<str> },
+}
+
+#[derive(Debug)]
+struct Held {
     dir: Dir,
-    path: PathBuf,
-    /// Held by the one that writes; none in what was opened from it.
+    /// Of the one that writes; none in what was opened from it.
     _lock: Option<Lock>,
 }
 
@@ -95,9 +108,20 @@ impl OnDisk {
         let dir = Dir::create(path)?;
         let path = path.canonicalize()?;
         Ok(match dir.lock(LOCK, &format!("quell (pid {})\n", std::process::id()))? {
-            Locking::Held(lock) => Owning::Ours(OnDisk { dir, path, _lock: Some(lock) }),
+            Locking::Held(lock) => Owning::Ours(OnDisk::held(dir, Some(lock), path)),
             Locking::Taken(holder) => Owning::Taken(holder),
         })
+    }
+
+    fn held(dir: Dir, lock: Option<Lock>, path: PathBuf) -> OnDisk {
+        OnDisk(At::Held { held: RwLock::new(Arc::new(Held { dir, _lock: lock })), path })
+    }
+
+    fn dir(&self) -> io::Result<Arc<Held>> {
+        match &self.0 {
+            At::Held { held, .. } => Ok(held.read().unwrap_or_else(PoisonError::into_inner).clone()),
+            At::Below { parent, name } => Ok(Arc::new(Held { dir: parent.dir()?.dir.enter(name)?, _lock: None })),
+        }
     }
 }
 
@@ -105,52 +129,76 @@ impl Directory for OnDisk {
     type File = LogFile;
 
     fn names(&self) -> io::Result<Vec<String>> {
-        self.dir.names()
+        self.dir()?.dir.names()
     }
     fn file_bytes(&self, name: &str) -> io::Result<Option<u64>> {
-        self.dir.file_bytes(name)
+        self.dir()?.dir.file_bytes(name)
     }
     fn append(&self, name: &str) -> io::Result<LogFile> {
-        self.dir.append(name)
+        self.dir()?.dir.append(name)
     }
     fn create_new(&self, name: &str) -> io::Result<LogFile> {
-        self.dir.create_new(name)
+        self.dir()?.dir.create_new(name)
     }
     fn read(&self, name: &str) -> io::Result<Box<dyn Read>> {
-        Ok(Box::new(self.dir.read(name)?))
+        Ok(Box::new(self.dir()?.dir.read(name)?))
     }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.dir.rename(from, to)
+        self.dir()?.dir.rename(from, to)
     }
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.dir.remove(name)
+        self.dir()?.dir.remove(name)
     }
     fn sync(&self) -> io::Result<()> {
-        self.dir.sync()
+        self.dir()?.dir.sync()
     }
-    fn folder(&self, name: &str) -> io::Result<OnDisk> {
-        Ok(OnDisk { dir: self.dir.folder(name)?, path: self.path.join(name), _lock: None })
+    fn below(parent: &Arc<OnDisk>, name: &str) -> OnDisk {
+        OnDisk(At::Below { parent: parent.clone(), name: name.into() })
     }
-    fn again(&self) -> io::Result<OnDisk> {
-        Ok(OnDisk { dir: self.dir.again()?, path: self.path.clone(), _lock: None })
-    }
-    fn moved(&self) -> io::Result<Option<OnDisk>> {
-        if self.dir.is_at(&self.path) {
-            return Ok(None);
-        }
-        if self.path.is_symlink() {
-            let text = format!("{} has become a symbolic link; it is not followed", self.path.display());
-            return Err(io::Error::other(text));
-        }
-        match OnDisk::own(&self.path)? {
-            Owning::Ours(dir) => Ok(Some(dir)),
-            Owning::Taken(holder) => {
-                Err(io::Error::other(format!("{} is being written by {holder}", self.path.display())))
+    fn make(&self) -> io::Result<()> {
+        match &self.0 {
+            At::Held { .. } => Ok(()),
+            At::Below { parent, name } => {
+                parent.make()?;
+                parent.dir()?.dir.folder(name).map(drop)
             }
         }
     }
-    fn path(&self) -> &Path {
-        &self.path
+    fn open(&self) -> io::Result<OnDisk> {
+        let dir = match &self.0 {
+            At::Held { .. } => self.dir()?.dir.again()?,
+            At::Below { parent, name } => parent.dir()?.dir.enter(name)?,
+        };
+        Ok(OnDisk::held(dir, None, self.path()))
+    }
+    fn follow(&self) -> io::Result<bool> {
+        let (held, path) = match &self.0 {
+            At::Held { held, path } => (held, path),
+            At::Below { parent, .. } => {
+                let moved = parent.follow()?;
+                return self.make().map(|()| moved);
+            }
+        };
+        if self.dir()?.dir.is_at(path) {
+            return Ok(false);
+        }
+        if path.is_symlink() {
+            let text = format!("{} has become a symbolic link; it is not followed", path.display());
+            return Err(io::Error::other(text));
+        }
+        match OnDisk::own(path)? {
+            Owning::Ours(there) => {
+                *held.write().unwrap_or_else(PoisonError::into_inner) = there.dir()?;
+                Ok(true)
+            }
+            Owning::Taken(holder) => Err(io::Error::other(format!("{} is being written by {holder}", path.display()))),
+        }
+    }
+    fn path(&self) -> PathBuf {
+        match &self.0 {
+            At::Held { path, .. } => path.clone(),
+            At::Below { parent, name } => parent.path().join(&**name),
+        }
     }
 }
 

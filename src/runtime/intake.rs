@@ -4,9 +4,12 @@
 //! its flags, so it is read once for each time that it is ready; a regular file always is.
 
 use super::directory::Directory;
-use super::output::{Brought, Output, Sorting};
-use super::pace::{Advice, PIPE_BYTES_BUSY, Pace};
+use super::keeper::Keepers;
+use super::output::{Brought, Output};
+use super::pace::{Advice, LATENCY, PIPE_BYTES_BUSY, Pace};
 use super::pass::Pass;
+use super::sorting::Sorting;
+use super::workspace::Workspace;
 use crate::clock::{Now, Tick, earliest};
 use crate::log::ledger::Ledger;
 use crate::sys::fd::{self, Interest, Outlet};
@@ -45,38 +48,39 @@ struct Leaving {
     last_words: bool,
 }
 
-/// Reads standard input to its end. `reload` makes new rules; what it says on failure it has said itself.
+/// Reads standard input to its end. `keepers` keep the log that the output has, if any; `reload` makes new rules, and what
+/// it says on failure it has said itself.
 ///
 /// # Errors
 /// As poll(2).
 pub fn run<D: Directory>(
     mut output: Output<D>,
+    keepers: Keepers<D>,
     signals: &mut Signals,
     mut reload: impl FnMut() -> Option<Sorting>,
 ) -> io::Result<(Ended, Ledger)> {
     // From here on little of the program is needed, and the start's peak is not to stand under the buffers'.
     memory::release_start_pages();
-    let mut leaving: Option<Leaving> = None;
-    let mut at_end = false;
+    let mut room = Workspace::default();
+    let input = output.begin(&mut room, 0, 0);
     // What is passed on is passed on at once.
-    let mut pace = fd::pipe_bytes(fd::stdin()).filter(|_| output.has_log()).map(Pace::new);
-    let mut rest: Option<Tick> = None;
+    let pipe_bytes = fd::pipe_bytes(fd::stdin()).filter(|_| output.log().is_some());
+    let mut pace = pipe_bytes.map(|bytes| Pace::new(bytes, LATENCY));
+    let (mut at_end, mut leaving, mut rest): (_, Option<Leaving>, Option<Tick>) = (false, None, None);
     let ended = loop {
         let now = time::now();
-        let stalled = output.is_stalled(0);
+        let stalled = output.is_held_up();
         if at_end && !stalled {
             break leaving.map_or(Ended::Input, |l| Ended::Signal(l.number));
         }
         // Nothing is waited for after TERM, but what is in the pipe is read.
         rest = rest.filter(|rest| *rest > now.tick && leaving.is_none());
-        let deadline = match leaving {
-            Some(Leaving { last_words: false, .. }) if !stalled => Some(now.tick),
-            _ => earliest([output.deadline(now), leaving.map(|l| l.by), rest.filter(|_| !stalled)]),
-        };
+        let at_once = leaving.filter(|leaving| !leaving.last_words && !stalled).map(|_| now.tick);
+        let deadline = earliest([at_once, output.deadline(now), leaving.map(|l| l.by), rest.filter(|_| !stalled)]);
         let outlet = output.pass(0).and_then(Pass::waits_for).map(|o| (Outlet::as_fd(o), Interest::Write));
-        let input = (!stalled && !at_end && rest.is_none()).then(|| (fd::stdin(), Interest::Read));
-        let signal = Some((signals.as_fd(), Interest::Read));
-        let [signal, writable, readable] = fd::wait([signal, outlet, input], deadline.map(|at| at.until(now.tick)))?;
+        let stdin = (!stalled && !at_end && rest.is_none()).then(|| (fd::stdin(), Interest::Read));
+        let fds = [Some((signals.as_fd(), Interest::Read)), outlet, stdin];
+        let [signal, writable, readable] = fd::wait(fds, deadline.map(|at| at.until(now.tick)))?;
         let now = time::now();
         if signal {
             for received in signals.received() {
@@ -84,11 +88,11 @@ pub fn run<D: Directory>(
             }
         }
         if writable {
-            output.flush(now);
+            output.flush(&mut room, now);
         }
-        output.due(now);
-        if readable && !output.is_stalled(0) {
-            match output.read(0, fd::stdin(), now) {
+        output.due(&mut room, now);
+        if readable && !output.is_held_up() {
+            match output.read(&mut room, input, fd::stdin(), now) {
                 Ok(Brought::Bytes(bytes)) => {
                     if let Some(leaving) = leaving.as_mut().filter(|l| l.last_words) {
                         leaving.by = now.tick.after(LAST_WORDS);
@@ -98,13 +102,13 @@ pub fn run<D: Directory>(
                 Ok(Brought::Nothing) => {}
                 Ok(Brought::End) => {
                     at_end = true;
-                    output.end(0, now);
+                    output.end(&mut room, input, now);
                 }
                 Err(e) => break Ended::Failed(e),
             }
         }
         if output.is_closed(0) {
-            break output.take_failure(0).map_or(Ended::Closed, Ended::Failed);
+            break output.take_failure().map_or(Ended::Closed, Ended::Failed);
         }
         if let Some(Leaving { number, by, last_words }) = leaving
             && ((!last_words && !readable && !stalled) || by <= now.tick)
@@ -113,8 +117,9 @@ pub fn run<D: Directory>(
             break Ended::Signal(number);
         }
     };
-    let failure = output.take_failure(0);
-    let ledger = output.finish(time::now());
+    let failure = output.take_failure();
+    let ledger = output.finish(&mut room, time::now(), Box::new(|| ()));
+    keepers.stop();
     Ok((failure.map_or(ended, Ended::Failed), ledger))
 }
 

@@ -13,7 +13,7 @@ use crate::config::values::Limit;
 use crate::sys::limits::{self, Ceiling, Resource, UNLIMITED};
 use crate::sys::reap::Process;
 use crate::sys::signal::{Inherited, Signals};
-use crate::sys::spawn::{Ends, PATH_DEFAULT, Program, SpawnError, Step, spawn_worker};
+use crate::sys::spawn::{Ends, Lows, PATH_DEFAULT, Program, SpawnError, Step, spawn_worker};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -213,6 +213,19 @@ fn variable(name: &OsStr, value: &OsStr) -> OsString {
     whole
 }
 
+impl LaunchError {
+    /// The code by which a shell would say that there is no such program, that it cannot be executed, or that something
+    /// else went wrong.
+    #[must_use]
+    pub fn shell_code(&self) -> u8 {
+        match (self.error.step, self.error.errno) {
+            (Step::Exec, nix::errno::Errno::ENOENT) => 127,
+            (Step::Exec, _) => 126,
+            _ => 125,
+        }
+    }
+}
+
 impl Launch {
     /// Starts it; `ready` is the end of the pipe for `ready_fd`. Call it from the main thread only. Returns when the exec
     /// has happened.
@@ -226,10 +239,11 @@ impl Launch {
         ready: Option<BorrowedFd<'_>>,
         inherited: &Inherited,
         signals: &Signals,
+        lows: Option<&Lows>,
     ) -> Result<Process, LaunchError> {
         let further: Vec<_> = self.ready_fd.zip(ready).into_iter().collect();
         let ends = Ends { stdout, stderr, further: &further };
-        spawn_worker(&self.program, &ends, inherited, signals)
+        spawn_worker(&self.program, &ends, inherited, signals, lows)
             .map_err(|error| LaunchError { error, text: self.explain(error) })
     }
 

@@ -143,7 +143,7 @@ fn failures_in_words() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let text = |name: &str| {
         let launch = scene.prepare(name, None).unwrap();
-        let spawned = launch.spawn(fd::stderr(), fd::stderr(), None, &inherited, &signals);
+        let spawned = launch.spawn(fd::stderr(), fd::stderr(), None, &inherited, &signals, None);
         spawned.map(|process| process.pid()).unwrap_err().to_string()
     };
     let shown = |name: &str| scene.path(name).display().to_string();
@@ -167,18 +167,18 @@ fn failures_in_words() {
 #[test]
 #[serial]
 fn a_worker_says_that_it_is_ready_by_a_descriptor() {
-    use crate::runtime::notify::{Newline, newline};
     let scene = scene("[worker.a]\nshell = \"echo >&7\"\nready = { fd = 7 }\n");
     let inherited = Inherited::take().unwrap();
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let (reader, writer) = fd::pipe().unwrap();
     let launch = scene.prepare("a", None).unwrap();
-    let process = launch.spawn(fd::stderr(), fd::stderr(), Some(writer.as_fd()), &inherited, &signals).unwrap();
+    let process = launch.spawn(fd::stderr(), fd::stderr(), Some(writer.as_fd()), &inherited, &signals, None).unwrap();
     drop(writer);
     inherited.restore().unwrap();
     let patience = Some(std::time::Duration::from_secs(60));
     assert_eq!(fd::wait([Some((reader.as_fd(), fd::Interest::Read))], patience).unwrap(), [true]);
-    assert_eq!(newline(&reader).unwrap(), Newline::Came);
+    let mut byte = [0; 2];
+    assert_eq!((fd::read(&reader, &mut byte).unwrap(), byte[0]), (1, b'\n'));
     assert_eq!(fd::wait([Some((process.as_fd(), fd::Interest::Read))], patience).unwrap(), [true]);
     process.reap().unwrap().unwrap();
 }

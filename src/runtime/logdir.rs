@@ -8,16 +8,18 @@
 use super::accounts;
 use super::backlog::{Outgoing, Trouble, Waiting};
 use super::directory::Directory;
-use super::keeper::{Job, Keepers, Rules, Which};
+use super::keeper::{Keeper, Keepers};
 use super::series::{Closed, Series, Short};
+use super::syncer::{Job, Notice, Which};
 use crate::clock::{Now, Tick, earliest};
 use crate::config::unit::show_duration;
 use crate::log::ledger::{Count, Ledger, SUMMARY_BYTES_MAX};
 use crate::log::name::{CRITICAL, CURRENT};
-use crate::log::record::{Batch, last_record_end};
+use crate::log::record::{self, Batch, last_record_end};
 use crate::log::settings::{Overflow, Settings, Sync};
 use crate::log::stamp::Stamp;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -27,54 +29,72 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct LogDir<D: Directory> {
     main: Series<D>,
-    critical: Option<Series<D>>,
-    settings: Settings,
-    keepers: Keepers<D>,
-    waiting: Option<Waiting>,
-    trouble: Option<Trouble>,
+    critical: Option<Box<Series<D>>>,
+    label: Arc<str>,
+    settings: Arc<Settings>,
+    keeper: Keeper<D>,
+    waiting: Option<Box<Waiting>>,
+    trouble: Option<Box<Trouble>>,
+    /// What is to be told of the trouble, to whoever asks.
+    news: Option<String>,
 }
 
 impl<D: Directory> LogDir<D> {
-    /// Opens the directory, whose lock the caller holds, and goes on with what is in it: files, sequence and ledger.
+    /// Opens the directory, whose lock the caller holds, and goes on with what is in it: files, sequence and ledger. It is
+    /// made where it does not exist. `label` is its name in messages.
     ///
     /// # Errors
     /// What the directory says.
-    pub fn open(dir: D, settings: Settings, ledger: &mut Ledger, now: Now) -> io::Result<LogDir<D>> {
-        LogDir::open_with(dir, settings, ledger, now, Keepers::start)
-    }
-
-    fn open_with(
-        dir: D,
-        settings: Settings,
+    pub fn open(
+        dir: Arc<D>,
+        label: Arc<str>,
+        settings: Arc<Settings>,
         ledger: &mut Ledger,
+        keepers: &mut Keepers<D>,
         now: Now,
-        keepers: impl FnOnce(&D, Rules) -> io::Result<Keepers<D>>,
     ) -> io::Result<LogDir<D>> {
-        accounts::resume(&dir, ledger)?;
-        let critical = match dir.names()?.iter().any(|name| name == CRITICAL) {
-            true => Some(Series::open(dir.folder(CRITICAL)?, settings.rotate, ledger.sequences[1], now)?),
-            false => None,
+        accounts::resume(&*dir, ledger)?;
+        let folder = Arc::new(D::below(&dir, CRITICAL));
+        let critical = match folder.open() {
+            Ok(_) => Some(Box::new(Series::open(folder, settings.rotate, ledger.sequences[1], now)?)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(e) => return Err(e),
         };
-        let rules = Rules {
-            routine: settings.routine,
-            critical: settings.critical,
-            reserved: settings.rotate.bytes.unwrap_or(0),
-            compress: settings.compress,
-            sync_after: match settings.sync {
-                Sync::After(wait) => Some(wait),
-                Sync::Rotation | Sync::Always => None,
-            },
-        };
-        let main = Series::open(dir, settings.rotate, ledger.sequences[0], now)?;
-        let keepers = keepers(main.dir(), rules)?;
-        let mut logdir = LogDir { main, critical, settings, keepers, waiting: None, trouble: None };
+        let main = Series::open(dir.clone(), settings.rotate, ledger.sequences[0], now)?;
+        let keeper = keepers.keep(dir, settings.clone())?;
+        let mut logdir = LogDir { main, critical, label, settings, keeper, waiting: None, trouble: None, news: None };
         if let Some(series) = &mut logdir.critical {
             series.rest();
         }
         // From now on a kill is seen; before the first line, so that there is none without this.
         logdir.remember_sequences(ledger);
-        accounts::store(logdir.main.dir(), &ledger.to_json(true), false)?;
+        accounts::store(&**logdir.main.dir(), &ledger.to_json(true), false)?;
         Ok(logdir)
+    }
+
+    /// Goes by other settings from now on. What waits is answered by them, too.
+    pub fn reload(&mut self, settings: Arc<Settings>) {
+        self.main.reload(settings.rotate);
+        if let Some(series) = &mut self.critical {
+            series.reload(settings.rotate);
+        }
+        self.keeper.reload(settings.clone());
+        self.settings = settings;
+    }
+
+    /// The files that are written and the archives, in bytes; these as last looked at.
+    pub fn bytes(&self) -> u64 {
+        self.main.bytes() + self.critical.as_ref().map_or(0, |series| series.bytes()) + self.keeper.archived()
+    }
+
+    /// Why the disk takes no more, while it does not.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_ref().map(|trouble| trouble.error.as_str())
+    }
+
+    /// What has come of the trouble, once.
+    pub fn take_news(&mut self) -> Option<String> {
+        self.news.take()
     }
 
     /// What stands before each record.
@@ -88,16 +108,7 @@ impl<D: Directory> LogDir<D> {
         debug_assert!(self.waiting.is_none(), "records would overtake those that wait");
         let mut outgoing = Outgoing { batch, records, written: 0, critical, critical_written: 0 };
         if !self.attempt(&mut outgoing, ledger, now) {
-            let Outgoing { written, critical_written, .. } = outgoing;
-            self.waiting = Some(Waiting {
-                batch,
-                records: records.to_vec(),
-                written,
-                critical: critical.to_vec(),
-                critical_written,
-                retry_at: now.tick.after(RETRY_FIRST),
-                backoff: RETRY_FIRST,
-            });
+            self.waiting = Some(Box::new(Waiting::new(&outgoing, RETRY_FIRST, now.tick)));
         }
     }
 
@@ -136,7 +147,7 @@ impl<D: Directory> LogDir<D> {
     /// Tries again to write what waits.
     pub fn retry(&mut self, ledger: &mut Ledger, now: Now) {
         let Some(mut waiting) = self.waiting.take() else { return };
-        let Waiting { batch, written, critical_written, .. } = waiting;
+        let Waiting { batch, written, critical_written, .. } = *waiting;
         let (records, critical) = (&waiting.records[..], &waiting.critical[..]);
         let mut outgoing = Outgoing { batch, records, written, critical, critical_written };
         if !self.attempt(&mut outgoing, ledger, now) {
@@ -177,9 +188,7 @@ impl<D: Directory> LogDir<D> {
     }
 
     fn reopen_files(&mut self, now: Now) -> io::Result<()> {
-        if self.main.reopen(now)? {
-            self.keepers.send(Job::Moved(self.main.dir().again()?));
-        }
+        self.main.reopen(now)?;
         self.critical = None;
         Ok(())
     }
@@ -192,8 +201,9 @@ impl<D: Directory> LogDir<D> {
         }
     }
 
-    /// Writes the summary and the ledger, makes all durable and closes the files. What still waits is dropped.
-    pub fn finish(mut self, ledger: &mut Ledger, now: Now) {
+    /// Writes the summary and the ledger and closes the files; what still waits is dropped. `done` is called, in another
+    /// thread, when all of it is durable.
+    pub fn finish(mut self, ledger: &mut Ledger, now: Now, done: Notice) {
         self.give_up(ledger, now);
         if let Some(trouble) = &mut self.trouble {
             trouble.say_after = now.tick;
@@ -201,7 +211,7 @@ impl<D: Directory> LogDir<D> {
         }
         self.summarise(ledger, now);
         self.store(ledger, false);
-        self.keepers.stop();
+        self.keeper.finish(done);
     }
 
     /// One attempt to write what is left of a batch; false when some of it must wait. The copies of critical lines go
@@ -252,7 +262,7 @@ impl<D: Directory> LogDir<D> {
             return Ok(());
         }
         self.open_critical(which, ledger, now)?;
-        self.keepers.soil(which);
+        self.keeper.soil(which);
         while *written < records.len() {
             // Files change between records only.
             if last_record_end(records, *written) == *written {
@@ -272,7 +282,7 @@ impl<D: Directory> LogDir<D> {
         }
         match self.settings.sync {
             Sync::Always => self.sync_now(which, ledger, now),
-            Sync::After(_) => self.keepers.dirty(which),
+            Sync::After(_) => self.keeper.dirty(which),
             Sync::Rotation => {}
         }
         Ok(())
@@ -306,10 +316,10 @@ impl<D: Directory> LogDir<D> {
 
     /// Deletes the oldest routine archive; for critical lines, when there is none, the oldest critical one.
     fn trim(&mut self, which: Which) -> bool {
-        let for_critical = self.critical.as_ref().filter(|_| which == Which::Critical);
+        let for_critical = self.critical.as_deref().filter(|_| which == Which::Critical);
         for series in [Some(&self.main), for_critical].into_iter().flatten() {
             if let Ok(Some(archive)) = series.remove_oldest() {
-                tracing::warn!("{}: the disk is full: deleted {archive} to make room", self.settings.label);
+                tracing::warn!("{}: the disk is full: deleted {archive} to make room", self.label);
                 return true;
             }
         }
@@ -341,21 +351,16 @@ impl<D: Directory> LogDir<D> {
 
     fn troubled(&mut self, error: &io::Error, now: Now) {
         if self.trouble.is_none() {
-            let remedy = match self.settings.overflow {
-                Overflow::Block => "reading stops until it goes on (--overflow block)",
-                Overflow::Drop => "lines are dropped and counted until it goes on (--overflow drop)",
-            };
-            tracing::error!(
-                "{}: cannot write to {}: {error}; {remedy}",
-                self.settings.label,
-                self.main.dir().path().display()
-            );
-            self.trouble = Some(Trouble {
+            let (path, remedy) = (self.main.dir().path(), self.settings.overflow.remedy());
+            let text = format!("cannot write to {}: {error}; {remedy}", path.display());
+            tracing::error!("{}: {text}", self.label);
+            self.news = Some(text);
+            self.trouble = Some(Box::new(Trouble {
                 since: now.tick,
                 error: error.to_string(),
                 dropped: Count::default(),
                 say_after: now.tick.after(RETRY_FIRST),
-            });
+            }));
         }
     }
 
@@ -363,17 +368,22 @@ impl<D: Directory> LogDir<D> {
     fn relieved(&mut self, now: Now) {
         let Some(trouble) = self.trouble.take_if(|trouble| trouble.dropped == Count::default()) else { return };
         let lasted = show_duration(now.tick.until(trouble.since));
-        tracing::warn!("{}: writing to {} again after {lasted}", self.settings.label, self.main.dir().path().display());
+        self.say(format!("writing to {} again after {lasted}", self.main.dir().path().display()));
+    }
+
+    fn say(&mut self, text: String) {
+        tracing::warn!("{}: {text}", self.label);
+        self.news = Some(text);
     }
 
     /// Says in the log what was dropped, as soon as there is room for it; tried at most once a second.
     fn say_dropped(&mut self, now: Now) {
-        let waited = |trouble: &mut Trouble| trouble.say_after <= now.tick && trouble.dropped != Count::default();
+        let waited = |trouble: &mut Box<Trouble>| trouble.say_after <= now.tick && trouble.dropped != Count::default();
         let Some(mut trouble) = self.trouble.take_if(waited) else { return };
         let Count { lines, bytes } = trouble.dropped;
         let text = format!("dropped {lines} lines, {bytes} bytes: {}", trouble.error);
         if self.own_record(&text, now) {
-            tracing::warn!("{}: {text}", self.settings.label);
+            self.say(text);
         } else {
             trouble.say_after = now.tick.after(RETRY_MAX);
             self.trouble = Some(trouble);
@@ -405,18 +415,18 @@ impl<D: Directory> LogDir<D> {
 
     fn hand_over(&mut self, which: Which, closed: Option<Closed<D::File>>, ledger: &mut Ledger) {
         if let Some(closed) = closed {
-            self.keepers.send(Job::Closed(which, closed));
+            self.keeper.send(Job::Closed(which, closed));
         }
         self.store(ledger, true);
     }
 
     fn store(&mut self, ledger: &mut Ledger, unclean: bool) {
         self.remember_sequences(ledger);
-        self.keepers.send(Job::Ledger(ledger.to_json(unclean)));
+        self.keeper.send(Job::Ledger(ledger.to_json(unclean)));
     }
 
     fn remember_sequences(&self, ledger: &mut Ledger) {
-        let critical = self.critical.as_ref().map_or(ledger.sequences[1], Series::sequence);
+        let critical = self.critical.as_ref().map_or(ledger.sequences[1], |series| series.sequence());
         ledger.sequences = [self.main.sequence(), critical];
     }
 
@@ -430,18 +440,14 @@ impl<D: Directory> LogDir<D> {
 
     /// Whether it could be written.
     fn own_record(&mut self, text: &str, now: Now) -> bool {
-        let mut record = Vec::new();
-        self.settings.stamp.write(now.wall, &mut record);
-        record.extend_from_slice(b"quell: ");
-        record.extend_from_slice(text.as_bytes());
-        record.push(b'\n');
+        let record = record::own(text, &self.settings.stamp, now.wall);
         if let Err(Short { written, error }) = self.main.append(&record, None, now) {
             tracing::debug!("cannot write {text:?}: {error}");
             self.take_back(Which::Main, &record, written);
             return false;
         }
         if matches!(self.settings.sync, Sync::After(_)) {
-            self.keepers.dirty(Which::Main);
+            self.keeper.dirty(Which::Main);
         }
         true
     }
@@ -477,8 +483,8 @@ impl<D: Directory> LogDir<D> {
 
     fn open_critical(&mut self, which: Which, ledger: &Ledger, now: Now) -> io::Result<()> {
         if which == Which::Critical && self.critical.is_none() {
-            let folder = self.main.dir().folder(CRITICAL)?;
-            self.critical = Some(Series::open(folder, self.settings.rotate, ledger.sequences[1], now)?);
+            let folder = Arc::new(D::below(self.main.dir(), CRITICAL));
+            self.critical = Some(Box::new(Series::open(folder, self.settings.rotate, ledger.sequences[1], now)?));
         }
         Ok(())
     }

@@ -5,9 +5,9 @@ use crate::clock::Wall;
 use crate::log::name::Archive;
 use crate::log::retain;
 use crate::runtime::directory::Append;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +22,7 @@ enum Fault {
 
 #[derive(Debug, Default)]
 struct Disk {
+    folders: BTreeSet<String>,
     files: BTreeMap<String, Arc<Mutex<Vec<u8>>>>,
     /// What was deleted, to make room.
     trimmed: BTreeMap<String, Arc<Mutex<Vec<u8>>>>,
@@ -137,17 +138,22 @@ impl Directory for Model {
     fn sync(&self) -> io::Result<()> {
         self.disk.lock().unwrap().step("sync", 1).map(drop)
     }
-    fn folder(&self, name: &str) -> io::Result<Model> {
-        Ok(Model { disk: self.disk.clone(), prefix: format!("{}{name}/", self.prefix) })
+    fn below(parent: &Arc<Model>, name: &str) -> Model {
+        Model { disk: parent.disk.clone(), prefix: format!("{}{name}/", parent.prefix) }
     }
-    fn again(&self) -> io::Result<Model> {
-        Ok(self.clone())
+    fn make(&self) -> io::Result<()> {
+        self.disk.lock().unwrap().folders.insert(self.prefix.clone());
+        Ok(())
     }
-    fn moved(&self) -> io::Result<Option<Model>> {
-        Ok(None)
+    fn open(&self) -> io::Result<Model> {
+        let there = self.disk.lock().unwrap().folders.contains(&self.prefix);
+        if there { Ok(self.clone()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
-    fn path(&self) -> &Path {
-        Path::new("model")
+    fn follow(&self) -> io::Result<bool> {
+        Ok(false)
+    }
+    fn path(&self) -> PathBuf {
+        "model".into()
     }
 }
 
@@ -181,7 +187,6 @@ const BATCH: usize = 6;
 
 fn settings(overflow: Overflow, sync: Sync) -> Settings {
     Settings {
-        label: "model".into(),
         rotate: "4KiB".parse().unwrap(),
         routine: retain::Policy::default(),
         critical: retain::Policy::default(),
@@ -202,7 +207,8 @@ fn line(number: usize) -> String {
 }
 
 fn open(model: &Model, overflow: Overflow, sync: Sync, ledger: &mut Ledger) -> io::Result<LogDir<Model>> {
-    LogDir::open_with(model.clone(), settings(overflow, sync), ledger, now(0), Keepers::inline)
+    let settings = Arc::new(settings(overflow, sync));
+    LogDir::open(Arc::new(model.clone()), "model".into(), settings, ledger, &mut Keepers::inline(), now(0))
 }
 
 /// Writes all lines, every tenth of them critical; gives up when the disk has crashed, or after some time.
@@ -275,7 +281,7 @@ fn for_every_step(fault: Fault, overflow: Overflow, sync: Sync, check: impl Fn(&
         if let Ok(mut log) = open(&model, overflow, sync, &mut ledger) {
             let turn = write_all(&mut log, &mut ledger, &model);
             if !model.disk.lock().unwrap().crashed {
-                log.finish(&mut ledger, now(turn + 100));
+                log.finish(&mut ledger, now(turn + 100), Box::new(|| ()));
             }
         }
         let reached = {
@@ -305,7 +311,7 @@ fn a_crash_at_every_step() {
             next.stream(0).read += count;
             let batch = Batch { stream: 0, count, prefix_bytes: 0, single: false };
             log.append(batch, record.as_bytes(), record.as_bytes(), &mut next, now(500));
-            log.finish(&mut next, now(501));
+            log.finish(&mut next, now(501), Box::new(|| ()));
             let found = whole_lines(&records(model, ""), context);
             assert!(
                 (0..acknowledged).all(|n| found.contains(&n)),

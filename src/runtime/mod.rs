@@ -2,6 +2,9 @@
 
 pub mod accounts;
 pub mod backlog;
+pub mod client;
+pub mod compressor;
+pub mod deadlines;
 pub mod directory;
 pub mod environment;
 pub mod exec;
@@ -22,7 +25,14 @@ pub mod preflight;
 pub mod probe;
 pub mod program;
 pub mod reactor;
+pub mod reader;
+pub mod route;
 pub mod series;
+pub mod server;
+pub mod sorting;
 pub mod state;
+pub mod syncer;
 pub mod trust;
+pub mod up;
+pub mod workspace;
 pub mod wrap;

@@ -93,7 +93,9 @@ impl Orphan {
         Ok(is_same)
     }
 
-    fn key(&self) -> (i32, u64) {
+    /// Its number and when it began: what no other process has.
+    #[must_use]
+    pub fn key(&self) -> (i32, u64) {
         (self.stat.pid, self.stat.started)
     }
 }

@@ -1,78 +1,37 @@
 //! The output path: bytes of some streams in; kept lines out to a log directory, to inherited descriptors, or both;
-//! every line and byte in the ledger. `filter`, `log` and `run` all end here; only who reads differs.
+//! every line and byte in the ledger. `filter`, `log`, `run` and `up` all end here; only who reads differs. What becomes
+//! of the lines in a block is in `super::route`.
 
 use super::directory::Directory;
 use super::logdir::LogDir;
 use super::pass::Pass;
+use super::sorting::Sorting;
+use super::syncer::Notice;
+use super::workspace::{TailId, Workspace};
 use crate::clock::{Now, Tick};
-use crate::line::classify::{Follow, Run, classify, classify_piece, count_lines};
-use crate::line::frame::{Block, Cut, Tail};
-use crate::line::rules::{RuleSet, Scratch};
-use crate::line::{Class, Stream};
-use crate::log::ledger::{Count, Ledger, RuleKey};
-use crate::log::record::{Batch, CUT_MARK};
-use crate::log::stamp::stamp_lines;
+use crate::line::Stream;
+use crate::line::classify::Follow;
+use crate::line::frame::Cut;
+use crate::log::ledger::Ledger;
+use crate::log::settings::{Overflow, Settings};
 use crate::sys::fd::{self, Outlet};
 use std::io;
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-/// Width of a tag: the longest class and a blank.
-const TAG_BYTES: usize = 9;
-
-/// The classes that are let through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept([bool; Class::ALL.len()]);
-
-impl Default for Kept {
-    /// All but noise.
-    fn default() -> Kept {
-        Kept(Class::ALL.map(|class| class != Class::Noise))
-    }
-}
-
-impl FromIterator<Class> for Kept {
-    fn from_iter<I: IntoIterator<Item = Class>>(classes: I) -> Kept {
-        let mut kept = Kept(Default::default());
-        classes.into_iter().for_each(|class| kept.0[class as usize] = true);
-        kept
-    }
-}
-
-impl Kept {
-    fn has(self, class: Class) -> bool {
-        self.0[class as usize]
-    }
-}
-
-/// The rules that lines are sorted by, and what each is called in the ledger.
-#[derive(Clone, Debug)]
-pub struct Sorting {
-    /// The rules.
-    pub rules: Arc<RuleSet>,
-    /// Which classes are let through.
-    pub kept: Kept,
-}
-
-impl Sorting {
-    fn keys(&self) -> Vec<RuleKey> {
-        let key = |rule: &crate::line::list::Rule| RuleKey {
-            list: rule.place.list.to_string(),
-            line: rule.place.line,
-            pattern: String::from_utf8_lossy(&rule.text).into_owned(),
-        };
-        self.rules.rules().iter().map(key).collect()
-    }
-}
-
-/// One stream that is read.
+/// One stream that is read, or one of a worker's earlier lives that has not ended yet.
 #[derive(Debug)]
-struct Source {
-    stream: Stream,
-    follow: Follow,
-    tail: Tail,
-    pass: Option<Pass>,
+pub(super) struct Source {
+    /// Its place in the ledger.
+    pub(super) stream: usize,
+    pub(super) follow: Follow,
+    tail: TailId,
+    /// It has ended; what is left of it is dealt with as soon as it can be.
+    ended: bool,
+    /// What a line must hold to be the one that is waited for.
+    pub(super) awaited: Option<Arc<[u8]>>,
+    /// Such a line has come.
+    pub(super) answered: bool,
 }
 
 /// What a read brought.
@@ -86,33 +45,34 @@ pub enum Brought {
     End,
 }
 
-/// The output path of one worker.
+/// What is decided anew at a line's end.
 #[derive(Debug)]
-pub struct Output<D: Directory> {
+struct Reload {
     sorting: Sorting,
-    /// What comes into force when no line is half sorted.
-    next_sorting: Option<Sorting>,
-    tag: bool,
-    sources: Vec<Source>,
-    /// The outlets of all sources are one file: a line that is half out on one holds up all.
-    one_outlet: bool,
-    ledger: Ledger,
-    log: Option<LogDir<D>>,
-    block: Block,
-    /// The source whose bytes are in the block.
-    loaded: usize,
-    buffers: Buffers,
+    settings: Option<Arc<Settings>>,
+    line_bytes_max: Option<usize>,
 }
 
-/// Room that is used again for each block.
-#[derive(Debug, Default)]
-struct Buffers {
-    scratch: Scratch,
-    runs: Vec<Run>,
-    stamp: Vec<u8>,
-    stamped: Vec<u8>,
-    critical: Vec<u8>,
-    tagged: Vec<u8>,
+/// The output path of one worker. What it works with is its thread's (`Workspace`).
+#[derive(Debug)]
+pub struct Output<D: Directory> {
+    pub(super) sorting: Sorting,
+    /// What comes into force when no line is half sorted.
+    reload: Option<Box<Reload>>,
+    pub(super) tag: bool,
+    line_bytes_max: usize,
+    /// What is read, by the places that `begin` gave.
+    pub(super) sources: Vec<Option<Source>>,
+    /// As the ledger has them; each with the outlet that its kept lines are passed on to, if any.
+    pub(super) streams: Box<[(Stream, Option<Box<Pass>>)]>,
+    /// The outlets of all streams are one file: a line that is half out on one holds up all.
+    one_outlet: bool,
+    pub(super) ledger: Ledger,
+    pub(super) log: Option<Box<LogDir<D>>>,
+    /// There is to be a log, but it could not be opened yet: nothing is read, or what is kept is dropped.
+    pub(super) missing: Option<Overflow>,
+    /// The end of the last line that was read, where that is kept.
+    pub(super) last: Option<Vec<u8>>,
 }
 
 impl<D: Directory> Output<D> {
@@ -125,22 +85,21 @@ impl<D: Directory> Output<D> {
         log: Option<LogDir<D>>,
         line_bytes_max: usize,
     ) -> Output<D> {
-        ledger.attach(sorting.keys());
-        let source = |(stream, pass)| Source { stream, follow: Follow::default(), tail: Tail::default(), pass };
-        let sources: Vec<_> = streams.into_iter().map(source).collect();
-        let files =
-            sources.iter().map(|s| s.pass.as_ref().and_then(Pass::outlet).map(Outlet::file)).collect::<Vec<_>>();
+        ledger.attach(sorting.keys.clone());
+        let files = |(_, pass): &(_, Option<Pass>)| pass.as_ref().and_then(Pass::outlet).map(Outlet::file);
+        let files: Vec<_> = streams.iter().map(files).collect();
         Output {
             sorting,
-            next_sorting: None,
+            reload: None,
             tag: false,
-            one_outlet: files.windows(2).all(|pair| pair[0] == pair[1]),
-            sources,
+            line_bytes_max,
+            sources: Vec::new(),
+            one_outlet: files.windows(2).all(|pair| pair[0].is_some() && pair[0] == pair[1]),
+            streams: streams.into_iter().map(|(stream, pass)| (stream, pass.map(Box::new))).collect(),
             ledger,
-            log,
-            block: Block::new(line_bytes_max),
-            loaded: 0,
-            buffers: Buffers::default(),
+            log: log.map(Box::new),
+            missing: None,
+            last: None,
         }
     }
 
@@ -151,64 +110,117 @@ impl<D: Directory> Output<D> {
         self
     }
 
+    /// Keeps the last line that was read, for `last_line`.
+    #[must_use]
+    pub fn with_last_line(mut self) -> Output<D> {
+        self.last = Some(Vec::new());
+        self
+    }
+
+    /// A stream begins: its place, until `end`. `owner` is what `Workspace::excess` calls it.
+    pub fn begin(&mut self, room: &mut Workspace, stream: usize, owner: u32) -> usize {
+        let place = self.sources.iter().position(Option::is_none).unwrap_or(self.sources.len());
+        let tail = room.claim(owner);
+        let source = Source { stream, follow: Follow::default(), tail, ended: false, awaited: None, answered: false };
+        if place == self.sources.len() {
+            self.sources.reserve_exact(1);
+            self.sources.push(None);
+        }
+        self.sources[place] = Some(source);
+        place
+    }
+
+    /// Looks for a line that holds this, of whatever class; `has_answered` says when it has come.
+    pub fn await_line(&mut self, place: usize, text: Arc<[u8]>) {
+        self.source(place).awaited = Some(text);
+    }
+
+    /// Whether the line that was waited for has come.
+    pub fn has_answered(&self, place: usize) -> bool {
+        self.sources[place].as_ref().is_some_and(|source| source.answered)
+    }
+
     /// Reads a stream once, and does all that can be done with what came. The stream must not be stalled.
     ///
     /// # Errors
     /// As read(2).
-    pub fn read(&mut self, source: usize, from: impl AsFd, now: Now) -> io::Result<Brought> {
-        self.focus(source);
-        debug_assert!(!self.is_stalled(source), "read although nothing can be written");
-        let bytes = match fd::read(from, self.block.room()) {
+    pub fn read(&mut self, room: &mut Workspace, place: usize, from: impl AsFd, now: Now) -> io::Result<Brought> {
+        debug_assert!(!self.is_stalled(place), "read although nothing can be written");
+        self.focus(room, place);
+        let read_bytes_max = room.read_bytes_max;
+        let bytes = match fd::read(from, &mut room.block.room()[..read_bytes_max]) {
             Ok(0) => return Ok(Brought::End),
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(Brought::Nothing),
             Err(e) => return Err(e),
         };
-        self.block.read(bytes);
-        self.ledger.stream(source).read.bytes += bytes as u64;
-        self.pump(source, now);
+        room.block.read(bytes);
+        let stream = self.source(place).stream;
+        self.ledger.stream(stream).read.bytes += bytes as u64;
+        self.pump(room, place, now);
         Ok(Brought::Bytes(bytes))
     }
 
-    /// Takes what the end of a stream leaves: a line without newline. The stream must not be stalled.
-    pub fn end(&mut self, source: usize, now: Now) {
-        self.focus(source);
-        if let Some((range, first)) = self.block.rest() {
-            self.piece(source, range, first, true, now);
-        }
+    /// A stream has ended: a line without newline is taken, now or when what holds it up is over. Its place is another's
+    /// after that.
+    pub fn end(&mut self, room: &mut Workspace, place: usize, now: Now) {
+        self.source(place).ended = true;
+        self.pump_on(room, place, now);
     }
 
     /// Whether a stream must not be read, for what came before it could not be written yet.
-    pub fn is_stalled(&self, source: usize) -> bool {
-        let waits = |source: &Source| source.pass.as_ref().is_some_and(|pass| pass.waits_for().is_some());
-        self.log.as_ref().is_some_and(LogDir::is_waiting)
-            || waits(&self.sources[source])
-            || (self.one_outlet && self.sources.iter().any(waits))
+    pub fn is_stalled(&self, place: usize) -> bool {
+        let stream = self.sources[place].as_ref().map(|source| source.stream);
+        self.is_log_stalled()
+            || stream.is_some_and(|stream| self.waits(stream))
+            || (self.one_outlet && (0..self.streams.len()).any(|stream| self.waits(stream)))
     }
 
-    /// Where the kept lines of a stream are passed on to.
-    pub fn pass(&self, source: usize) -> Option<&Pass> {
-        self.sources[source].pass.as_ref()
+    /// Whether any stream is stalled.
+    pub fn is_held_up(&self) -> bool {
+        self.is_log_stalled() || (0..self.streams.len()).any(|stream| self.waits(stream))
+    }
+
+    fn is_log_stalled(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.is_waiting()) || self.missing == Some(Overflow::Block)
+    }
+
+    fn waits(&self, stream: usize) -> bool {
+        self.pass(stream).is_some_and(|pass| pass.waits_for().is_some())
+    }
+
+    /// Where the kept lines of a stream, by its place in the ledger, are passed on to.
+    pub fn pass(&self, stream: usize) -> Option<&Pass> {
+        self.streams[stream].1.as_deref()
+    }
+
+    /// How many streams there can be at a time in one life.
+    pub fn streams(&self) -> usize {
+        self.streams.len()
     }
 
     /// The failure that closed an outlet, once.
-    pub fn take_failure(&mut self, source: usize) -> Option<io::Error> {
-        self.sources[source].pass.as_mut()?.take_failure()
+    pub fn take_failure(&mut self) -> Option<io::Error> {
+        self.streams.iter_mut().find_map(|(_, pass)| pass.as_mut()?.take_failure())
     }
 
-    /// Whether nothing takes the lines of a stream any more.
-    pub fn is_closed(&self, source: usize) -> bool {
-        self.log.is_none() && self.pass(source).is_none_or(Pass::is_closed)
+    /// Whether nothing takes the lines of a stream, by its place in the ledger, any more.
+    pub fn is_closed(&self, stream: usize) -> bool {
+        self.log.is_none() && self.missing.is_none() && self.pass(stream).is_none_or(Pass::is_closed)
     }
 
     /// Goes on writing after a wait.
-    pub fn flush(&mut self, now: Now) {
-        for source in 0..self.sources.len() {
-            if let Some(pass) = &mut self.sources[source].pass {
+    pub fn flush(&mut self, room: &mut Workspace, now: Now) {
+        let mut flushed = false;
+        for (_, pass) in &mut self.streams {
+            if let Some(pass) = pass.as_mut().filter(|pass| pass.waits_for().is_some()) {
                 pass.flush(&mut self.ledger);
+                flushed = true;
             }
         }
-        self.pump_all(now);
+        if flushed {
+            self.pump_all(room, now);
+        }
     }
 
     /// When there is something to do that no descriptor brings.
@@ -217,28 +229,63 @@ impl<D: Directory> Output<D> {
     }
 
     /// Does what is due.
-    pub fn due(&mut self, now: Now) {
+    pub fn due(&mut self, room: &mut Workspace, now: Now) {
         if let Some(log) = &mut self.log
             && log.deadline(now).is_some_and(|at| at <= now.tick)
         {
             log.due(&mut self.ledger, now);
-            self.pump_all(now);
+            self.pump_all(room, now);
         }
+    }
+
+    /// There is to be a log, and it cannot be opened yet.
+    pub fn miss_log(&mut self, overflow: Overflow) {
+        self.missing = Some(overflow);
+    }
+
+    /// Tries to open the log that is missing.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub fn open_log(
+        &mut self,
+        room: &mut Workspace,
+        open: impl FnOnce(&mut Ledger) -> io::Result<LogDir<D>>,
+        now: Now,
+    ) -> io::Result<()> {
+        self.log = Some(Box::new(open(&mut self.ledger)?));
+        self.missing = None;
+        self.pump_all(room, now);
+        Ok(())
     }
 
     /// Sorts by other rules from now on; a line whose first piece has been sorted is sorted to its end by the old ones.
     pub fn reload(&mut self, sorting: Sorting) {
-        self.next_sorting = Some(sorting);
-        self.settle_sorting();
+        self.reload = Some(Box::new(Reload { sorting, settings: None, line_bytes_max: None }));
+        self.settle_reload();
     }
 
-    fn settle_sorting(&mut self) {
-        if self.sources.iter().any(|source| source.follow.is_mid_line()) {
+    /// The same, and the log is kept otherwise.
+    pub fn reload_all(&mut self, sorting: Sorting, settings: Arc<Settings>, line_bytes_max: usize) {
+        let (settings, line_bytes_max) = (Some(settings), Some(line_bytes_max));
+        self.reload = Some(Box::new(Reload { sorting, settings, line_bytes_max }));
+        self.settle_reload();
+    }
+
+    fn settle_reload(&mut self) {
+        if self.sources.iter().flatten().any(|source| source.follow.is_mid_line()) {
             return;
         }
-        if let Some(sorting) = self.next_sorting.take() {
-            self.ledger.attach(sorting.keys());
-            self.sorting = sorting;
+        let Some(reload) = self.reload.take() else { return };
+        let Reload { sorting, settings, line_bytes_max } = *reload;
+        self.ledger.attach(sorting.keys.clone());
+        self.sorting = sorting;
+        self.line_bytes_max = line_bytes_max.unwrap_or(self.line_bytes_max);
+        if let Some(settings) = settings {
+            self.missing = self.missing.map(|_| settings.overflow);
+            if let Some(log) = &mut self.log {
+                log.reload(settings);
+            }
         }
     }
 
@@ -263,171 +310,125 @@ impl<D: Directory> Output<D> {
         }
     }
 
-    /// Whether there is a log.
-    pub fn has_log(&self) -> bool {
-        self.log.is_some()
+    /// The log.
+    pub fn log(&self) -> Option<&LogDir<D>> {
+        self.log.as_deref()
+    }
+
+    /// What has come of trouble with the log, once.
+    pub fn take_news(&mut self) -> Option<String> {
+        self.log.as_mut()?.take_news()
+    }
+
+    /// What was counted.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The end of the last line that was read, where that is kept; no more than 256 bytes of it.
+    pub fn last_line(&self) -> Option<&[u8]> {
+        self.last.as_deref().filter(|last| !last.is_empty())
     }
 
     /// Ends all streams: what still waits to be written is dropped and counted.
-    pub fn end_all(&mut self, now: Now) {
-        for source in 0..self.sources.len() {
-            self.focus(source);
-            self.pump(source, now);
-            while self.is_stalled(source) {
-                self.give_up(source, now);
-                self.pump(source, now);
+    pub fn end_all(&mut self, room: &mut Workspace, now: Now) {
+        for place in 0..self.sources.len() {
+            if self.sources[place].is_some() {
+                self.end(room, place, now);
             }
-            self.end(source, now);
-            self.give_up(source, now);
+            while self.sources[place].is_some() {
+                self.give_up(now);
+                self.pump_on(room, place, now);
+            }
         }
+        self.give_up(now);
     }
 
-    /// Ends it all, and closes the log. The ledger is what is left.
-    pub fn finish(mut self, now: Now) -> Ledger {
-        self.end_all(now);
-        if let Some(log) = self.log.take() {
-            log.finish(&mut self.ledger, now);
+    /// Ends it all, and closes the log: `done` is called when it is durable. The ledger is what is left.
+    pub fn finish(mut self, room: &mut Workspace, now: Now, done: Notice) -> Ledger {
+        self.end_all(room, now);
+        match self.log.take() {
+            Some(log) => log.finish(&mut self.ledger, now, done),
+            None => done(),
         }
         self.ledger
     }
 
-    /// Puts a stream's unfinished line into the block.
-    fn focus(&mut self, source: usize) {
-        if self.loaded != source {
-            self.block.stash(&mut self.sources[self.loaded].tail);
-            self.block.load(&mut self.sources[source].tail);
-            self.loaded = source;
+    /// Gives out an unfinished line as a piece, for there are too many of them.
+    pub fn cut_short(&mut self, room: &mut Workspace, tail: TailId, now: Now) {
+        let is_it = |source: &Option<Source>| source.as_ref().is_some_and(|source| source.tail == tail);
+        let Some(place) = self.sources.iter().position(is_it) else { return };
+        self.focus(room, place);
+        self.pump(room, place, now);
+        if !self.is_stalled(place)
+            && let Some(Cut::Piece { range, first, last }) = room.block.cut_short()
+        {
+            self.piece(room, place, range, first, last, now);
         }
     }
 
-    fn pump_all(&mut self, now: Now) {
-        for source in 0..self.sources.len() {
-            if !self.is_stalled(source) && (source == self.loaded || !self.sources[source].tail.is_empty()) {
-                self.focus(source);
-                self.pump(source, now);
+    fn source(&mut self, place: usize) -> &mut Source {
+        self.sources[place].as_mut().expect("a place is used from `begin` to `end`")
+    }
+
+    /// Puts a stream's unfinished line into the block.
+    fn focus(&mut self, room: &mut Workspace, place: usize) {
+        let line_bytes_max = self.line_bytes_max;
+        room.focus(self.source(place).tail, line_bytes_max);
+    }
+
+    fn pump_all(&mut self, room: &mut Workspace, now: Now) {
+        (0..self.sources.len()).for_each(|place| self.pump_on(room, place, now));
+    }
+
+    /// Goes on with what a stream has left, as far as that can be written, and to its end when it has ended.
+    fn pump_on(&mut self, room: &mut Workspace, place: usize, now: Now) {
+        let Some(source) = &self.sources[place] else { return };
+        let (tail, ended) = (source.tail, source.ended);
+        if self.is_stalled(place) {
+            return;
+        }
+        if room.holds(tail) {
+            self.focus(room, place);
+            self.pump(room, place, now);
+        }
+        if ended && !self.is_stalled(place) {
+            if room.holds(tail) {
+                self.focus(room, place);
+                if let Some((range, first)) = room.block.rest() {
+                    self.piece(room, place, range, first, true, now);
+                }
             }
+            room.release(tail);
+            self.sources[place] = None;
+            self.settle_reload();
         }
     }
 
     /// Sorts and writes what stands in the block, until it is done or something stalls.
-    fn pump(&mut self, source: usize, now: Now) {
-        while !self.is_stalled(source) {
-            match self.block.cut() {
+    fn pump(&mut self, room: &mut Workspace, place: usize, now: Now) {
+        while !self.is_stalled(place) {
+            match room.block.cut() {
                 None => return,
-                Some(Cut::Lines(range)) => self.lines(source, range, now),
+                Some(Cut::Lines(range)) => self.lines(room, place, range, now),
                 Some(Cut::Piece { range, first, last }) => {
-                    self.piece(source, range, first, last, now);
-                    self.settle_sorting();
+                    self.piece(room, place, range, first, last, now);
+                    self.settle_reload();
                 }
             }
         }
     }
 
-    /// Gives up what a stream waits to write, so that its end can be dealt with.
-    fn give_up(&mut self, source: usize, now: Now) {
-        if let Some(pass) = &mut self.sources[source].pass {
-            pass.give_up(&mut self.ledger);
+    /// Gives up what waits to be written, so that what comes after it can be dealt with.
+    fn give_up(&mut self, now: Now) {
+        self.missing = self.missing.map(|_| Overflow::Drop);
+        for (_, pass) in &mut self.streams {
+            if let Some(pass) = pass {
+                pass.give_up(&mut self.ledger);
+            }
         }
         if let Some(log) = &mut self.log {
             log.give_up(&mut self.ledger, now);
         }
     }
-
-    /// Whole lines.
-    fn lines(&mut self, index: usize, range: Range<usize>, now: Now) {
-        let Source { stream, follow, pass, .. } = &mut self.sources[index];
-        let Buffers { scratch, runs, stamp, stamped, critical, tagged } = &mut self.buffers;
-        classify(&self.sorting.rules, self.block.bytes(range.clone()), *stream, follow, scratch, runs);
-
-        let lines = self.block.bytes(range.clone());
-        runs.retain(|run| {
-            let kept = self.sorting.kept.has(run.verdict.class);
-            if !kept {
-                let count = Count { lines: run.lines(lines), bytes: run.range.len() as u64 };
-                self.ledger.stream(index).read.lines += count.lines;
-                self.ledger.suppress(index, run.verdict.rule, count);
-            }
-            kept
-        });
-        if runs.is_empty() {
-            return;
-        }
-        stamp.clear();
-        critical.clear();
-        tagged.clear();
-        if let Some(log) = &self.log {
-            log.stamp().write(now.wall, stamp);
-            for run in runs.iter().filter(|run| run.verdict.class >= Class::Anomaly) {
-                stamp_lines(stamp, &lines[run.range.clone()], critical);
-            }
-        }
-        if self.tag {
-            runs.iter().for_each(|run| stamp_lines(&tag(run.verdict.class), &lines[run.range.clone()], tagged));
-        }
-        let bytes = self.block.bytes_mut(range);
-        let closed_up = close_up(bytes, runs);
-        let plain = &bytes[closed_up];
-        let count = Count { lines: count_lines(plain), bytes: plain.len() as u64 };
-        self.ledger.stream(index).read.lines += count.lines;
-        let mut batch = Batch { stream: index, count, prefix_bytes: stamp.len(), single: false };
-        if let Some(log) = &mut self.log {
-            stamped.clear();
-            if !stamp.is_empty() {
-                stamp_lines(stamp, plain, stamped);
-            }
-            log.append(batch, if stamp.is_empty() { plain } else { stamped }, critical, &mut self.ledger, now);
-        }
-        if let Some(pass) = pass.as_mut().filter(|pass| !pass.is_closed() || self.log.is_none()) {
-            batch.prefix_bytes = if self.tag { TAG_BYTES } else { 0 };
-            pass.write(batch, if self.tag { tagged } else { plain }, &mut self.ledger);
-        }
-    }
-
-    /// A piece of a line over the cap, or a line that the end of its stream cut off.
-    fn piece(&mut self, index: usize, range: Range<usize>, first: bool, last: bool, now: Now) {
-        let Source { stream, follow, pass, .. } = &mut self.sources[index];
-        let Buffers { scratch, stamp, .. } = &mut self.buffers;
-        let bytes = self.block.bytes(range.clone());
-        let verdict = classify_piece(&self.sorting.rules, bytes, *stream, last, follow, scratch);
-        let count = Count { lines: u64::from(first), bytes: bytes.len() as u64 };
-        self.ledger.stream(index).read.lines += count.lines;
-        if !self.sorting.kept.has(verdict.class) {
-            self.ledger.suppress(index, verdict.rule, count);
-            return;
-        }
-        let batch = Batch { stream: index, count, prefix_bytes: 0, single: true };
-        if let Some(log) = &mut self.log {
-            stamp.clear();
-            log.stamp().write(now.wall, stamp);
-            let mark = if bytes.ends_with(b"\n") { b"" } else { CUT_MARK };
-            self.block.between(stamp, range.clone(), mark, |record| {
-                let critical = if verdict.class >= Class::Anomaly { record } else { b"" };
-                log.append(batch, record, critical, &mut self.ledger, now);
-            });
-        }
-        if let Some(pass) = pass.as_mut().filter(|pass| !pass.is_closed() || self.log.is_none()) {
-            let tag = tag(verdict.class);
-            let tag = if self.tag && first { &tag[..] } else { b"" };
-            self.block.between(tag, range, b"", |bytes| pass.write(batch, bytes, &mut self.ledger));
-        }
-    }
-}
-
-/// Moves the runs of a block together, in place: where they are then. Nothing is moved when nothing lies between them.
-fn close_up(block: &mut [u8], runs: &[Run]) -> Range<usize> {
-    let start = runs[0].range.start;
-    let mut end = start;
-    for run in runs {
-        if run.range.start != end {
-            block.copy_within(run.range.clone(), end);
-        }
-        end += run.range.len();
-    }
-    start..end
-}
-
-fn tag(class: Class) -> [u8; TAG_BYTES] {
-    let mut tag = [b' '; TAG_BYTES];
-    tag[..class.name().len()].copy_from_slice(class.name().as_bytes());
-    tag
 }

@@ -1,14 +1,14 @@
 //! When to read a pipe again whose writer writes little at a time: not at each line, for that costs both sides a wake-up
 //! for each, but when some have come together. Pure: the times and sizes of reads in, what to do out.
 //!
-//! A line that comes alone is read at once. One that follows within `LATENCY_MAX` begins a rest, as long as the pipe
+//! A line that comes alone is read at once. One that follows within the latency begins a rest, as long as the pipe
 //! takes to be a quarter full at the pace of before; a pipe that would be full too soon is worth a larger one.
 
 use crate::clock::Tick;
 use std::time::Duration;
 
-/// The longest that a line waits in the pipe.
-const LATENCY_MAX: Duration = Duration::from_millis(5);
+/// The longest that a line waits in the pipe where nothing else is asked for.
+pub const LATENCY: Duration = Duration::from_millis(5);
 /// The shortest rest: what epoll_wait(2) can measure.
 const REST_MIN: Duration = Duration::from_millis(1);
 /// A read of less is worth waiting before the next one.
@@ -20,13 +20,15 @@ pub const PIPE_BYTES_BUSY: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Pace {
     /// What the pipe holds at most, in bytes.
-    capacity: usize,
+    capacity: u32,
     /// It could not be widened.
     refused: bool,
     last: Option<Tick>,
     /// What came since then in large reads.
-    gathered: usize,
+    gathered: u32,
     resting: bool,
+    /// The longest rest.
+    latency: Duration,
 }
 
 /// What to do after a read.
@@ -41,50 +43,55 @@ pub enum Advice {
 }
 
 impl Pace {
-    /// A pipe that holds so many bytes, and has not been read.
+    /// A pipe that holds so many bytes, and has not been read. Lines wait in it for `latency` at most.
     #[must_use]
-    pub fn new(capacity: usize) -> Pace {
-        Pace { capacity, refused: false, last: None, gathered: 0, resting: false }
+    pub fn new(capacity: usize, latency: Duration) -> Pace {
+        Pace { capacity: capacity as u32, refused: false, last: None, gathered: 0, resting: false, latency }
+    }
+
+    /// Lines wait so long at most from now on.
+    pub fn reload(&mut self, latency: Duration) {
+        self.latency = latency;
     }
 
     /// The pipe was to hold `wanted` bytes, and holds so many.
     pub fn resized(&mut self, wanted: usize, capacity: usize) {
         self.refused = capacity < wanted;
-        self.capacity = capacity;
+        self.capacity = capacity as u32;
     }
 
     /// Whether it holds more than so many bytes.
     #[must_use]
     pub fn is_wider_than(&self, bytes: usize) -> bool {
-        self.capacity > bytes
+        self.capacity as usize > bytes
     }
 
     /// So many bytes were read.
     pub fn read(&mut self, bytes: usize, now: Tick) -> Advice {
-        self.gathered += bytes;
+        self.gathered = self.gathered.saturating_add(bytes as u32);
         if bytes >= READ_BYTES_SMALL {
             // After a rest much has come together, whoever writes: what comes next tells.
-            return self.widen_if(bytes >= self.capacity);
+            return self.widen_if(bytes >= self.capacity as usize);
         }
         let bytes = std::mem::take(&mut self.gathered);
         let since = self.last.replace(now).map_or(Duration::MAX, |last| now.until(last));
         // A rest lasts somewhat longer than it should.
-        let follows = self.resting || since <= LATENCY_MAX;
+        let follows = self.resting || since <= self.latency;
         self.resting = false;
-        if !follows || since.is_zero() {
+        if !follows || since.is_zero() || self.latency < REST_MIN {
             return Advice::ReadOn;
         }
-        let fills = Duration::try_from_secs_f64(since.as_secs_f64() * self.capacity as f64 / bytes as f64);
+        let fills = Duration::try_from_secs_f64(since.as_secs_f64() * f64::from(self.capacity) / f64::from(bytes));
         let fills = fills.unwrap_or(Duration::MAX);
         if fills < REST_MIN * 3 / 2 {
             return self.widen_if(true);
         }
         self.resting = true;
-        Advice::Rest(now.after((fills / 4).clamp(REST_MIN, LATENCY_MAX)))
+        Advice::Rest(now.after((fills / 4).clamp(REST_MIN, self.latency)))
     }
 
     fn widen_if(&self, full: bool) -> Advice {
-        if full && self.capacity < PIPE_BYTES_BUSY && !self.refused { Advice::Widen } else { Advice::ReadOn }
+        if full && (self.capacity as usize) < PIPE_BYTES_BUSY && !self.refused { Advice::Widen } else { Advice::ReadOn }
     }
 
     /// There was nothing to read.
@@ -101,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_line_alone_is_read_at_once() {
-        let mut pace = Pace::new(65_536);
+        let mut pace = Pace::new(65_536, LATENCY);
         for second in 0..3 {
             assert_eq!(pace.read(100, Tick(second * 1000 * MS)), Advice::ReadOn);
         }
@@ -109,7 +116,7 @@ mod tests {
 
     #[test]
     fn lines_that_follow_wait_no_longer_than_the_bound() {
-        let mut pace = Pace::new(65_536);
+        let mut pace = Pace::new(65_536, LATENCY);
         assert_eq!(pace.read(100, Tick(0)), Advice::ReadOn);
         assert_eq!(pace.read(100, Tick(MS)), Advice::Rest(Tick(6 * MS)));
         assert_eq!(pace.read(500, Tick(6 * MS)), Advice::Rest(Tick(11 * MS)), "the same pace");
@@ -121,8 +128,23 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_wait_is_the_users() {
+        for (latency, rest) in [(0, None), (2, Some(3)), (200, Some(152))] {
+            let mut pace = Pace::new(65_536, Duration::from_millis(latency));
+            pace.read(109, Tick(0));
+            let expected = rest.map_or(Advice::ReadOn, |ms| Advice::Rest(Tick(ms * MS)));
+            let advice = pace.read(109, Tick(MS));
+            let rounded = match advice {
+                Advice::Rest(Tick(at)) => Advice::Rest(Tick(at.div_ceil(MS) * MS)),
+                other => other,
+            };
+            assert_eq!(rounded, expected, "{latency} ms");
+        }
+    }
+
+    #[test]
     fn a_writer_of_large_pieces_is_read_without_rest() {
-        let mut pace = Pace::new(65_536);
+        let mut pace = Pace::new(65_536, LATENCY);
         assert_eq!(pace.read(65_536, Tick(0)), Advice::Widen);
         pace.resized(PIPE_BYTES_BUSY, PIPE_BYTES_BUSY);
         for ms in 1..9 {
@@ -132,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_pipe_that_fills_too_fast_is_widened_once() {
-        let mut pace = Pace::new(65_536);
+        let mut pace = Pace::new(65_536, LATENCY);
         pace.read(110, Tick(0));
         assert_eq!(pace.read(110, Tick(1000)), Advice::Widen);
         pace.resized(PIPE_BYTES_BUSY, PIPE_BYTES_BUSY);

@@ -20,6 +20,15 @@ pub fn state(quell: &Quell) -> Option<PathBuf> {
     Some(state?.join("quell"))
 }
 
+/// The socket where clients reach the supervisor; none where we have no home.
+#[must_use]
+pub fn socket(quell: &Quell) -> Option<PathBuf> {
+    match &quell.socket.value {
+        Some(path) => Some(path.0.clone()),
+        None => Some(state(quell)?.join("quell.sock")),
+    }
+}
+
 /// The folder in which a worker's logs have theirs, `state` being the state's.
 #[must_use]
 pub fn logs(log: &WorkerLog, state: Option<&Path>) -> Option<PathBuf> {

@@ -1,211 +1,150 @@
-//! Whether a worker takes connections yet: tried while it starts, at a growing pace, and never afterwards.
+//! Whether a worker takes connections at an address: tried while it starts, at growing intervals, and never afterwards.
 
 use crate::clock::Tick;
 use crate::config::values::Address;
-use crate::sys::socket::{self, Connecting, Target};
-use std::io;
+use crate::sys::socket::{self, Connecting};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-/// Between two tries at first, and at most.
-const FIRST: Duration = Duration::from_millis(10);
-const MOST: Duration = Duration::from_millis(250);
-/// So long a try may last: one that nobody refuses and nobody takes hides whoever comes later, or elsewhere.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait after an attempt, at first and at most.
+const WAIT_FIRST: Duration = Duration::from_millis(10);
+const WAIT_MAX: Duration = Duration::from_millis(250);
+/// How long a name server is waited for; most addresses are numbers and need none.
+const RESOLVE: Duration = Duration::from_millis(250);
 
-/// Where connections may be taken; one of them is enough. Look it up when the configuration is loaded, not at a start: a
-/// name server may take its time, and is waited for so long.
-///
-/// # Errors
-/// As getaddrinfo(3); `TimedOut`.
-pub fn targets(address: &Address, patience: Duration) -> io::Result<Vec<Target>> {
-    match address {
-        Address::Unix(path) => Ok(vec![Target::Unix(path.clone())]),
-        Address::Tcp(host, port) => {
-            Ok(socket::addresses(host, *port, patience)?.into_iter().map(Target::Tcp).collect())
-        }
-    }
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It takes connections.
+    Ready,
+    /// It is not known yet: the socket is to be waited on, for room to write.
+    Pending,
+    /// Not now.
+    Refused,
 }
 
-/// Tries to connect to a worker that starts: owned by its start, and dropped with it.
+/// The attempts to reach one address.
 #[derive(Debug)]
 pub struct Probe {
-    targets: Vec<Target>,
-    /// Which of them is next.
-    next: usize,
-    pause: Duration,
-    state: State,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    /// The next try is then.
-    Pausing(Tick),
-    /// One is under way, and given up then.
-    Trying(Tick),
-    Done,
-}
-
-/// A connection that is being made; wait for it to be writable, then ask `Probe::settle`.
-#[derive(Debug)]
-pub struct Attempt(Connecting);
-
-impl AsFd for Attempt {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-/// How it stands with a worker.
-#[derive(Debug)]
-pub enum Answer {
-    /// It takes connections: let go of the probe.
-    Ready,
-    /// Wait for this one too, in place of any before.
-    Wait(Attempt),
-    /// Not yet: until the deadline.
-    NotYet,
+    address: Address,
+    /// What a host's name stands for, tried in turn.
+    numbers: Vec<SocketAddr>,
+    tried: usize,
+    connecting: Option<Connecting>,
+    again: Option<Tick>,
+    wait: Duration,
 }
 
 impl Probe {
-    /// A probe whose first try is due at once.
+    /// One that has not tried yet.
     #[must_use]
-    pub fn new(targets: Vec<Target>, now: Tick) -> Probe {
-        Probe { targets, next: 0, pause: FIRST, state: State::Pausing(now) }
+    pub fn new(address: Address) -> Probe {
+        Probe { address, numbers: Vec::new(), tried: 0, connecting: None, again: None, wait: WAIT_FIRST }
     }
 
-    /// When `due` is to be called; none when there is nothing left to do.
+    /// Tries once.
+    pub fn attempt(&mut self, now: Tick) -> Attempt {
+        self.again = Some(now.after(self.wait));
+        self.wait = (self.wait * 2).min(WAIT_MAX);
+        self.connecting = None;
+        let attempt = match &self.address {
+            Address::Unix(path) if socket::answers(path) => Attempt::Ready,
+            Address::Unix(_) => Attempt::Refused,
+            Address::Tcp(host, port) => {
+                if self.numbers.is_empty() {
+                    self.numbers = socket::addresses(host, *port, RESOLVE).unwrap_or_default();
+                }
+                self.reach_next()
+            }
+        };
+        if attempt == Attempt::Ready {
+            self.again = None;
+        }
+        attempt
+    }
+
+    fn reach_next(&mut self) -> Attempt {
+        if self.numbers.is_empty() {
+            return Attempt::Refused;
+        }
+        self.tried += 1;
+        match Connecting::begin(self.numbers[self.tried % self.numbers.len()]) {
+            Ok(connecting) => {
+                self.connecting = Some(connecting);
+                self.look()
+            }
+            Err(_) => Attempt::Refused,
+        }
+    }
+
+    /// Looks what became of an attempt that was pending.
+    pub fn look(&mut self) -> Attempt {
+        match self.connecting.as_ref().map(Connecting::outcome) {
+            None => Attempt::Refused,
+            Some(Ok(true)) => {
+                (self.connecting, self.again) = (None, None);
+                Attempt::Ready
+            }
+            Some(Ok(false)) => Attempt::Pending,
+            Some(Err(_)) => {
+                self.connecting = None;
+                Attempt::Refused
+            }
+        }
+    }
+
+    /// The socket of an attempt that is pending.
+    #[must_use]
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.connecting.as_ref().map(AsFd::as_fd)
+    }
+
+    /// When to try again.
     #[must_use]
     pub fn deadline(&self) -> Option<Tick> {
-        match self.state {
-            State::Pausing(at) | State::Trying(at) => Some(at),
-            State::Done => None,
-        }
-    }
-
-    /// The deadline has passed: gives up the attempt under way, which its owner drops, or begins the next.
-    pub fn due(&mut self, now: Tick) -> Answer {
-        match self.state {
-            State::Pausing(at) if at <= now => self.begin(now),
-            State::Trying(at) if at <= now => self.failed(now),
-            _ => Answer::NotYet,
-        }
-    }
-
-    /// The attempt is writable, or broken: what came of it.
-    pub fn settle(&mut self, attempt: &Attempt, now: Tick) -> Answer {
-        match (&self.state, attempt.0.outcome()) {
-            (State::Trying(_), Ok(true)) => self.ready(),
-            (State::Trying(_), Err(_)) => self.failed(now),
-            _ => Answer::NotYet,
-        }
-    }
-
-    fn begin(&mut self, now: Tick) -> Answer {
-        let Some(target) = self.targets.get(self.next) else { return self.failed(now) };
-        match socket::connect(target) {
-            Ok(attempt) => match attempt.outcome() {
-                Ok(true) => self.ready(),
-                Ok(false) => {
-                    self.state = State::Trying(now.after(PATIENCE));
-                    Answer::Wait(Attempt(attempt))
-                }
-                Err(_) => self.failed(now),
-            },
-            Err(_) => self.failed(now),
-        }
-    }
-
-    fn ready(&mut self) -> Answer {
-        self.state = State::Done;
-        Answer::Ready
-    }
-
-    /// The next target follows at once; after the last, a pause.
-    fn failed(&mut self, now: Tick) -> Answer {
-        self.next += 1;
-        if self.next < self.targets.len() {
-            return self.begin(now);
-        }
-        self.next = 0;
-        self.state = State::Pausing(now.after(self.pause));
-        self.pause = (self.pause * 2).min(MOST);
-        Answer::NotYet
+        self.again
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::fd::{self, Interest};
+    use crate::sys::fd::{Interest, wait};
     use std::net::TcpListener;
-    use std::os::unix::net::UnixListener;
 
-    const LIMIT: Duration = Duration::from_secs(60);
-
-    /// Follows a probe to its next pause or its end.
-    fn follow(probe: &mut Probe, mut now: Tick) -> (bool, Tick) {
-        let mut answer = probe.due(now);
-        loop {
-            match answer {
-                Answer::Ready => return (true, now),
-                Answer::NotYet => return (false, now),
-                Answer::Wait(attempt) => {
-                    let [ready] = fd::wait([Some((attempt.as_fd(), Interest::Write))], Some(LIMIT)).unwrap();
-                    assert!(ready);
-                    now = now.after(Duration::from_millis(1));
-                    answer = probe.settle(&attempt, now);
-                }
-            }
+    fn settled(probe: &mut Probe, now: Tick) -> Attempt {
+        let attempt = probe.attempt(now);
+        if attempt != Attempt::Pending {
+            return attempt;
         }
-    }
-
-    fn port_of(listener: &TcpListener) -> Address {
-        Address::Tcp("127.0.0.1".into(), listener.local_addr().unwrap().port())
+        let [ready] = wait([probe.socket().map(|fd| (fd, Interest::Write))], Some(Duration::from_secs(60))).unwrap();
+        assert!(ready);
+        probe.look()
     }
 
     #[test]
-    fn a_port_is_tried_until_somebody_listens() {
+    fn an_address_that_is_taken_into_use() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = port_of(&listener);
+        let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let mut probe = Probe::new(targets(&address, LIMIT).unwrap(), Tick(0));
-        let mut pauses = Vec::new();
-        let mut now = Tick(0);
-        for _ in 0..7 {
-            let (ready, then) = follow(&mut probe, now);
-            assert!(!ready);
-            now = probe.deadline().unwrap();
-            pauses.push(now.until(then).as_millis());
-        }
-        assert_eq!(pauses, [10, 20, 40, 80, 160, 250, 250]);
-        assert!(matches!(probe.due(Tick(now.0 - 1)), Answer::NotYet));
-        let Address::Tcp(_, port) = address else { unreachable!() };
+        let mut probe = Probe::new(Address::Tcp("127.0.0.1".into(), port));
+        assert_eq!(settled(&mut probe, Tick(0)), Attempt::Refused);
+        assert_eq!(probe.deadline(), Some(Tick(10_000_000)));
+        assert_eq!(settled(&mut probe, Tick(0)), Attempt::Refused);
+        assert_eq!(probe.deadline(), Some(Tick(20_000_000)), "it is tried less often");
         let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-        assert!(follow(&mut probe, now).0);
-        assert_eq!(probe.deadline(), None);
+        assert_eq!(settled(&mut probe, Tick(0)), Attempt::Ready);
+        assert_eq!(probe.deadline(), None, "and never afterwards");
     }
 
     #[test]
-    fn one_of_several_places_is_enough() {
+    fn a_socket_in_the_file_system() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut all = targets(&Address::Unix(path.clone()), LIMIT).unwrap();
-        all.extend(targets(&port_of(&listener), LIMIT).unwrap());
-        assert!(follow(&mut Probe::new(all.clone(), Tick(0)), Tick(0)).0);
-        drop(listener);
-        assert!(!follow(&mut Probe::new(all.clone(), Tick(0)), Tick(0)).0);
-        let _listener = UnixListener::bind(&path).unwrap();
-        assert!(follow(&mut Probe::new(all, Tick(0)), Tick(0)).0);
-    }
-
-    #[test]
-    fn an_attempt_that_hangs_is_given_up() {
-        let second = Duration::from_secs(1);
-        let mut probe = Probe { state: State::Trying(Tick(0).after(second)), ..Probe::new(Vec::new(), Tick(0)) };
-        assert!(matches!(probe.due(Tick(0)), Answer::NotYet));
-        assert!(matches!(probe.due(Tick(0).after(second)), Answer::NotYet));
-        assert_eq!(probe.deadline(), Some(Tick(0).after(second + FIRST)));
+        let mut probe = Probe::new(Address::Unix(path.clone()));
+        assert_eq!(probe.attempt(Tick(0)), Attempt::Refused);
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(probe.attempt(Tick(0)), Attempt::Ready);
     }
 }

@@ -15,7 +15,7 @@ const INDEX_BITS: u32 = 20;
 const WAKER: usize = (1 << INDEX_BITS) - 1;
 
 /// Names a source for as long as it is in the reactor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Token(usize);
 
 /// The sources, each owned here until it is taken out.
@@ -23,6 +23,7 @@ pub struct Token(usize);
 pub struct Reactor<T> {
     poller: Poller,
     slots: Vec<Slot<T>>,
+    free: Vec<usize>,
     stale: u64,
 }
 
@@ -39,7 +40,7 @@ impl<T: AsFd> Reactor<T> {
     /// # Errors
     /// As epoll_create1(2).
     pub fn new() -> io::Result<Reactor<T>> {
-        Ok(Reactor { poller: Poller::new()?, slots: Vec::new(), stale: 0 })
+        Ok(Reactor { poller: Poller::new()?, slots: Vec::new(), free: Vec::new(), stale: 0 })
     }
 
     /// What wakes it from another thread; once only.
@@ -55,14 +56,16 @@ impl<T: AsFd> Reactor<T> {
     /// # Errors
     /// As epoll_ctl(2); the source is dropped then.
     pub fn add(&mut self, source: T, interest: Interest) -> io::Result<Token> {
-        let free = self.slots.iter().position(|slot| slot.source.is_none());
-        let index = free.unwrap_or_else(|| {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, source: None, ready: false });
             self.slots.len() - 1
         });
         let slot = &mut self.slots[index];
         let token = Token(slot.generation << INDEX_BITS | index);
-        self.poller.add(&source, token.0, interest)?;
+        if let Err(e) = self.poller.add(&source, token.0, interest) {
+            self.free.push(index);
+            return Err(e);
+        }
         slot.source = Some(source);
         Ok(token)
     }
@@ -73,6 +76,7 @@ impl<T: AsFd> Reactor<T> {
         let source = slot.source.take()?;
         slot.generation += 1;
         slot.ready = false;
+        self.free.push(token.0 & WAKER);
         // A descriptor that epoll does not know any more is as much out of it as one that was taken out.
         let _ = self.poller.remove(&source);
         Some(source)
@@ -80,8 +84,14 @@ impl<T: AsFd> Reactor<T> {
 
     /// The source.
     pub fn get(&self, token: Token) -> Option<&T> {
-        let slot = self.slots.get(token.0 & (WAKER))?;
+        let slot = self.slots.get(token.0 & WAKER)?;
         slot.source.as_ref().filter(|_| slot.generation == token.0 >> INDEX_BITS)
+    }
+
+    /// The source, to be changed.
+    pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
+        let slot = self.slots.get_mut(token.0 & WAKER)?;
+        slot.source.as_mut().filter(|_| slot.generation == token.0 >> INDEX_BITS)
     }
 
     /// Whether the source was told to be ready, and nobody has said since that it would block.
@@ -115,14 +125,19 @@ impl<T: AsFd> Reactor<T> {
         self.get(token).map_or(Ok(()), |source| self.poller.add(source, token.0, interest))
     }
 
-    /// Waits, and marks what is ready. Give no time at all while something ready has not been served.
+    /// Waits, marks what is ready, and names what was not before. Give no time at all while something ready has not been
+    /// served.
     ///
     /// # Errors
     /// As epoll_wait(2).
-    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    pub fn wait(&mut self, timeout: Option<Duration>, mut ready: impl FnMut(Token)) -> io::Result<()> {
         for token in self.poller.wait(timeout)?.filter(|token| *token != WAKER) {
             match self.slots.get_mut(token & WAKER).filter(|slot| slot.generation == token >> INDEX_BITS) {
-                Some(slot) => slot.ready = true,
+                Some(slot) => {
+                    if !std::mem::replace(&mut slot.ready, true) {
+                        ready(Token(token));
+                    }
+                }
                 None => self.stale += 1,
             }
         }
@@ -149,7 +164,10 @@ mod tests {
     use crate::sys::fd::{pipe, read, write};
 
     fn ready_within(reactor: &mut Reactor<std::os::fd::OwnedFd>, token: Token, millis: u64) -> bool {
-        reactor.wait(Some(Duration::from_millis(millis))).unwrap();
+        let mut named = Vec::new();
+        let was_ready = reactor.is_ready(token);
+        reactor.wait(Some(Duration::from_millis(millis)), |token| named.push(token)).unwrap();
+        assert_eq!(named.contains(&token), !was_ready && reactor.is_ready(token), "it is named when that is new");
         reactor.is_ready(token)
     }
 

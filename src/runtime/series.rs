@@ -12,6 +12,7 @@ use crate::log::retain::Stored;
 use crate::log::rotate::{Policy, Step};
 use memchr::memchr;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often it is looked whether somebody removed the file that is written.
@@ -42,7 +43,7 @@ pub struct Short {
 /// `current` and its archives.
 #[derive(Debug)]
 pub struct Series<D: Directory> {
-    dir: D,
+    dir: Arc<D>,
     file: Option<D::File>,
     /// Size of the open file.
     bytes: u64,
@@ -67,8 +68,10 @@ impl<D: Directory> Series<D> {
     ///
     /// # Errors
     /// What the directory says.
-    pub fn open(dir: D, policy: Policy, sequence: u64, now: Now) -> io::Result<Series<D>> {
-        let archives = recover(&dir)?;
+    pub fn open(dir: Arc<D>, policy: Policy, sequence: u64, now: Now) -> io::Result<Series<D>> {
+        dir.make()?;
+        let held = dir.open()?;
+        let archives = recover(&held)?;
         let sequence = archives.iter().map(|s| s.archive.sequence).fold(sequence, u64::max);
         let mut series = Series {
             dir,
@@ -84,7 +87,7 @@ impl<D: Directory> Series<D> {
             rotate_after: Tick(0),
             look_after: now.tick.after(PRESENCE_EVERY),
         };
-        series.open_current(now)?;
+        series.open_current(&held, now)?;
         let newest = archives.iter().max_by_key(|s| s.archive.sequence).map(|s| s.archive.closed);
         if series.bytes > 0 {
             let born = series.file.as_ref().and_then(Append::born).map(Wall);
@@ -94,7 +97,7 @@ impl<D: Directory> Series<D> {
     }
 
     /// The directory.
-    pub fn dir(&self) -> &D {
+    pub fn dir(&self) -> &Arc<D> {
         &self.dir
     }
 
@@ -184,13 +187,14 @@ impl<D: Directory> Series<D> {
     }
 
     fn rotate_steps(&mut self, now: Now) -> io::Result<Option<Closed<D::File>>> {
+        let dir = self.dir.open()?;
         if self.step == Step::Settled {
             if self.file.is_none() {
-                self.open_current(now)?;
+                self.open_current(&dir, now)?;
             }
             let closed = Wall(now.wall.seconds() * 1_000_000);
             let archive = Archive { closed, sequence: self.sequence + 1, clean: false, packed: Packed::No };
-            match self.dir.rename(CURRENT, &archive.to_string()) {
+            match dir.rename(CURRENT, &archive.to_string()) {
                 Ok(()) => self.archive = Some(archive),
                 // Somebody removed it; its lines are gone, but not through us.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => self.archive = None,
@@ -199,7 +203,7 @@ impl<D: Directory> Series<D> {
             self.sequence += 1;
             self.step = Step::Renamed;
         }
-        let next = self.dir.append(CURRENT)?;
+        let next = dir.append(CURRENT)?;
         self.step = Step::Settled;
         self.rotate_after = Tick(0);
         self.bytes = next.size()?.0;
@@ -221,18 +225,24 @@ impl<D: Directory> Series<D> {
     }
 
     /// Closes the file and opens what has its name now; in the directory that has the directory's name now, when that
-    /// is another one: true then.
+    /// is another one.
     ///
     /// # Errors
     /// What the directory says. The old file stays open then.
-    pub fn reopen(&mut self, now: Now) -> io::Result<bool> {
-        let moved = self.dir.moved()?;
-        let is_moved = moved.is_some();
-        if let Some(dir) = moved {
-            self.dir = dir;
-        }
-        self.open_current(now)?;
-        Ok(is_moved)
+    pub fn reopen(&mut self, now: Now) -> io::Result<()> {
+        self.dir.follow()?;
+        let dir = self.dir.open()?;
+        self.open_current(&dir, now)
+    }
+
+    /// Goes by another policy from now on.
+    pub fn reload(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    /// Size of the open file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Closes the file; the next append opens it again.
@@ -260,13 +270,14 @@ impl<D: Directory> Series<D> {
     /// # Errors
     /// What the directory says.
     pub fn remove_oldest(&self) -> io::Result<Option<Archive>> {
-        let oldest = archives(&self.dir)?.into_iter().map(|stored| stored.archive).min_by_key(|a| a.sequence);
-        oldest.map(|archive| self.dir.remove(&archive.to_string()).map(|()| archive)).transpose()
+        let dir = self.dir.open()?;
+        let oldest = archives(&dir)?.into_iter().map(|stored| stored.archive).min_by_key(|a| a.sequence);
+        oldest.map(|archive| dir.remove(&archive.to_string()).map(|()| archive)).transpose()
     }
 
     /// Opens `current`, and ends the half line that a crash left in it.
-    fn open_current(&mut self, now: Now) -> io::Result<()> {
-        let file = self.dir.append(CURRENT)?;
+    fn open_current(&mut self, dir: &D, now: Now) -> io::Result<()> {
+        let file = dir.append(CURRENT)?;
         let mut bytes = file.size()?.0;
         if file.last_byte()?.is_some_and(|last| last != b'\n') {
             write_all(&file, CUT_MARK)?;
@@ -285,7 +296,8 @@ impl<D: Directory> Series<D> {
     /// What the directory says.
     pub fn is_there(&mut self, now: Now) -> io::Result<bool> {
         let Some(file) = &self.file else {
-            return match self.open_current(now) {
+            let opened = self.dir.open().and_then(|dir| self.open_current(&dir, now));
+            return match opened {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
                 opened => opened.map(|()| true),
             };

@@ -3,9 +3,10 @@
 //! It sleeps until the command ends, a signal comes or a deadline passes; what that means is decided by
 //! `worker::wrapped`.
 
-use super::directory::Directory;
+use super::directory::OnDisk;
+use super::keeper::Keepers;
 use super::output::Output;
-use super::plane::{Plane, ToPlane};
+use super::plane::{FromPlane, Opened, Plane, ToPlane, WorkerId};
 use crate::clock::Tick;
 use crate::log::ledger::Ledger;
 use crate::sys::fd::{self, Interest};
@@ -27,6 +28,9 @@ use std::time::Duration;
 const SIGNALS: usize = 0;
 const EXIT: usize = 1;
 const PLANE: usize = 2;
+
+/// The one worker of the plane.
+const COMMAND: WorkerId = WorkerId(0);
 
 /// What to run, and how.
 #[derive(Debug)]
@@ -75,13 +79,15 @@ fn step<T>(step: &'static str, result: io::Result<T>) -> Result<T, WrapError> {
     result.map_err(|error| WrapError::Own { step, error })
 }
 
-/// Runs a command to its end: how it ended, and what became of its output. Call it from the main thread.
+/// Runs a command to its end: how it ended, and what became of its output. `keepers` keep the log that the output has, if
+/// any. Call it from the main thread.
 ///
 /// # Errors
 /// When it cannot be started, or quell cannot go on.
-pub fn run<D: Directory>(
+pub fn run(
     command: &Command,
-    output: Output<D>,
+    output: Output<OnDisk>,
+    keepers: Keepers<OnDisk>,
     inherited: &Inherited,
     signals: &mut Signals,
 ) -> Result<Ended, WrapError> {
@@ -93,9 +99,9 @@ pub fn run<D: Directory>(
     let waker = Arc::new(step("cannot make an event loop", poller.waker(PLANE))?);
     let (stdout, stdout_end) = step("cannot make a pipe", fd::pipe())?;
     let (stderr, stderr_end) = step("cannot make a pipe", fd::pipe())?;
-    let (ended, output_ended) = channel();
-    let plane =
-        step("cannot start the output plane", Plane::start(output, vec![stdout, stderr], ended, waker.clone()))?;
+    let (told, news) = channel();
+    let opened = vec![Opened { worker: COMMAND, label: "the command".into(), output }];
+    let plane = step("cannot start the output plane", Plane::start(None, opened, keepers, told, waker.clone()))?;
     step("cannot wait for signals", poller.add(&*signals, SIGNALS, Interest::Read))?;
     // What we had before the command is not below it.
     let strangers: HashSet<i32> = match command.policy.kill_descendants {
@@ -103,44 +109,41 @@ pub fn run<D: Directory>(
         false => HashSet::new(),
     };
     let started = time::now();
-    let process = match spawn(&command.argv, stdout_end.as_fd(), stderr_end.as_fd(), inherited, signals) {
-        Ok(process) => process,
-        Err(e) => {
-            plane.send(ToPlane::Finish(None));
-            plane.join();
-            return Err(e.into());
-        }
-    };
-    drop((stdout_end, stderr_end));
-    plane.send(ToPlane::Begin(command.marks.then(|| format!("started pid {} ({})", process.pid(), command.label))));
-    step("cannot wait for the command", poller.add(&process, EXIT, Interest::Read))?;
-    let life = Wrapped::new(command.policy);
-    let control = Control {
-        command,
-        process: Some(process),
-        pid: 0,
-        ended_at: started.tick,
-        plane: &plane,
-        life,
-        strangers,
-        swept: HashSet::new(),
-        sweep: None,
-    };
-    let (outcome, ended) = match control.run(&mut poller, signals, &output_ended) {
-        Ok(ended) => ended,
-        Err(e) => {
-            plane.send(ToPlane::Finish(None));
-            plane.join();
-            return Err(e);
-        }
-    };
-    let lasted = ended.until(started.tick);
-    let mark = command.marks.then(|| format!("{} ({})", outcome.describe(signal::name, lasted), command.label));
-    tracing::debug!("{}: {}", command.label, outcome.describe(signal::name, lasted));
-    plane.send(ToPlane::Finish(mark));
+    let ran = spawn(&command.argv, stdout_end.as_fd(), stderr_end.as_fd(), inherited, signals)
+        .map_err(WrapError::from)
+        .and_then(|process| {
+            drop((stdout_end, stderr_end));
+            let mark = command.marks.then(|| format!("started pid {} ({})", process.pid(), command.label));
+            plane.send(ToPlane::Begin { worker: COMMAND, stdout, stderr, mark });
+            step("cannot wait for the command", poller.add(&process, EXIT, Interest::Read))?;
+            let control = Control {
+                command,
+                process: Some(process),
+                pid: 0,
+                ended_at: started.tick,
+                plane: &plane,
+                life: Wrapped::new(command.policy),
+                strangers,
+                swept: HashSet::new(),
+                sweep: None,
+            };
+            control.run(&mut poller, signals, &news)
+        });
+    if let Ok((outcome, ended)) = &ran {
+        let outcome = outcome.describe(signal::name, ended.until(started.tick));
+        tracing::debug!("{}: {outcome}", command.label);
+        let mark = command.marks.then(|| format!("{outcome} ({})", command.label));
+        plane.send(ToPlane::Detach(COMMAND, mark));
+    }
+    plane.send(ToPlane::Finish);
+    plane.join();
     drop(waker);
-    let ledger = plane.join().ok_or_else(|| io::Error::other("it panicked"));
-    let (ledger, failed) = step("the output plane", ledger)?;
+    let (outcome, _) = ran?;
+    let detached = news.try_iter().find_map(|news| match news {
+        FromPlane::Detached { ledger, failed, .. } => Some((*ledger, failed)),
+        _ => None,
+    });
+    let (ledger, failed) = step("the output plane", detached.ok_or_else(|| io::Error::other("it panicked")))?;
     Ok(Ended { outcome, ledger, failed })
 }
 
@@ -164,7 +167,7 @@ impl Control<'_> {
         mut self,
         poller: &mut Poller,
         signals: &mut Signals,
-        ended: &Receiver<()>,
+        news: &Receiver<FromPlane>,
     ) -> Result<(Outcome, Tick), WrapError> {
         self.pid = self.process.as_ref().map_or(0, Process::pid);
         loop {
@@ -196,7 +199,7 @@ impl Control<'_> {
             if self.life.asked_to_stop() && self.is_stopped() {
                 self.step(Event::Stopped, now);
             }
-            if ended.try_recv().is_ok() {
+            if news.try_iter().any(|news| matches!(news, FromPlane::OutputEnded { .. } | FromPlane::Ended)) {
                 self.step(Event::OutputEnded, now);
             }
             if self.life.deadline.is_some_and(|at| at <= now) {
@@ -259,14 +262,16 @@ impl Control<'_> {
                     }
                 }
                 Effect::StopSelf => signal::stop_self(),
-                Effect::Rotate => self.plane.send(ToPlane::Rotate),
+                Effect::Rotate => self.plane.send(ToPlane::Rotate(COMMAND)),
                 Effect::Sweep(number) => {
                     self.sweep = Some(number);
                     self.swept.clear();
                     self.sweep_on(now);
                 }
-                Effect::Drain => self.plane.send(ToPlane::Drain(self.command.drain)),
-                Effect::Release => self.plane.send(ToPlane::Release),
+                Effect::Drain => {
+                    self.plane.send(ToPlane::Drain { worker: COMMAND, window: self.command.drain, mark: None });
+                }
+                Effect::Release => self.plane.send(ToPlane::Release(COMMAND)),
             }
         }
     }

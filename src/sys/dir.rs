@@ -78,6 +78,14 @@ impl Dir {
         self.open_dir(".")
     }
 
+    /// Opens a folder in it.
+    ///
+    /// # Errors
+    /// As openat(2); ELOOP or ENOTDIR for a symbolic link.
+    pub fn enter(&self, name: &str) -> io::Result<Dir> {
+        self.open_dir(name)
+    }
+
     /// Opens a folder in it, made (0750, whatever the umask) where it does not exist.
     ///
     /// # Errors

@@ -125,6 +125,7 @@ pub fn wait<const N: usize>(
         let flags = match interest {
             Interest::Read => PollFlags::POLLIN,
             Interest::Write => PollFlags::POLLOUT,
+            Interest::Both => PollFlags::POLLIN | PollFlags::POLLOUT,
             Interest::None => PollFlags::empty(),
         };
         PollFd::new(fd, flags)
@@ -151,6 +152,8 @@ pub enum Interest {
     Read,
     /// Room to write.
     Write,
+    /// Either.
+    Both,
     /// Nothing.
     None,
 }

@@ -17,3 +17,6 @@ pub mod socket;
 pub mod spawn;
 pub mod thread;
 pub mod time;
+pub mod tty;
+pub mod usage;
+pub mod watch;

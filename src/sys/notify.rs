@@ -1,8 +1,9 @@
-//! The socket that workers tell their state to (sd_notify(3)): who has sent each datagram is the kernel's word.
+//! Datagrams by which processes say how they are (sd_notify(3)), and who says it: the kernel adds the sender's number.
 
 use super::fd::retry;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
+use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -15,58 +16,57 @@ use std::path::{Path, PathBuf};
 /// such messages are.
 type Ancillary = [u64; 160];
 
-/// A socket for datagrams in the file system; its name is removed when it is dropped.
+/// The longest datagram that is read; the rest of a longer one is cut off.
+const BYTES_MAX: usize = 4096;
+
+/// The socket, at its path until it is dropped.
 #[derive(Debug)]
-pub struct NotifySocket {
+pub struct Mailbox {
     socket: UnixDatagram,
     path: PathBuf,
 }
 
 /// A datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Datagram {
-    /// The process that sent it; 0 where it is in no namespace that we see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Who sent it.
     pub pid: i32,
-    /// How many of its bytes there are.
-    pub bytes: usize,
-    /// There were more.
-    pub is_cut: bool,
+    /// What it says.
+    pub text: String,
 }
 
-impl NotifySocket {
-    /// Makes the socket, in place of one that an earlier supervisor has left: only one can have the state directory. Its
-    /// mode is 0600: workers run as we do.
+impl Mailbox {
+    /// Binds the path, in the place of a socket that an earlier one left there: hold the lock of the state directory. Its mode
+    /// is 0600: workers run as we do.
     ///
     /// # Errors
-    /// As unlink(2) and bind(2); what is there and no socket is left there.
-    pub fn bind(path: &Path) -> io::Result<NotifySocket> {
+    /// As unlink(2), socket(2), bind(2) and chmod(2); what is there and is no socket stays there.
+    pub fn bind(path: &Path) -> io::Result<Mailbox> {
         if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
             std::fs::remove_file(path)?;
         }
         let socket = UnixDatagram::bind(path)?;
-        let bound = NotifySocket { socket, path: path.to_owned() };
+        let mailbox = Mailbox { socket, path: path.to_owned() };
         fchmodat(AT_FDCWD, path, Mode::S_IRUSR | Mode::S_IWUSR, FchmodatFlags::FollowSymlink)?;
-        bound.socket.set_nonblocking(true)?;
-        let yes: libc::c_int = 1;
-        // SAFETY: the pointer and length are those of `yes`, which outlives the call.
-        Errno::result(unsafe {
-            let length = mem::size_of::<libc::c_int>() as libc::socklen_t;
-            libc::setsockopt(
-                bound.socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_PASSCRED,
-                (&raw const yes).cast(),
-                length,
-            )
-        })?;
-        Ok(bound)
+        mailbox.socket.set_nonblocking(true)?;
+        setsockopt(&mailbox.socket, sockopt::PassCred, &true)?;
+        Ok(mailbox)
     }
 
-    /// The next datagram, as much of it as there is room for. Descriptors that come with it are closed.
-    ///
-    /// # Errors
-    /// `WouldBlock` where there is none; else as recvmsg(2).
-    pub fn receive(&self, into: &mut [u8]) -> io::Result<Datagram> {
+    /// The next datagram whose sender is known; none when there is none. Descriptors that come with one are closed.
+    pub fn next(&self) -> Option<Note> {
+        let mut bytes = [0; BYTES_MAX];
+        loop {
+            let (length, pid) = self.receive(&mut bytes).ok()?;
+            // It is 0 where the sender is in a namespace that we do not see into.
+            if pid > 0 {
+                return Some(Note { pid, text: String::from_utf8_lossy(&bytes[..length]).into_owned() });
+            }
+        }
+    }
+
+    /// The next datagram, as much of it as there is room for: its length, and who sent it.
+    fn receive(&self, into: &mut [u8]) -> io::Result<(usize, i32)> {
         let mut ancillary: MaybeUninit<Ancillary> = MaybeUninit::uninit();
         let mut part = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
         // SAFETY: all zeroes is a message without parts.
@@ -79,8 +79,7 @@ impl NotifySocket {
             // SAFETY: the message points to buffers of the lengths that it says, which outlive the call.
             Errno::result(unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) })
         })?;
-        let pid = sender(&message);
-        Ok(Datagram { pid, bytes: bytes as usize, is_cut: message.msg_flags & libc::MSG_TRUNC != 0 })
+        Ok((bytes as usize, sender(&message)))
     }
 }
 
@@ -112,15 +111,15 @@ fn sender(message: &libc::msghdr) -> i32 {
     pid
 }
 
-impl AsFd for NotifySocket {
+impl AsFd for Mailbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-impl Drop for NotifySocket {
+impl Drop for Mailbox {
     fn drop(&mut self) {
-        // Nobody can be told.
+        // Somebody may have been faster.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -142,32 +141,36 @@ mod tests {
         sendmsg(socket.as_raw_fd(), &parts, control, MsgFlags::empty(), Some(&to)).unwrap();
     }
 
-    /// Empty and long datagrams, descriptors by the hundred: none of it stays.
+    /// F6: an empty datagram is one, and what stands behind it is read (CVE-2016-7796); nonsense is survived, and
+    /// descriptors, as many as can come, are closed.
     #[test]
     #[serial]
-    fn what_comes_is_taken_and_descriptors_are_closed() {
+    fn what_is_sent_is_read_with_its_sender() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify.sock");
         let _left = UnixDatagram::bind(&path).unwrap();
-        let socket = NotifySocket::bind(&path).unwrap();
-        let mut buffer = [0; 64];
-        assert_eq!(socket.receive(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let mailbox = Mailbox::bind(&path).unwrap();
+        assert_eq!(mailbox.next(), None);
         let count = || std::fs::read_dir("/proc/self/fd").unwrap().count();
         let before = count();
-        let pid = std::process::id() as i32;
-        for (sent, fds, bytes, is_cut) in [
-            (&b"READY=1"[..], 0, 7, false),
-            (b"", 0, 0, false),
-            (&[b'x'; 4000], 0, 64, true),
-            (b"FDSTORE=1", 253, 9, false),
-        ] {
-            send(&path, sent, &vec![socket.as_fd(); fds]);
-            assert_eq!(socket.receive(&mut buffer).unwrap(), Datagram { pid, bytes, is_cut });
+        let sent: [(&[u8], usize, &str); 5] = [
+            (b"", 0, ""),
+            (b"FDSTORE=1", 253, "FDSTORE=1"),
+            (b"READY=1\nSTATUS=up", 1, "READY=1\nSTATUS=up"),
+            (b"\xff\0", 0, "\u{fffd}\0"),
+            (&[b'x'; 10_000], 0, &"x".repeat(BYTES_MAX)),
+        ];
+        for (bytes, fds, _) in sent {
+            send(&path, bytes, &vec![mailbox.as_fd(); fds]);
+        }
+        for (_, _, text) in sent {
+            assert_eq!(mailbox.next(), Some(Note { pid: std::process::id() as i32, text: text.into() }));
             assert_eq!(count(), before);
         }
-        drop(socket);
+        assert_eq!(mailbox.next(), None);
+        drop(mailbox);
         assert!(!path.exists());
         std::fs::write(&path, "").unwrap();
-        assert_eq!(NotifySocket::bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(Mailbox::bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 }

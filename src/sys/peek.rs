@@ -8,7 +8,7 @@ use nix::sys::statfs::{FsType, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, faccessat};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -109,6 +109,20 @@ fn fill(file: &OwnedFd, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What an open file is called now, in whatever directory: a rename changes it. True when it has no name any more; the
+/// last that it had, then.
+///
+/// # Errors
+/// As readlink(2); `InvalidData` for a name that is not UTF-8.
+pub fn name_of(file: impl AsFd) -> io::Result<(String, bool)> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()))?;
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidData)?;
+    Ok(match name.strip_suffix(" (deleted)") {
+        Some(last) => (last.to_owned(), true),
+        None => (name.to_owned(), false),
+    })
+}
+
 /// How many bytes can still be written to the file system that a path is on.
 ///
 /// # Errors
@@ -128,6 +142,18 @@ pub fn is_noexec(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_followed_through_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let (before, after) = (folder.path().join("before"), folder.path().join("after"));
+        let file = std::fs::File::create(&before).unwrap();
+        assert_eq!(name_of(&file).unwrap(), ("before".into(), false));
+        std::fs::rename(before, &after).unwrap();
+        assert_eq!(name_of(&file).unwrap(), ("after".into(), false));
+        std::fs::remove_file(after).unwrap();
+        assert_eq!(name_of(&file).unwrap(), ("after".into(), true));
+    }
 
     #[test]
     fn only_regular_files_are_opened() {

@@ -32,11 +32,15 @@ impl Poller {
     /// # Errors
     /// As epoll_ctl(2).
     pub fn add(&self, fd: impl AsFd, token: usize, interest: Interest) -> io::Result<()> {
-        let interest = match interest {
-            Interest::Write => mio::Interest::WRITABLE,
-            Interest::Read | Interest::None => mio::Interest::READABLE,
-        };
-        self.poll.registry().register(&mut SourceFd(&fd.as_fd().as_raw_fd()), Token(token), interest)
+        self.poll.registry().register(&mut SourceFd(&fd.as_fd().as_raw_fd()), Token(token), wanted(interest))
+    }
+
+    /// Waits for something else on a descriptor. What it is ready for already is told anew.
+    ///
+    /// # Errors
+    /// As epoll_ctl(2).
+    pub fn change(&self, fd: impl AsFd, token: usize, interest: Interest) -> io::Result<()> {
+        self.poll.registry().reregister(&mut SourceFd(&fd.as_fd().as_raw_fd()), Token(token), wanted(interest))
     }
 
     /// Waits on it no more.
@@ -65,5 +69,13 @@ impl Poller {
             result => result?,
         }
         Ok(self.events.iter().map(|event| event.token().0))
+    }
+}
+
+fn wanted(interest: Interest) -> mio::Interest {
+    match interest {
+        Interest::Write => mio::Interest::WRITABLE,
+        Interest::Read | Interest::None => mio::Interest::READABLE,
+        Interest::Both => mio::Interest::READABLE | mio::Interest::WRITABLE,
     }
 }

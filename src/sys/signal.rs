@@ -184,6 +184,12 @@ pub fn die_of(number: Number) {
     raise_default(number);
 }
 
+/// A signal's number on this machine, by its name without SIG.
+#[must_use]
+pub fn number(name: &str) -> Option<Number> {
+    format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as Number)
+}
+
 /// A signal's name: `SIGTERM`, `SIGRTMIN+3`.
 #[must_use]
 pub fn name(number: Number) -> String {

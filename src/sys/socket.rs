@@ -1,11 +1,13 @@
-//! Whether an address can be listened on, and whether somebody listens there.
+//! Sockets: whether an address can be listened on, and what the control socket needs of the kernel.
 
 use nix::errno::Errno;
 use std::io;
 use std::mem::size_of;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -29,11 +31,7 @@ pub fn addresses(host: &str, port: u16, patience: Duration) -> io::Result<Vec<So
 /// As bind(2): EADDRINUSE where somebody listens there.
 pub fn try_bind(address: SocketAddr) -> io::Result<()> {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    // SAFETY: plain numbers; the descriptor is new, and nobody else's.
-    let socket = unsafe {
-        let fd = Errno::result(libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0))?;
-        OwnedFd::from_raw_fd(fd)
-    };
+    let socket = stream_socket(family)?;
     let (fd, yes): (_, libc::c_int) = (socket.as_raw_fd(), 1);
     // SAFETY: the pointers and lengths are those of `yes` and of the addresses, which outlive the calls.
     unsafe {
@@ -66,70 +64,142 @@ pub fn try_bind(address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
+fn stream_socket(family: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers; the descriptor is new, and nobody else's.
+    unsafe {
+        let fd = Errno::result(libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
 /// Whether somebody takes connections at a socket in the file system; it never waits.
 #[must_use]
 pub fn answers(path: &Path) -> bool {
-    match mio::net::UnixStream::connect(path) {
+    match connect(path) {
         Ok(_) => true,
         // Its backlog is full, or it is of another type.
         Err(e) => e.kind() == io::ErrorKind::WouldBlock || e.raw_os_error() == Some(libc::EPROTOTYPE),
     }
 }
 
-/// Where somebody may take connections.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// At an address.
-    Tcp(SocketAddr),
-    /// At a socket in the file system.
-    Unix(PathBuf),
+/// Whether a socket in the file system is one that nobody listens at any more; it never waits.
+#[must_use]
+pub fn is_dead(path: &Path) -> bool {
+    connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// A connection that is being made, for no other use than to see whether it is.
-#[derive(Debug)]
-pub enum Connecting {
-    /// To an address.
-    Tcp(mio::net::TcpStream),
-    /// To a socket in the file system.
-    Unix(mio::net::UnixStream),
-}
-
-/// Begins to connect, without waiting.
+/// Connects to a socket in the file system; neither this nor what is done with the descriptor ever waits.
 ///
 /// # Errors
-/// As connect(2), where it fails at once; `WouldBlock` where the socket's backlog is full.
-pub fn connect(target: &Target) -> io::Result<Connecting> {
-    Ok(match target {
-        Target::Tcp(address) => Connecting::Tcp(mio::net::TcpStream::connect(*address)?),
-        Target::Unix(path) => Connecting::Unix(mio::net::UnixStream::connect(path)?),
-    })
+/// As connect(2); `WouldBlock` where too many wait to be accepted already.
+pub fn connect(path: &Path) -> io::Result<OwnedFd> {
+    mio::net::UnixStream::connect(path).map(OwnedFd::from)
 }
 
+/// How many may wait to be accepted.
+const BACKLOG: libc::c_int = 1024;
+
+/// Listens at a path where nothing is, without ever blocking. Its mode is 0600 before anybody can connect, whatever the
+/// umask.
+///
+/// # Errors
+/// As bind(2) and listen(2); `InvalidInput` for a path that is too long for a socket.
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    let socket = stream_socket(libc::AF_UNIX)?;
+    let mut address = libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [0; 108] };
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.is_empty() || bytes.len() >= address.sun_path.len() || bytes.contains(&0) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a socket cannot have such a path (unix(7))"));
+    }
+    address.sun_path.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from as libc::c_char);
+    // SAFETY: the pointer and length are those of `address`, which outlives the call.
+    let bound = unsafe {
+        libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of_val(&address) as libc::socklen_t)
+    };
+    Errno::result(bound)?;
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    // SAFETY: plain numbers.
+    Errno::result(unsafe { libc::listen(socket.as_raw_fd(), BACKLOG) })?;
+    let listener = UnixListener::from(socket);
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The process at the other end of a socket in the file system: the one that connected, or that listened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its number; 0 where our pid namespace does not know it.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+}
+
+/// Who is at the other end (SO_PEERCRED).
+///
+/// # Errors
+/// As getsockopt(2).
+pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the pointers and the length are those of `peer`, which outlives the call.
+    let got = unsafe {
+        let fd = socket.as_fd().as_raw_fd();
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &raw mut length)
+    };
+    Errno::result(got)?;
+    Ok(Peer { pid: peer.pid, uid: peer.uid })
+}
+
+/// Whether the other end is closed both ways; it may be closed for writing only, and still read.
+#[must_use]
+pub fn has_hung_up(socket: impl AsFd) -> bool {
+    super::fd::wait([Some((socket.as_fd(), super::fd::Interest::None))], Some(Duration::ZERO)).is_ok_and(|[over]| over)
+}
+
+/// The number that stands for users whom our user namespace does not know; none where it knows all.
+#[must_use]
+pub fn unknown_user() -> Option<u32> {
+    // user_namespaces(7): the first namespace maps each number to itself.
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    if map.split_whitespace().eq(["0", "0", "4294967295"]) {
+        return None;
+    }
+    let number = std::fs::read_to_string("/proc/sys/kernel/overflowuid").ok().and_then(|text| text.trim().parse().ok());
+    Some(number.unwrap_or(65534))
+}
+
+/// A connection that is being made; nothing waits for it.
+#[derive(Debug)]
+pub struct Connecting(mio::net::TcpStream);
+
 impl Connecting {
-    /// Whether it is made by now.
+    /// Begins.
     ///
     /// # Errors
-    /// Why it will not be, as connect(2).
+    /// As connect(2), but never EINPROGRESS.
+    pub fn begin(address: SocketAddr) -> io::Result<Connecting> {
+        mio::net::TcpStream::connect(address).map(Connecting)
+    }
+
+    /// Whether it is made; false while that is not known.
+    ///
+    /// # Errors
+    /// Why it will not be.
     pub fn outcome(&self) -> io::Result<bool> {
-        let (error, peer) = match self {
-            Connecting::Tcp(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
-            Connecting::Unix(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
-        };
-        match (error, peer) {
-            (Some(error), _) => Err(error),
-            (None, Ok(())) => Ok(true),
-            (None, Err(e)) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
-            (None, Err(e)) => Err(e),
+        if let Some(e) = self.0.take_error()? {
+            return Err(e);
+        }
+        match self.0.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(e) => Err(e),
         }
     }
 }
 
 impl AsFd for Connecting {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Connecting::Tcp(stream) => stream.as_fd(),
-            Connecting::Unix(stream) => stream.as_fd(),
-        }
+        self.0.as_fd()
     }
 }
 
@@ -137,7 +207,7 @@ impl AsFd for Connecting {
 mod tests {
     use super::*;
     use std::net::TcpListener;
-    use std::os::unix::net::UnixListener;
+    use std::os::unix::net::UnixStream;
 
     #[test]
     fn what_is_listened_on_cannot_be_bound() {
@@ -156,10 +226,21 @@ mod tests {
     fn a_socket_that_nobody_holds_does_not_answer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        assert!(!answers(&path));
+        assert!(!answers(&path) && !is_dead(&path));
         let listener = UnixListener::bind(&path).unwrap();
-        assert!(answers(&path));
+        assert!(answers(&path) && !is_dead(&path));
         drop(listener);
-        assert!(!answers(&path));
+        assert!(!answers(&path) && is_dead(&path));
+    }
+
+    #[test]
+    fn the_other_end_is_known() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let us = Peer { pid: std::process::id() as i32, uid: super::super::identity::ours() };
+        assert_eq!(peer(&ours).unwrap(), us);
+        theirs.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(!has_hung_up(&ours));
+        drop(theirs);
+        assert!(has_hung_up(&ours));
     }
 }

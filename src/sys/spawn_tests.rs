@@ -39,7 +39,8 @@ fn start_with(program: &Program, further: &[(i32, BorrowedFd<'_>)]) -> (Result<P
     let signals = Signals::take(&found, &[libc::SIGTERM, libc::SIGCHLD]).unwrap();
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
     let ends = Ends { stdout: writer.as_fd(), stderr: fd::stderr(), further };
-    let started = spawn_worker(program, &ends, &found, &signals);
+    let lows = Lows::take().unwrap();
+    let started = spawn_worker(program, &ends, &found, &signals, lows.as_ref());
     // SAFETY: as above.
     unsafe { libc::signal(libc::SIGUSR2, before) };
     inherited.restore().unwrap();
@@ -191,7 +192,7 @@ fn a_worker_dies_with_its_supervisor() {
             let inherited = Inherited::take().unwrap();
             let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
             let ends = Ends { stdout: writer.as_fd(), stderr: fd::stderr(), further: &[] };
-            let worker = spawn_worker(&program, &ends, &inherited, &signals);
+            let worker = spawn_worker(&program, &ends, &inherited, &signals, None);
             // SAFETY: plain calls; it waits to be killed.
             unsafe {
                 if worker.is_err() {
@@ -228,7 +229,9 @@ fn a_spawn_leaves_no_descriptor() {
     let before = count();
     for program in [sh(":"), Program { cwd: "/no/such".into(), ..sh("") }] {
         let (started, reader) = start(&program);
-        let _ = started.map(|process| ended(&process));
+        if let Ok(process) = &started {
+            ended(process);
+        }
         drop(reader);
     }
     assert_eq!(count(), before);

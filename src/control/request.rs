@@ -1,0 +1,247 @@
+//! What a client may ask for: a closed set. Names are names, never paths, and never code.
+
+use crate::config::name;
+use crate::config::values::SIGNALS;
+use serde::{Deserialize, Serialize};
+
+/// One request. No workers means all of them; a signal alone has to name some.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// How things are; answered by [`Status`](super::status::Status).
+    Status {
+        /// Which workers.
+        #[serde(default)]
+        workers: Vec<Target>,
+    },
+    /// Workers are wanted up, and what they need.
+    Start {
+        /// Which.
+        workers: Vec<Target>,
+        /// Until they are ready.
+        patience: Patience,
+    },
+    /// Workers are wanted down.
+    Stop {
+        /// Which.
+        workers: Vec<Target>,
+        /// Until they are gone.
+        patience: Patience,
+    },
+    /// Workers are stopped and started.
+    Restart {
+        /// Which.
+        workers: Vec<Target>,
+        /// Until they are ready again.
+        patience: Patience,
+    },
+    /// A signal for workers.
+    Signal {
+        /// Which.
+        workers: Vec<Target>,
+        /// Which signal.
+        signal: Signal,
+    },
+    /// The configuration is read anew, and what changed is applied.
+    Reload {
+        /// Only say what would be done; answered by a plan.
+        #[serde(default)]
+        dry_run: bool,
+        /// Until what is started anew is ready.
+        patience: Patience,
+    },
+    /// The logs of workers are rotated.
+    Rotate {
+        /// Whose.
+        #[serde(default)]
+        workers: Vec<Target>,
+    },
+    /// The logs of workers are opened anew, by their names.
+    Reopen {
+        /// Whose.
+        #[serde(default)]
+        workers: Vec<Target>,
+    },
+    /// What happened, and, if wanted, what happens from now on.
+    Events {
+        /// Go on until the client leaves.
+        #[serde(default)]
+        follow: bool,
+        /// Only what came after the event of this number.
+        #[serde(default)]
+        since: Option<u64>,
+        /// Only so many of those that are remembered, the last ones.
+        #[serde(default)]
+        last: Option<u32>,
+    },
+    /// All workers are stopped, and quell ends.
+    Down {
+        /// Until it has.
+        patience: Patience,
+    },
+}
+
+/// Whether a request is answered when it was taken, or when it has had its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patience {
+    /// The answer comes with the effect.
+    pub wait: bool,
+    /// The longest wait in milliseconds; none is as long as it takes. What was begun goes on when it is over.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+}
+
+/// A worker, or one of its instances: `web`, `web.2`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Target(String);
+
+/// A signal, by its place among `SIGNALS`: the numbers differ between machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
+pub struct Signal(usize);
+
+impl Request {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(json: &[u8]) -> Result<Request, String> {
+        match serde_json::from_slice(json).map_err(|e| e.to_string())? {
+            Request::Signal { workers, .. } if workers.is_empty() => Err("a signal for whom? name workers".into()),
+            request => Ok(request),
+        }
+    }
+}
+
+impl Target {
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this worker is meant; its `instance` is its number, none where it is the only one.
+    #[must_use]
+    pub fn means(&self, worker: &str, instance: Option<u32>) -> bool {
+        let number = || self.0.strip_prefix(worker)?.strip_prefix('.')?.parse::<u32>().ok();
+        self.0 == worker || instance.is_some_and(|instance| number() == Some(instance))
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Target, String> {
+        let number = |tail: &str| tail.parse::<u32>().is_ok();
+        let worker = text.rsplit_once('.').filter(|(_, tail)| number(tail)).map_or(&*text, |(worker, _)| worker);
+        name::check(worker).map_err(|e| format!("{text:?} is no worker: {e}"))?;
+        Ok(Target(text))
+    }
+}
+
+impl std::str::FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Target, String> {
+        Target::try_from(text.to_owned())
+    }
+}
+
+impl From<Target> for String {
+    fn from(target: Target) -> String {
+        target.0
+    }
+}
+
+impl Signal {
+    /// The name, without SIG.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        SIGNALS[self.0]
+    }
+}
+
+impl std::str::FromStr for Signal {
+    type Err = String;
+
+    /// Reads `TERM`, `SIGTERM` or `term`.
+    fn from_str(text: &str) -> Result<Signal, String> {
+        let upper = text.to_ascii_uppercase();
+        let short = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let known = SIGNALS.iter().position(|name| *name == short);
+        known.map(Signal).ok_or_else(|| format!("no signal is called {text:?}; write TERM, HUP, USR1, … (signal(7))"))
+    }
+}
+
+impl TryFrom<String> for Signal {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Signal, String> {
+        text.parse()
+    }
+}
+
+impl From<Signal> for &'static str {
+    fn from(signal: Signal) -> &'static str {
+        signal.name()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_and_its_json() {
+        let check = |json: &str| {
+            let request = Request::parse(json.as_bytes()).unwrap();
+            assert_eq!(serde_json::to_string(&request).unwrap(), json);
+        };
+        check(r#"{"status":{"workers":[]}}"#);
+        check(r#"{"start":{"workers":["web","web.2"],"patience":{"wait":true,"timeout_ms":1500}}}"#);
+        check(r#"{"signal":{"workers":["web"],"signal":"HUP"}}"#);
+        check(r#"{"reload":{"dry_run":true,"patience":{"wait":false,"timeout_ms":null}}}"#);
+        check(r#"{"events":{"follow":true,"since":7,"last":null}}"#);
+        check(r#"{"down":{"patience":{"wait":true,"timeout_ms":null}}}"#);
+        assert_eq!(Request::parse(br#"{"rotate":{}}"#), Ok(Request::Rotate { workers: Vec::new() }));
+    }
+
+    /// F8: names, not paths, come over the wire. And nothing but what the set has.
+    #[test]
+    fn what_is_refused() {
+        for json in [
+            "",
+            "3",
+            "\"down\"",
+            r#"{"exec":{"command":["sh"]}}"#,
+            r#"{"status":{"workers":["../x"]}}"#,
+            r#"{"status":{"workers":[".2"]}}"#,
+            r#"{"status":{"worker":["x"]}}"#,
+            r#"{"status":{},"down":{"patience":{"wait":true}}}"#,
+            r#"{"stop":{"patience":{"wait":true}}}"#,
+            r#"{"signal":{"workers":[],"signal":"KILL"}}"#,
+            r#"{"signal":{"workers":["a"],"signal":"9"}}"#,
+        ] {
+            assert!(Request::parse(json.as_bytes()).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn who_is_meant() {
+        let means = |target: &str, worker, instance| target.parse::<Target>().unwrap().means(worker, instance);
+        assert!(means("web", "web", None) && means("web", "web", Some(2)) && means("web.2", "web", Some(2)));
+        assert!(!means("web.2", "web", Some(1)) && !means("web.2", "web", None) && !means("we", "web", None));
+        assert!(means("web.2", "web.2", None) && !means("web.2", "web.22", None));
+        assert!(format!("{}.12", "x".repeat(64)).parse::<Target>().is_ok());
+    }
+
+    #[test]
+    fn signals_by_any_spelling() {
+        for text in ["TERM", "SIGTERM", "term", "SigTerm"] {
+            assert_eq!(text.parse::<Signal>().unwrap().name(), "TERM");
+        }
+        assert!("TREM".parse::<Signal>().is_err() && "15".parse::<Signal>().is_err());
+    }
+}

@@ -1,0 +1,302 @@
+//! The control plane of `up`: many workers from one file.
+//!
+//! It sleeps until a process ends, a signal or a request comes, something is ready or a deadline passes. What that means is
+//! decided by `supervisor`; here the effects are carried out, and what comes of them is fed back. It touches no log and
+//! waits for no disk: that is the output planes' part. After the start nothing fails it; an error is an event.
+
+mod answer;
+mod begin;
+mod events;
+mod not_yet;
+mod picture;
+mod planes;
+mod process;
+mod ready;
+mod reload;
+mod specs;
+mod sweep;
+
+use crate::clock::{Now, Tick, earliest};
+use crate::config::load::Loaded;
+use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::launch::Here;
+use crate::runtime::lists::Shelf;
+use crate::runtime::orphans::Life;
+use crate::runtime::server::Server;
+use crate::runtime::state::State;
+use crate::supervisor::{Effect, Event, Supervisor};
+use crate::sys::notify::Mailbox;
+use crate::sys::oom::OomKills;
+use crate::sys::poller::Poller;
+use crate::sys::reap::Process;
+use crate::sys::signal::{Inherited, Signals};
+use crate::sys::spawn::Lows;
+use crate::sys::time;
+use crate::worker::WorkerId;
+use answer::Pending;
+use events::Events;
+use planes::Planes;
+use ready::Ready;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
+use sweep::Swept;
+
+pub use begin::{BeginError, begin};
+pub use events::HAPPENED;
+pub use not_yet::not_yet;
+
+/// The tokens of what there is one of; the server's come behind them, and each worker's above those.
+const SIGNALS: usize = 0;
+const PLANES: usize = 1;
+const NOTIFY: usize = 2;
+const SERVER: usize = 16;
+/// A worker's tokens: which of its descriptors it is, above its number.
+const WORKER_BITS: u32 = 32;
+const EXIT: usize = 1 << WORKER_BITS;
+const COMMAND: usize = 2 << WORKER_BITS;
+const READY: usize = 3 << WORKER_BITS;
+
+/// A configuration that was checked, with the lists that it names.
+#[derive(Debug)]
+pub struct Configuration {
+    /// The files and what they say.
+    pub loaded: Loaded,
+    /// The lists.
+    pub shelf: Shelf,
+    /// What relative names are relative to.
+    pub folder: PathBuf,
+    /// The name of the file.
+    pub path: String,
+}
+
+/// Reads the configuration anew; what is wrong with it, as shown to people.
+pub type Load<'a> = dyn FnMut() -> Result<Configuration, String> + 'a;
+
+/// One worker: its processes, and what is told of it.
+#[derive(Debug)]
+struct Worker {
+    /// `web`, or `web.2`.
+    name: Box<str>,
+    /// The table that it is made of, and its number there.
+    of: Box<str>,
+    instance: Option<u32>,
+    /// The number of its life.
+    nonce: u64,
+    /// How many lives the output plane was told of.
+    lives: u32,
+    /// The number of the process that the life began with, until nothing of it is left.
+    main: Option<i32>,
+    /// None once it is reaped.
+    process: Option<Process>,
+    /// Its stop command, while that runs.
+    command: Option<Process>,
+    ready: Ready,
+    /// Since when it is in its state.
+    since: Now,
+    starts: u32,
+    restarts: u32,
+    /// Why it is not as it should be.
+    why: Option<Box<str>>,
+    last: Option<Box<Last>>,
+    snapshot: Option<Box<(Tick, super::plane::Snapshot)>>,
+}
+
+/// How a life ended.
+#[derive(Debug)]
+struct Last {
+    outcome: crate::worker::outcome::Outcome,
+    at: Now,
+    lasted: std::time::Duration,
+    line: Option<String>,
+}
+
+/// All of it.
+struct Up<'a> {
+    inherited: &'a Inherited,
+    signals: &'a mut Signals,
+    load: &'a mut Load<'a>,
+    poller: Poller,
+    state: State,
+    here: Here,
+    lows: Option<Lows>,
+    configuration: Configuration,
+    supervisor: Supervisor,
+    workers: BTreeMap<WorkerId, Worker>,
+    /// Whose process this is, of those that were started and not reaped.
+    pids: HashMap<i32, WorkerId>,
+    /// Which life began with this process; kept until nothing is left of that life.
+    mains: HashMap<i32, Life>,
+    planes: Planes,
+    server: Server,
+    events: Events,
+    mailbox: Mailbox,
+    /// Workers whose readiness is looked for by connecting.
+    probing: HashSet<WorkerId>,
+    pending: Vec<Pending>,
+    effects: VecDeque<Effect>,
+    swept: Swept,
+    oom: OomKills,
+    tickets: u64,
+    nonce: u64,
+    /// The code to leave with.
+    ended: Option<u8>,
+    since: Now,
+}
+
+impl Up<'_> {
+    /// Runs until everything is at rest; quell's exit code.
+    fn run(mut self) -> u8 {
+        let ids: Vec<_> = self.supervisor.members().map(|(id, _)| id).filter(|id| self.starts(*id)).collect();
+        let now = time::now();
+        self.step(Event::Start(&ids), now);
+        self.settle(now);
+        crate::sys::memory::release_start_pages();
+        loop {
+            if let Some(code) = self.ended {
+                return self.leave(code);
+            }
+            let now = time::now();
+            let timeout = match self.server.has_backlog() {
+                true => Some(std::time::Duration::ZERO),
+                false => self.deadline().map(|at| at.until(now.tick)),
+            };
+            let waited = self.poller.wait(timeout).map(Iterator::collect::<Vec<_>>);
+            let tokens = waited.unwrap_or_else(|e| {
+                // Nothing would ever wake us again.
+                tracing::error!("cannot wait for events: {e}; everything is stopped");
+                self.step(Event::Kill, now);
+                Vec::new()
+            });
+            self.turn(&tokens, time::now());
+        }
+    }
+
+    /// Looks at what came: exits first, so that no signal is sent to a process that is gone; requests before deadlines, so
+    /// that what was just stopped is not started again in the same turn.
+    fn turn(&mut self, tokens: &[usize], now: Now) {
+        let of = |kind: usize| {
+            let mine = move |token: &&usize| **token & !(EXIT - 1) == kind;
+            tokens.iter().filter(mine).map(|token| WorkerId((token & (EXIT - 1)) as u32))
+        };
+        for id in of(EXIT) {
+            self.reap(id, now);
+        }
+        for id in of(COMMAND) {
+            self.reap_command(id, now);
+        }
+        let received: Vec<_> = match tokens.contains(&SIGNALS) {
+            true => self.signals.received().map(|signal| signal.number).collect(),
+            false => Vec::new(),
+        };
+        if received.contains(&libc::SIGCHLD) {
+            self.reap_adopted(now);
+        }
+        self.sweep(now);
+        self.settle(now);
+        for number in received {
+            self.signal(number, now);
+        }
+        self.settle(now);
+        for id in of(READY) {
+            self.look_ready(id, now);
+        }
+        if tokens.contains(&NOTIFY) {
+            self.notified(now);
+        }
+        self.settle(now);
+        for token in tokens {
+            if self.server.owns(*token) {
+                self.server.ready(*token);
+            }
+        }
+        let mut arrived = Vec::new();
+        self.server.turn(&self.poller, now.tick, &mut arrived);
+        for (client, request) in arrived {
+            self.answer(client, request, now);
+            self.settle(now);
+        }
+        self.forget_gone();
+        if self.supervisor.deadline().is_some_and(|at| at <= now.tick) {
+            self.step(Event::Deadline, now);
+        }
+        self.probe_due(now);
+        self.settle(now);
+        if self.server.deadline().is_some_and(|at| at <= now.tick) {
+            self.server.due(&self.poller, now.tick);
+        }
+        if tokens.contains(&PLANES) {
+            self.planes_said(now);
+        }
+        self.settle(now);
+        self.answer_pending(now);
+    }
+
+    fn deadline(&self) -> Option<Tick> {
+        let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
+        earliest([self.supervisor.deadline(), self.server.deadline(), pending, self.probe_deadline()])
+    }
+
+    fn step(&mut self, event: Event<'_>, now: Now) {
+        let mut effects = Vec::new();
+        self.supervisor.step(event, now.tick, &mut effects);
+        self.effects.extend(effects);
+    }
+
+    /// Carries out what is to be done, and what comes of that.
+    fn settle(&mut self, now: Now) {
+        while let Some(effect) = self.effects.pop_front() {
+            match effect {
+                Effect::Life(id, effect) => self.carry_out(id, effect, now),
+                Effect::Changed(id, state) => self.changed(id, state, now),
+                Effect::Gone(id) => self.gone(id),
+                Effect::Started => {
+                    self.say(Happening::new(now.wall, Kind::Quell, "all workers are up, done, or given up"))
+                }
+                Effect::Essential(id) => {
+                    let name = self.name(id);
+                    let text = format!("{name} is essential and has ended, so quell ends");
+                    self.say(Happening::new(now.wall, Kind::Quell, text));
+                }
+                Effect::StopTimedOut => {
+                    let text = "the time for stopping is over: what is left is killed";
+                    self.say(Happening::new(now.wall, Kind::Warning, text));
+                }
+                Effect::End(code) => self.ended = Some(code),
+            }
+        }
+        self.kill_doomed(now);
+    }
+
+    fn signal(&mut self, number: i32, now: Now) {
+        let name = crate::sys::signal::name(number);
+        match number {
+            libc::SIGCHLD => {}
+            libc::SIGTERM | libc::SIGINT | libc::SIGQUIT => {
+                let again = self.supervisor.phase() == crate::supervisor::Phase::Stopping;
+                let text =
+                    if again { format!("{name} again: killing what is left") } else { format!("{name}: going down") };
+                self.say(Happening::new(now.wall, Kind::Quell, text));
+                self.step(if again { Event::Kill } else { Event::Shutdown }, now);
+            }
+            libc::SIGHUP => drop(self.reload(now)),
+            libc::SIGUSR1 => self.planes.reopen_all(self.workers.keys()),
+            libc::SIGALRM => self.planes.rotate_all(self.workers.keys()),
+            _ => self.say(Happening::new(now.wall, Kind::Quell, format!("{name} means nothing here"))),
+        }
+    }
+
+    fn name(&self, id: WorkerId) -> Box<str> {
+        self.workers.get(&id).map_or_else(|| "?".into(), |worker| worker.name.clone())
+    }
+
+    /// Ends: the logs are finished, and whoever asked for it is told.
+    fn leave(mut self, code: u8) -> u8 {
+        let now = time::now();
+        self.name_survivors(now);
+        self.planes.finish();
+        self.say(Happening::new(now.wall, Kind::Quell, "down"));
+        self.answer_down(now);
+        self.server.shutdown(&self.poller, time::now().tick);
+        code
+    }
+}

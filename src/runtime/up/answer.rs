@@ -1,0 +1,322 @@
+//! Requests: what each does, and when it is answered.
+
+use super::{Up, picture};
+use crate::clock::{Now, Tick};
+use crate::control::event::{Event as Happening, Kind};
+use crate::control::reply::{Code, Reply};
+use crate::control::request::{Patience, Request, Target};
+use crate::runtime::plane::ToPlane;
+use crate::runtime::server::ClientId;
+use crate::supervisor::Event;
+use crate::sys::reap::Process;
+use crate::sys::signal;
+use crate::worker::WorkerId;
+use crate::worker::lifecycle::State;
+use std::time::Duration;
+
+/// How long a status waits for the output planes; after that it shows what they last said, with its age.
+const PICTURE_WAIT: Duration = Duration::from_millis(5);
+
+/// A request that is answered when it has had its effect.
+#[derive(Debug)]
+pub(super) struct Pending {
+    client: ClientId,
+    goal: Goal,
+    pub(super) deadline: Option<Tick>,
+}
+
+/// What is waited for.
+#[derive(Debug)]
+enum Goal {
+    /// Pictures from so many planes, for the status of these workers.
+    Pictures { ticket: u64, planes: usize, ids: Vec<WorkerId> },
+    /// Each of these runs a later life than this, and is ready; what else is to be told.
+    Up { lives: Vec<(WorkerId, u64)>, lines: Vec<String> },
+    /// These are down.
+    Down(Vec<WorkerId>),
+    /// Everything is.
+    End,
+}
+
+/// Whether a goal is reached.
+enum Reached {
+    No,
+    Yes(Reply),
+}
+
+impl Up<'_> {
+    pub(super) fn answer(&mut self, client: ClientId, request: Request, now: Now) {
+        match self.try_answer(client, request, now) {
+            Ok(Some(reply)) => self.server.reply(&self.poller, client, &reply, now.tick),
+            Ok(None) => {}
+            Err((code, text)) => self.server.reply(&self.poller, client, &Reply::failed(code, text), now.tick),
+        }
+    }
+
+    /// The answer, if it is there at once.
+    fn try_answer(&mut self, client: ClientId, request: Request, now: Now) -> Result<Option<Reply>, (Code, String)> {
+        let asks_for_lives =
+            matches!(request, Request::Start { .. } | Request::Restart { .. } | Request::Reload { .. });
+        if asks_for_lives && self.supervisor.phase() == crate::supervisor::Phase::Stopping {
+            return Err((Code::Refused, "quell is going down".into()));
+        }
+        match request {
+            Request::Status { workers } => {
+                let ids = self.meant(&workers)?;
+                Ok(self.status(client, ids, now))
+            }
+            Request::Start { workers, patience } => {
+                let ids = self.meant(&workers)?;
+                let lives = ids.iter().map(|id| (*id, 0)).collect();
+                self.step(Event::Start(&ids), now);
+                Ok(self.until_up(client, lives, Vec::new(), patience, now))
+            }
+            Request::Restart { workers, patience } => {
+                let ids = self.meant(&workers)?;
+                let lives = ids.iter().filter_map(|id| Some((*id, self.workers.get(id)?.nonce))).collect();
+                self.step(Event::Restart(&ids), now);
+                Ok(self.until_up(client, lives, Vec::new(), patience, now))
+            }
+            Request::Stop { workers, patience } => {
+                let ids = self.meant(&workers)?;
+                self.step(Event::Stop(&ids), now);
+                let done = Reply::Done { lines: self.lines(&ids, "stopping") };
+                Ok(self.patiently(client, Goal::Down(ids), patience, done, now))
+            }
+            Request::Signal { workers, signal: number } => self.pass_signal(&workers, number.name(), now).map(Some),
+            Request::Rotate { workers } => {
+                let ids = self.meant(&workers)?;
+                ids.iter().for_each(|id| self.planes.send(*id, ToPlane::Rotate(*id)));
+                Ok(Some(Reply::Done { lines: self.lines(&ids, "rotated the log of") }))
+            }
+            Request::Reopen { workers } => {
+                let ids = self.meant(&workers)?;
+                ids.iter().for_each(|id| self.planes.send(*id, ToPlane::Reopen(*id)));
+                Ok(Some(Reply::Done { lines: self.lines(&ids, "reopened the log of") }))
+            }
+            Request::Reload { dry_run: true, .. } => {
+                let plan = self.plan().map_err(|text| (Code::Refused, text))?;
+                Ok(Some(Reply::Plan { text: plan }))
+            }
+            Request::Reload { dry_run: false, patience } => {
+                let (lines, lives) = self.reload(now).map_err(|text| (Code::Refused, text))?;
+                Ok(self.until_up(client, lives, lines, patience, now))
+            }
+            Request::Events { follow, since, last } => {
+                for event in self.events.history.after(since.unwrap_or(0), last) {
+                    self.server.reply(&self.poller, client, &Reply::Event(event.clone()), now.tick);
+                }
+                if follow {
+                    self.events.followers.push(client);
+                    return Ok(None);
+                }
+                Ok(Some(Reply::Done { lines: Vec::new() }))
+            }
+            Request::Down { patience } => {
+                self.say(Happening::new(now.wall, Kind::Quell, "going down: somebody asked for it"));
+                self.step(Event::Shutdown, now);
+                let done = Reply::Done { lines: vec!["going down".into()] };
+                Ok(self.patiently(client, Goal::End, patience, done, now))
+            }
+        }
+    }
+
+    /// The workers that are meant, all where none is named.
+    fn meant(&self, targets: &[Target]) -> Result<Vec<WorkerId>, (Code, String)> {
+        if targets.is_empty() {
+            return Ok(self.workers.keys().copied().collect());
+        }
+        let mut ids = Vec::new();
+        for target in targets {
+            let before = ids.len();
+            let mine = self.workers.iter().filter(|(_, worker)| target.means(&worker.of, worker.instance));
+            ids.extend(mine.map(|(id, _)| *id));
+            if ids.len() == before {
+                let names = self.workers.values().map(|worker| &*worker.of);
+                let near = crate::config::kind::nearest(target.as_str(), names);
+                let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                return Err((Code::NoSuchWorker, format!("there is no worker {:?}{near}", target.as_str())));
+            }
+        }
+        ids.dedup();
+        Ok(ids)
+    }
+
+    fn lines(&self, ids: &[WorkerId], what: &str) -> Vec<String> {
+        ids.iter().map(|id| format!("{what} {}", self.name(*id))).collect()
+    }
+
+    fn until_up(
+        &mut self,
+        client: ClientId,
+        lives: Vec<(WorkerId, u64)>,
+        mut lines: Vec<String>,
+        patience: Patience,
+        now: Now,
+    ) -> Option<Reply> {
+        let ids: Vec<_> = lives.iter().map(|(id, _)| *id).collect();
+        let goal = Goal::Up { lives, lines: lines.clone() };
+        lines.extend(self.lines(&ids, "starting"));
+        self.patiently(client, goal, patience, Reply::Done { lines }, now)
+    }
+
+    /// Waits for a goal, or answers that it was begun.
+    fn patiently(&mut self, client: ClientId, goal: Goal, patience: Patience, begun: Reply, now: Now) -> Option<Reply> {
+        if !patience.wait {
+            return Some(begun);
+        }
+        let deadline = patience.timeout_ms.map(|ms| now.tick.after(Duration::from_millis(ms)));
+        self.pending.push(Pending { client, goal, deadline });
+        None
+    }
+
+    fn pass_signal(&mut self, targets: &[Target], name: &str, now: Now) -> Result<Reply, (Code, String)> {
+        let ids = self.meant(targets)?;
+        let number = signal::number(name).ok_or_else(|| (Code::BadRequest, format!("no signal {name} here")))?;
+        let mut lines = Vec::new();
+        for id in ids {
+            let name_of = self.name(id);
+            let Some(process) = self.workers.get(&id).and_then(|worker| worker.process.as_ref()) else {
+                return Err((Code::Failed, format!("{name_of} is not running")));
+            };
+            let pid = process.pid();
+            process.signal(number).map_err(|e| (Code::Failed, format!("cannot signal {name_of}: {e}")))?;
+            lines.push(format!("sent SIG{name} to {name_of} (pid {pid})"));
+            let text = format!("sent SIG{name}, as somebody asked");
+            self.say(Happening::new(now.wall, Kind::Signal, text).of(name_of).pid(pid));
+        }
+        Ok(Reply::Done { lines })
+    }
+
+    fn status(&mut self, client: ClientId, ids: Vec<WorkerId>, now: Now) -> Option<Reply> {
+        self.tickets += 1;
+        let ticket = self.tickets;
+        match self.planes.ask(ticket, &ids) {
+            0 => Some(Reply::Status(self.picture(&ids, now))),
+            planes => {
+                let goal = Goal::Pictures { ticket, planes, ids };
+                self.pending.push(Pending { client, goal, deadline: Some(now.tick.after(PICTURE_WAIT)) });
+                None
+            }
+        }
+    }
+
+    /// A plane has answered a question.
+    pub(super) fn pictured(&mut self, answered: u64) {
+        for pending in &mut self.pending {
+            if let Goal::Pictures { ticket, planes, .. } = &mut pending.goal
+                && *ticket == answered
+            {
+                *planes = planes.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Answers those whose goal is reached, or whose time is over.
+    pub(super) fn answer_pending(&mut self, now: Now) {
+        for pending in std::mem::take(&mut self.pending) {
+            let over = pending.deadline.is_some_and(|at| at <= now.tick);
+            match self.reached(&pending.goal, over, now) {
+                Reached::Yes(reply) => self.server.reply(&self.poller, pending.client, &reply, now.tick),
+                Reached::No => self.pending.push(pending),
+            }
+        }
+    }
+
+    /// Those who wait for the end of everything; all else that was waited for will not come.
+    pub(super) fn answer_down(&mut self, now: Now) {
+        for pending in std::mem::take(&mut self.pending) {
+            let reply = match pending.goal {
+                Goal::End => Reply::Done { lines: vec!["down".into()] },
+                _ => Reply::failed(Code::Failed, "quell has gone down"),
+            };
+            self.server.reply(&self.poller, pending.client, &reply, now.tick);
+        }
+    }
+
+    pub(super) fn forget_gone(&mut self) {
+        for gone in self.server.gone() {
+            self.pending.retain(|pending| pending.client != gone);
+            self.events.followers.retain(|follower| *follower != gone);
+        }
+    }
+
+    fn reached(&self, goal: &Goal, over: bool, now: Now) -> Reached {
+        match goal {
+            Goal::Pictures { planes, ids, .. } if *planes == 0 || over => {
+                Reached::Yes(Reply::Status(self.picture(ids, now)))
+            }
+            Goal::Pictures { .. } => Reached::No,
+            Goal::Up { lives, lines } => self.reached_up(lives, lines, over),
+            Goal::Down(ids) => {
+                let state = |id: &&WorkerId| self.supervisor.member(**id).map(|member| member.life.state);
+                let rest: Vec<_> =
+                    ids.iter().filter(|id| state(id).is_some_and(|state| state != State::Down)).copied().collect();
+                match rest.is_empty() {
+                    true => Reached::Yes(Reply::Done { lines: self.lines(ids, "stopped") }),
+                    false if over => {
+                        let done: Vec<_> = ids.iter().filter(|id| !rest.contains(id)).copied().collect();
+                        let blocked: Vec<_> = rest.iter().map(|id| self.describe_stop(*id)).collect();
+                        self.timed_out(format!("still stopping: {}", blocked.join("; ")), self.lines(&done, "stopped"))
+                    }
+                    false => Reached::No,
+                }
+            }
+            Goal::End if over => self.timed_out("still going down".into(), Vec::new()),
+            Goal::End => Reached::No,
+        }
+    }
+
+    fn describe_stop(&self, id: WorkerId) -> String {
+        let left: Vec<_> = self.left_of(id).iter().map(ToString::to_string).collect();
+        format!("{} ({})", self.name(id), left.join(", "))
+    }
+
+    fn timed_out(&self, text: String, done: Vec<String>) -> Reached {
+        Reached::Yes(Reply::Failed { code: Code::TimedOut, text, done })
+    }
+
+    fn reached_up(&self, lives: &[(WorkerId, u64)], lines: &[String], over: bool) -> Reached {
+        let (mut done, mut failed, mut waiting) = (lines.to_vec(), Vec::new(), Vec::new());
+        for (id, before) in lives {
+            let Some((member, worker)) = self.supervisor.member(*id).zip(self.workers.get(id)) else { continue };
+            let is_new = worker.nonce > *before;
+            let pid = worker.process.as_ref().map(Process::pid);
+            match member.life.state {
+                State::Up if is_new => {
+                    let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+                    done.push(format!("started {}{pid}", worker.name));
+                }
+                State::Down if is_new && member.life.is_done() => done.push(format!("{} is done", worker.name)),
+                State::Failed | State::Backoff => failed.push(self.describe_failure(*id)),
+                State::Down if member.desired == crate::worker::lifecycle::Want::Down => {
+                    failed.push(format!("{} was stopped", worker.name));
+                }
+                _ => waiting.push(format!("{} ({})", worker.name, picture::word(self.shown_state(*id)))),
+            }
+        }
+        let text = failed.join("; ");
+        match (failed.is_empty(), waiting.is_empty()) {
+            (true, true) => Reached::Yes(Reply::Done { lines: done }),
+            (false, true) => Reached::Yes(Reply::Failed { code: Code::Failed, text, done }),
+            (_, false) if over => {
+                let waiting = format!("not ready yet: {}", waiting.join(", "));
+                let text = if text.is_empty() { waiting } else { format!("{text}; {waiting}") };
+                self.timed_out(text, done)
+            }
+            (_, false) => Reached::No,
+        }
+    }
+
+    fn describe_failure(&self, id: WorkerId) -> String {
+        let Some(worker) = self.workers.get(&id) else { return "?".into() };
+        let how = match (&worker.why, &worker.last) {
+            (Some(why), _) => why.to_string(),
+            (None, Some(last)) => last.outcome.describe(signal::name, last.lasted),
+            (None, None) => "it failed".into(),
+        };
+        let backoff = self.supervisor.member(id).is_some_and(|member| member.life.state == State::Backoff);
+        let next = if backoff { ", and is tried again" } else { "" };
+        format!("{}: {how}{next}", worker.name)
+    }
+}

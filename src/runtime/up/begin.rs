@@ -1,0 +1,137 @@
+//! The start: all that may fail is done here, before any worker is started.
+
+use super::events::Events;
+use super::planes::Planes;
+use super::specs::Sortings;
+use super::sweep::Swept;
+use super::{Configuration, Load, NOTIFY, PLANES, SERVER, SIGNALS, Up};
+use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::launch::Here;
+use crate::runtime::server::Server;
+use crate::runtime::state::{State, StateError};
+use crate::runtime::{leftovers, places};
+use crate::supervisor::Supervisor;
+use crate::sys::fd::Interest;
+use crate::sys::notify::Mailbox;
+use crate::sys::oom::OomKills;
+use crate::sys::poller::Poller;
+use crate::sys::signal::{Inherited, Signals};
+use crate::sys::spawn::Lows;
+use crate::sys::{limits, reap, time};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::io;
+use std::path::PathBuf;
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// There is no place for the state directory.
+    #[error("there is no place for the state directory: HOME is not set; name one as `state` in [quell]")]
+    NoState,
+    /// The state directory is another's, or cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A log folder is another's, or cannot be used.
+    #[error("cannot log to {}: {error}", .root.display())]
+    Logs {
+        /// Which.
+        root: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Something else of ours failed.
+    #[error("cannot {step}: {error}")]
+    Own {
+        /// What.
+        step: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+fn step<T>(step: &'static str, result: io::Result<T>) -> Result<T, BeginError> {
+    result.map_err(|error| BeginError::Own { step, error })
+}
+
+/// Supervises the workers of a configuration until everything is at rest; quell's exit code. Call it from the main thread.
+///
+/// # Errors
+/// Why nothing was started.
+pub fn begin<'a>(
+    configuration: Configuration,
+    load: &'a mut Load<'a>,
+    inherited: &'a Inherited,
+    signals: &'a mut Signals,
+) -> Result<u8, BeginError> {
+    let quell = &configuration.loaded.config.quell;
+    let state = State::open(&places::state(quell).ok_or(BeginError::NoState)?)?;
+    let socket = quell.socket.value.as_ref().map_or_else(|| state.socket(), |path| path.0.clone());
+    let before = step("raise the limit of descriptors", limits::raise_descriptors())?;
+    let lows = step("open /dev/null", Lows::take())?;
+    step("become a subreaper", reap::become_subreaper())?;
+    let poller = step("make an event loop", Poller::new())?;
+    step("wait for signals", poller.add(&*signals, SIGNALS, Interest::Read))?;
+    let planes = Planes::new(step("make an event loop", poller.waker(PLANES))?);
+    let mut server = step("listen for clients", Server::bind(&socket))?;
+    step("listen for clients", server.register(&poller, SERVER))?;
+    let mailbox = step("listen for what workers say", Mailbox::bind(&state.notify_socket()))?;
+    step("listen for what workers say", poller.add(&mailbox, NOTIFY, Interest::Read))?;
+    let here = Here::new(&state, before, &configuration.loaded.sources, &configuration.folder);
+    let left = leftovers::find(&state);
+    let now = time::now();
+    let mut up = Up {
+        inherited,
+        signals,
+        load,
+        poller,
+        here,
+        lows,
+        state,
+        supervisor: Supervisor::new(quell.stop_timeout.value),
+        configuration,
+        workers: BTreeMap::new(),
+        pids: HashMap::new(),
+        mains: HashMap::new(),
+        planes,
+        server,
+        events: Events::default(),
+        mailbox,
+        probing: HashSet::new(),
+        pending: Vec::new(),
+        effects: VecDeque::new(),
+        swept: Swept::default(),
+        oom: OomKills::watch(),
+        tickets: 0,
+        // Not to be taken for a life under an earlier supervisor of this state directory.
+        nonce: now.wall.0 as u64,
+        ended: None,
+        since: now,
+    };
+    up.say(Happening::new(now.wall, Kind::Quell, format!("up, pid {}", std::process::id())));
+    for leftover in left {
+        let text = format!("an earlier quell left {leftover} running; it is not touched");
+        up.say(Happening::new(now.wall, Kind::Orphan, text));
+    }
+    up.take_in(now)?;
+    Ok(up.run())
+}
+
+impl Up<'_> {
+    /// Takes in all workers; nothing is started yet.
+    fn take_in(&mut self, now: crate::clock::Now) -> Result<(), BeginError> {
+        let wanted = self.wanted();
+        let mut roots: Vec<_> = wanted.iter().map(|(_, _, _, root)| root.clone()).collect();
+        roots.dedup();
+        for root in roots {
+            self.planes.open(&root).map_err(|error| BeginError::Logs { root, error })?;
+        }
+        let mut sortings = Sortings::default();
+        for (name, of, instance, root) in wanted {
+            self.add(name, of, instance, &root, &mut sortings, now);
+        }
+        let mut effects = Vec::new();
+        self.supervisor.rewire(now.tick, &mut effects);
+        self.effects.extend(effects);
+        Ok(())
+    }
+}

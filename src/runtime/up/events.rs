@@ -1,0 +1,95 @@
+//! What happened: remembered, said on stderr, told to those who follow.
+
+use super::Up;
+use crate::clock::Now;
+use crate::control::event::{Event, Kind};
+use crate::control::history::History;
+use crate::control::reply::Reply;
+use crate::control::status::Ended;
+use crate::runtime::server::ClientId;
+use crate::supervisor::Phase;
+use crate::sys::signal;
+use crate::worker::WorkerId;
+use crate::worker::lifecycle::{Rung, State};
+use crate::worker::outcome::Outcome;
+
+/// The target of what is told of workers, which is no note on something else.
+pub const HAPPENED: &str = "happened";
+
+/// What happened, and who wants to know.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    pub(super) history: History,
+    pub(super) followers: Vec<ClientId>,
+}
+
+impl Up<'_> {
+    /// Says that something happened, on stderr too.
+    pub(super) fn say(&mut self, event: Event) {
+        let worker = event.worker.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        match event.kind {
+            Kind::Failed | Kind::Oom | Kind::Survivors | Kind::LogTrouble | Kind::Warning => {
+                tracing::warn!("{worker}{}", event.text);
+            }
+            _ => tracing::info!(target: HAPPENED, "{worker}{}", event.text),
+        }
+        self.note(event);
+    }
+
+    /// Remembers what happened, and tells those who follow.
+    pub(super) fn note(&mut self, event: Event) {
+        let reply = Reply::Event(self.events.history.add(event).clone());
+        let now = crate::sys::time::now().tick;
+        for client in &self.events.followers {
+            self.server.reply(&self.poller, *client, &reply, now);
+        }
+    }
+
+    /// A worker has come to another state.
+    pub(super) fn changed(&mut self, id: WorkerId, state: State, now: Now) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.since = now;
+        if state == State::Up {
+            worker.why = None;
+        }
+        let (name, pid) = (worker.name.clone(), worker.process.as_ref().map(crate::sys::reap::Process::pid));
+        let Some(member) = self.supervisor.member(id) else { return };
+        // What was said since: the state that is announced may be over by now.
+        let (kind, text) = match state {
+            State::Up if member.life.started == now.tick && member.spec.oneshot => return,
+            State::Up => (Kind::Ready, "ready".to_owned()),
+            State::Backoff => {
+                let wait = member.life.deadline.map_or_else(Default::default, |at| at.until(now.tick));
+                (Kind::Backoff, format!("starts again in {}", crate::config::unit::show_duration(wait)))
+            }
+            State::Failed => {
+                let text = match member.spec.policy.backoff.give_up {
+                    Some(tries) if member.life.ends >= tries => format!("given up after {tries} tries"),
+                    _ => "failed; it is not started again".to_owned(),
+                };
+                (Kind::Failed, text)
+            }
+            State::Stopping(Rung::Signal) if member.life.main => (Kind::Stopping, "told to stop".to_owned()),
+            State::Stopping(Rung::Command) => (Kind::Stopping, "its stop command is run".to_owned()),
+            State::Stopping(Rung::Kill) => (Kind::Killed, "does not end: killed".to_owned()),
+            State::Stopping(Rung::Signal) => (Kind::Stopping, "what it left behind is told to stop".to_owned()),
+            State::Down if member.life.is_done() => (Kind::Stopped, "done".to_owned()),
+            State::Down if self.supervisor.phase() == Phase::Stopping => return,
+            State::Down => (Kind::Stopped, "down".to_owned()),
+            State::Starting => return,
+        };
+        let event = Event::new(now.wall, kind, text).of(name);
+        self.say(match pid {
+            Some(pid) => event.pid(pid),
+            None => event,
+        });
+    }
+}
+
+/// As it goes over the wire.
+pub(super) fn how(outcome: Outcome) -> Ended {
+    match outcome {
+        Outcome::Exited(code) => Ended::Code(code),
+        Outcome::Signalled { number, .. } => Ended::Signal(signal::name(number)),
+    }
+}

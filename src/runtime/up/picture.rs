@@ -1,0 +1,156 @@
+//! How things are: the one status, made of what the supervisor knows, what the planes last said, and `/proc`.
+
+use super::events::how;
+use super::{Last, Up, Worker};
+use crate::clock::Now;
+use crate::control::status;
+use crate::control::status::{
+    Count, Exit, Lines, Log, Process as Shown, Quell, Rule, Rung, State, Status, Stop, Wanted, Worker as Picture,
+};
+use crate::log::ledger;
+use crate::supervisor::Member;
+use crate::sys::reap::Process;
+use crate::sys::usage;
+use crate::worker::WorkerId;
+use crate::worker::lifecycle::{self, Want};
+use crate::worker::outcome::Outcome;
+use std::time::Duration;
+
+pub(super) fn word(state: State) -> &'static str {
+    state.word()
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn count(count: ledger::Count) -> Count {
+    Count { lines: count.lines, bytes: count.bytes }
+}
+
+impl Up<'_> {
+    pub(super) fn picture(&self, ids: &[WorkerId], now: Now) -> Status {
+        let phase = match self.supervisor.phase() {
+            crate::supervisor::Phase::Starting => status::Phase::Starting,
+            crate::supervisor::Phase::Running => status::Phase::Running,
+            crate::supervisor::Phase::Stopping => status::Phase::Stopping,
+        };
+        let quell = Quell {
+            pid: std::process::id() as i32,
+            version: env!("CARGO_PKG_VERSION").into(),
+            since: self.since.wall,
+            phase,
+            config: self.configuration.path.clone(),
+            state: self.state.path().display().to_string(),
+        };
+        let workers = ids.iter().filter_map(|id| {
+            let (member, worker) = self.supervisor.member(*id).zip(self.workers.get(id))?;
+            Some(self.picture_of(*id, member, worker, now))
+        });
+        Status { quell, workers: workers.collect() }
+    }
+
+    pub(super) fn shown_state(&self, id: WorkerId) -> State {
+        let Some(member) = self.supervisor.member(id) else { return State::Down };
+        match member.life.state {
+            lifecycle::State::Down if member.life.is_done() => State::Done,
+            lifecycle::State::Down if member.desired == Want::Up => State::Waiting,
+            lifecycle::State::Down if self.waits_for_event(id) => State::Waiting,
+            lifecycle::State::Down => State::Down,
+            lifecycle::State::Starting => State::Starting,
+            lifecycle::State::Up => State::Up,
+            lifecycle::State::Stopping(_) => State::Stopping,
+            lifecycle::State::Backoff => State::Backoff,
+            lifecycle::State::Failed => State::Failed,
+        }
+    }
+
+    fn waits_for_event(&self, id: WorkerId) -> bool {
+        let named = self.workers.get(&id).and_then(|worker| self.configuration.loaded.config.worker(&worker.of));
+        named.is_some_and(|named| !named.keys.start_on.value.is_empty())
+    }
+
+    fn why(&self, id: WorkerId, worker: &Worker) -> Option<String> {
+        let waiting = worker.snapshot.as_ref().and_then(|snapshot| snapshot.1.waiting.clone());
+        match self.shown_state(id) {
+            State::Waiting => {
+                let needs: Vec<_> = self.supervisor.waits_for(id).collect();
+                match needs.is_empty() {
+                    true if self.waits_for_event(id) => Some("waits for its start_on".into()),
+                    true => worker.why.as_deref().map(Into::into),
+                    false => Some(format!("waits for {}", needs.join(", "))),
+                }
+            }
+            _ => worker.why.as_deref().map(Into::into).or(waiting),
+        }
+    }
+
+    fn picture_of(&self, id: WorkerId, member: &Member, worker: &Worker, now: Now) -> Picture {
+        let pid = worker.process.as_ref().map(Process::pid);
+        let usage = pid.and_then(usage::of);
+        let snapshot = worker.snapshot.as_deref();
+        let lines = snapshot.map(|(_, snapshot)| {
+            let tally = &snapshot.tally;
+            Lines {
+                read: count(tally.read),
+                kept: count(tally.written),
+                suppressed: count(tally.suppressed),
+                dropped: count(tally.dropped),
+                top_rule: snapshot.top_rule.as_ref().map(|(rule, count)| Rule {
+                    list: rule.list.clone(),
+                    line: rule.line,
+                    pattern: rule.pattern.clone(),
+                    lines: count.lines,
+                }),
+            }
+        });
+        let last_line = || snapshot.and_then(|(_, snapshot)| snapshot.last_line.clone());
+        let log = self.planes.root(id).map(|root| Log {
+            dir: root.join(&*worker.name).display().to_string(),
+            bytes: snapshot.map_or(0, |(_, snapshot)| snapshot.log_bytes),
+        });
+        let next = member.life.deadline.filter(|_| member.life.state == lifecycle::State::Backoff);
+        Picture {
+            name: worker.name.to_string(),
+            state: self.shown_state(id),
+            wanted: if member.desired == Want::Up { Wanted::Up } else { Wanted::Down },
+            since: worker.since.wall,
+            ready: member.is_ready(),
+            pid,
+            restarts: worker.restarts.into(),
+            why: self.why(id, worker),
+            next_start_ms: next.map(|at| ms(at.until(now.tick))),
+            last_exit: worker.last.as_deref().map(|last| exit(last, worker, last_line)),
+            memory_bytes: usage.as_ref().map(|usage| usage.memory_bytes),
+            cpu_ms: usage.map(|usage| usage.cpu_ms),
+            lines: lines.unwrap_or_default(),
+            log,
+            output_age_ms: snapshot.map(|(at, _)| ms(now.tick.until(*at))),
+            stop: self.stop_of(id, member),
+        }
+    }
+
+    fn stop_of(&self, id: WorkerId, member: &Member) -> Option<Stop> {
+        let lifecycle::State::Stopping(rung) = member.life.state else { return None };
+        let rung = match rung {
+            lifecycle::Rung::Command => Rung::Command,
+            lifecycle::Rung::Signal if !member.life.main => Rung::Sweep,
+            lifecycle::Rung::Signal => Rung::Signal,
+            lifecycle::Rung::Kill => Rung::Kill,
+        };
+        let blockers = self.left_of(id).into_iter().map(|left| Shown { pid: left.pid, name: left.name });
+        Some(Stop { rung, blockers: blockers.collect() })
+    }
+}
+
+/// How it ended. The last line is that of the life that ended, as long as no other has begun.
+fn exit(last: &Last, worker: &Worker, last_line: impl Fn() -> Option<String>) -> Exit {
+    let line = last.line.clone().or_else(|| worker.process.is_none().then(last_line).flatten());
+    Exit {
+        how: how(last.outcome),
+        core: matches!(last.outcome, Outcome::Signalled { core: true, .. }),
+        at: last.at.wall,
+        lasted_ms: ms(last.lasted),
+        last_line: line,
+    }
+}

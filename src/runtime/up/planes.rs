@@ -1,0 +1,149 @@
+//! The output planes: one to a log folder, so that a disk that hangs holds up those that log to it and nobody else.
+
+use super::Up;
+use crate::clock::Now;
+use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::directory::{OnDisk, Owning};
+use crate::runtime::keeper::Keepers;
+use crate::runtime::plane::{FromPlane, Plane, ToPlane};
+use crate::supervisor::Event;
+use crate::sys::poller::Waker;
+use crate::worker::WorkerId;
+use crate::worker::lifecycle;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// The planes, and where each worker's lines go.
+#[derive(Debug)]
+pub(super) struct Planes {
+    planes: Vec<(PathBuf, Plane)>,
+    of: HashMap<WorkerId, usize>,
+    said: Receiver<FromPlane>,
+    tell: Sender<FromPlane>,
+    waker: Arc<Waker>,
+}
+
+impl Planes {
+    pub(super) fn new(waker: Waker) -> Planes {
+        let (tell, said) = channel();
+        Planes { planes: Vec::new(), of: HashMap::new(), said, tell, waker: Arc::new(waker) }
+    }
+
+    /// The plane of a log folder, started where there is none yet.
+    pub(super) fn open(&mut self, root: &Path) -> io::Result<usize> {
+        if let Some(at) = self.planes.iter().position(|(known, _)| known == root) {
+            return Ok(at);
+        }
+        let dir = match OnDisk::own(root)? {
+            Owning::Ours(dir) => Arc::new(dir),
+            Owning::Taken(holder) => {
+                return Err(io::Error::other(format!("it is being written by {holder}; two writers would lose lines")));
+            }
+        };
+        let plane = Plane::start(Some(dir), Vec::new(), Keepers::new(), self.tell.clone(), self.waker.clone())?;
+        self.planes.push((root.to_owned(), plane));
+        Ok(self.planes.len() - 1)
+    }
+
+    /// A worker's lines go there from now on.
+    pub(super) fn attach(&mut self, plane: usize, id: WorkerId, message: ToPlane) {
+        self.of.insert(id, plane);
+        self.planes[plane].1.send(message);
+    }
+
+    pub(super) fn root(&self, id: WorkerId) -> Option<&Path> {
+        self.of.get(&id).map(|at| self.planes[*at].0.as_path())
+    }
+
+    /// Says something to the plane of a worker.
+    pub(super) fn send(&self, id: WorkerId, message: ToPlane) {
+        if let Some(at) = self.of.get(&id) {
+            self.planes[*at].1.send(message);
+        }
+    }
+
+    pub(super) fn detach(&mut self, id: WorkerId) {
+        self.send(id, ToPlane::Detach(id, None));
+        self.of.remove(&id);
+    }
+
+    pub(super) fn rotate_all<'a>(&self, ids: impl Iterator<Item = &'a WorkerId>) {
+        ids.for_each(|id| self.send(*id, ToPlane::Rotate(*id)));
+    }
+
+    pub(super) fn reopen_all<'a>(&self, ids: impl Iterator<Item = &'a WorkerId>) {
+        ids.for_each(|id| self.send(*id, ToPlane::Reopen(*id)));
+    }
+
+    /// Asks for pictures; how many planes will answer.
+    pub(super) fn ask(&self, ticket: u64, ids: &[WorkerId]) -> usize {
+        let mut asked: HashMap<usize, Vec<WorkerId>> = HashMap::new();
+        for id in ids {
+            if let Some(at) = self.of.get(id) {
+                asked.entry(*at).or_default().push(*id);
+            }
+        }
+        let planes = asked.len();
+        for (at, ids) in asked {
+            self.planes[at].1.send(ToPlane::Snapshot(ticket, ids));
+        }
+        planes
+    }
+
+    /// The next thing that one of them said.
+    pub(super) fn said(&self) -> Option<FromPlane> {
+        self.said.try_recv().ok()
+    }
+
+    /// Finishes all logs.
+    pub(super) fn finish(&mut self) {
+        for (_, plane) in &self.planes {
+            plane.send(ToPlane::Finish);
+        }
+        for (_, plane) in self.planes.drain(..) {
+            plane.join();
+        }
+    }
+}
+
+impl Up<'_> {
+    /// Takes what the planes have said.
+    pub(super) fn planes_said(&mut self, now: Now) {
+        while let Some(said) = self.planes.said() {
+            match said {
+                FromPlane::Ready { worker, life } => {
+                    if self.workers.get(&worker).is_some_and(|known| known.lives == life) {
+                        self.step(Event::Life(worker, lifecycle::Event::Ready), now);
+                    }
+                }
+                FromPlane::OutputEnded { worker, holders, .. } if !holders.is_empty() => {
+                    let holders: Vec<_> = holders.iter().map(ToString::to_string).collect();
+                    let text = format!("its output is still held open by {}; no longer reading it", holders.join(", "));
+                    let name = self.name(worker);
+                    self.say(Happening::new(now.wall, Kind::Warning, text).of(name));
+                }
+                FromPlane::LogTrouble { worker, text } => {
+                    let name = self.name(worker);
+                    self.note(Happening::new(now.wall, Kind::LogTrouble, text).of(name));
+                }
+                FromPlane::Snapshot { ticket, workers } => {
+                    for (id, snapshot) in workers {
+                        if let Some(worker) = self.workers.get_mut(&id) {
+                            worker.snapshot = Some(Box::new((now.tick, snapshot)));
+                        }
+                    }
+                    self.pictured(ticket);
+                }
+                FromPlane::Ended => {
+                    let text = "an output plane has ended, and nobody reads what its workers print: going down";
+                    self.say(Happening::new(now.wall, Kind::Warning, text));
+                    self.step(Event::Shutdown, now);
+                }
+                FromPlane::OutputEnded { .. } | FromPlane::Detached { .. } => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! A worker's processes: started, signalled, reaped.
+
+use super::events::how;
+use super::ready::Ready;
+use super::specs::log_of;
+use super::{COMMAND, EXIT, Last, READY, Up};
+use crate::clock::Now;
+use crate::config::load::Config;
+use crate::config::tables::Argv;
+use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::launch::{Launch, prepare, prepare_command};
+use crate::runtime::orphans::Life;
+use crate::runtime::plane::ToPlane;
+use crate::supervisor::Event;
+use crate::sys::fd::{self, Interest};
+use crate::sys::reap::{self, Adopted, Exit, Process};
+use crate::sys::signal;
+use crate::worker::WorkerId;
+use crate::worker::lifecycle::{self, Effect};
+use crate::worker::outcome::Outcome;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// How long a pipe that outlives its worker may be silent before it is let go.
+const DRAIN: Duration = Duration::from_secs(1);
+
+impl Up<'_> {
+    pub(super) fn carry_out(&mut self, id: WorkerId, effect: Effect, now: Now) {
+        match effect {
+            Effect::Spawn => self.spawn(id, now),
+            Effect::StopCommand => self.run_stop_command(id, now),
+            Effect::Signal => self.signal_life(id, now),
+            Effect::Kill => self.doom(id),
+            Effect::Survivors => self.say_survivors(id, now),
+        }
+    }
+
+    /// Starts a life.
+    fn spawn(&mut self, id: WorkerId, now: Now) {
+        self.nonce += 1;
+        let nonce = self.nonce;
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.nonce = nonce;
+        worker.restarts += u32::from(worker.starts > 0);
+        worker.starts += 1;
+        worker.ready = Ready::None;
+        worker.why = None;
+        match self.try_spawn(id) {
+            Ok(pid) => {
+                let Some(worker) = self.workers.get_mut(&id) else { return };
+                let name = worker.name.clone();
+                self.say(Happening::new(now.wall, Kind::Started, format!("started, pid {pid}")).of(name).pid(pid));
+                self.await_ready(id, now);
+            }
+            Err((text, code)) => {
+                let Some(worker) = self.workers.get_mut(&id) else { return };
+                worker.why = Some(text.as_str().into());
+                let name = worker.name.clone();
+                self.say(Happening::new(now.wall, Kind::Failed, text).of(name));
+                self.step(Event::SpawnFailed(id, code), now);
+            }
+        }
+    }
+
+    /// Its pid; or why there is none, and the code by which a shell would say so.
+    fn try_spawn(&mut self, id: WorkerId) -> Result<i32, (String, u8)> {
+        let other = |text: String| (text, 125);
+        let step = |what: &str, e: io::Error| other(format!("cannot {what}: {e}"));
+        let worker = self.workers.get_mut(&id).ok_or_else(|| other("it is gone".into()))?;
+        let config = &self.configuration.loaded.config;
+        let named = config.worker(&worker.of).ok_or_else(|| other("it is not in the configuration".into()))?;
+        let launch = prepare(config, named, worker.instance, worker.nonce, &self.here).map_err(other)?;
+        let (stdout, stdout_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
+        let (stderr, stderr_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
+        let ready = launch.ready_fd.map(|_| fd::pipe()).transpose().map_err(|e| step("make a pipe", e))?;
+        let (ready, ready_end): (Option<OwnedFd>, Option<OwnedFd>) = ready.unzip();
+        let ends = (stdout_end.as_fd(), stderr_end.as_fd(), ready_end.as_ref().map(AsFd::as_fd));
+        let process = launch
+            .spawn(ends.0, ends.1, ends.2, self.inherited, self.signals, self.lows.as_ref())
+            .map_err(|e| (e.to_string(), e.shell_code()))?;
+        let pid = process.pid();
+        self.poller.add(&process, EXIT | id.0 as usize, Interest::Read).map_err(|e| step("wait for it", e))?;
+        if let Some(ready) = ready {
+            self.poller.add(&ready, READY | id.0 as usize, Interest::Read).map_err(|e| step("wait for it", e))?;
+            worker.ready = Ready::Fd(ready);
+        }
+        worker.process = Some(process);
+        worker.main = Some(pid);
+        worker.lives += 1;
+        self.mains.insert(pid, Life { worker: worker.name.to_string(), nonce: worker.nonce });
+        self.pids.insert(pid, id);
+        let marks = is_marked(config, &worker.of);
+        let mark = marks.then(|| format!("started pid {pid} ({})", worker.name));
+        self.planes.send(id, ToPlane::Begin { worker: id, stdout, stderr, mark });
+        Ok(pid)
+    }
+
+    /// The main process of a worker may have ended.
+    pub(super) fn reap(&mut self, id: WorkerId, now: Now) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(process) = &worker.process else { return };
+        let exit = match process.reap() {
+            Ok(Some(exit)) => exit,
+            Ok(None) => return,
+            // It is ours and not reaped: this cannot be. If it is, nobody else will ever say that it has ended.
+            Err(e) => {
+                tracing::error!("{}: cannot wait for pid {}: {e}", worker.name, process.pid());
+                Exit::Code(0)
+            }
+        };
+        let pid = process.pid();
+        // A descriptor that epoll does not know is as much out of it as one that was taken out.
+        let _ = self.poller.remove(process);
+        worker.process = None;
+        self.pids.remove(&pid);
+        let outcome = match exit {
+            Exit::Code(code) => Outcome::Exited(code),
+            Exit::Signal { number, core } => Outcome::Signalled { number, core },
+        };
+        let started = self.supervisor.member(id).map_or(now.tick, |member| member.life.started);
+        let lasted = now.tick.until(started);
+        let text = outcome.describe(signal::name, lasted);
+        worker.last = Some(Box::new(Last { outcome, at: now, lasted, line: None }));
+        let config = &self.configuration.loaded.config;
+        let marks = is_marked(config, &worker.of);
+        let name = worker.name.clone();
+        let mark = marks.then(|| format!("{text} ({name})"));
+        self.planes.send(id, ToPlane::Drain { worker: id, window: DRAIN, mark });
+        self.stop_awaiting(id);
+        let event = Happening::new(now.wall, Kind::Exited, text).of(name.clone()).pid(pid).ended(how(outcome), lasted);
+        self.say(event);
+        self.name_oom(id, outcome, now);
+        self.swept.ended.push((id, outcome));
+    }
+
+    /// Names the kernel where it has probably killed a worker for want of memory.
+    fn name_oom(&mut self, id: WorkerId, outcome: Outcome, now: Now) {
+        let killed = matches!(outcome, Outcome::Signalled { number: libc::SIGKILL, .. });
+        if killed && !self.is_stopping(id) && self.oom.claim(now.tick) {
+            let name = self.name(id);
+            let text = "probably killed by the kernel: memory has run out";
+            self.say(Happening::new(now.wall, Kind::Oom, text).of(name));
+        }
+    }
+
+    fn run_stop_command(&mut self, id: WorkerId, now: Now) {
+        let config = &self.configuration.loaded.config;
+        let named = self.workers.get(&id).and_then(|worker| config.worker(&worker.of));
+        let command = named.and_then(|named| named.keys.stop.command.value.clone());
+        let began =
+            command.ok_or_else(|| "there is none".to_owned()).and_then(|command| self.run_command(id, &command));
+        match began {
+            Ok(()) => {}
+            Err(text) => {
+                let name = self.name(id);
+                let text = format!("its stop command cannot be run: {text}");
+                self.say(Happening::new(now.wall, Kind::Warning, text).of(name));
+                let ended = lifecycle::Event::CommandEnded { success: false };
+                self.step(Event::Life(id, ended), now);
+            }
+        }
+    }
+
+    /// Runs a command about a worker, as the worker would run it.
+    pub(super) fn run_command(&mut self, id: WorkerId, command: &Argv) -> Result<(), String> {
+        let worker = self.workers.get_mut(&id).ok_or("it is gone")?;
+        if worker.command.is_some() {
+            return Err("another one still runs".into());
+        }
+        let config = &self.configuration.loaded.config;
+        let named = config.worker(&worker.of).ok_or("it is not in the configuration")?;
+        let main = worker.process.as_ref().map_or(0, Process::pid);
+        let launch: Launch = prepare_command(config, named, worker.instance, worker.nonce, &self.here, command, main)?;
+        let stderr = fd::stderr();
+        let process = launch
+            .spawn(stderr, stderr, None, self.inherited, self.signals, self.lows.as_ref())
+            .map_err(|e| e.to_string())?;
+        self.poller.add(&process, COMMAND | id.0 as usize, Interest::Read).map_err(|e| e.to_string())?;
+        self.mains.insert(process.pid(), Life { worker: worker.name.to_string(), nonce: worker.nonce });
+        self.pids.insert(process.pid(), id);
+        worker.command = Some(process);
+        Ok(())
+    }
+
+    /// The stop or reload command of a worker may have ended.
+    pub(super) fn reap_command(&mut self, id: WorkerId, now: Now) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(process) = &worker.command else { return };
+        let Ok(Some(exit)) = process.reap() else { return };
+        let _ = self.poller.remove(process);
+        self.mains.remove(&process.pid());
+        self.pids.remove(&process.pid());
+        worker.command = None;
+        let success = exit == Exit::Code(0);
+        if !success {
+            let (name, text) = (worker.name.clone(), "its command to stop or reload failed");
+            self.say(Happening::new(now.wall, Kind::Warning, text).of(name));
+        }
+        self.step(Event::Life(id, lifecycle::Event::CommandEnded { success }), now);
+    }
+
+    /// Reaps what was handed to us when its parent ended, and whoever of ours is met there.
+    pub(super) fn reap_adopted(&mut self, now: Now) {
+        loop {
+            let known = match reap::reap_adopted(|pid| self.pids.contains_key(&pid)) {
+                Ok(Adopted::Reaped(_)) => continue,
+                Ok(Adopted::Known(pid)) => self.pids.get(&pid).copied(),
+                Ok(Adopted::Nothing) => return,
+                Err(e) => return tracing::error!("cannot reap: {e}"),
+            };
+            let Some(id) = known else { return };
+            let before = self.pids.len();
+            self.reap(id, now);
+            self.reap_command(id, now);
+            if self.pids.len() == before {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether the log of a worker has a line for each start and end.
+fn is_marked(config: &Config, worker: &str) -> bool {
+    log_of(config, worker).is_some_and(|log| log.whole.marks.value)
+}

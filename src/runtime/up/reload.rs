@@ -1,0 +1,208 @@
+//! Another configuration in the place of the one in force: only what changed is touched, and on any mistake nothing is.
+
+use super::specs::{self, Sortings};
+use super::{Up, Worker};
+use crate::clock::Now;
+use crate::config::plan::{self, Action};
+use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::plane::ToPlane;
+use crate::runtime::{launch, places};
+use crate::supervisor::Event;
+use crate::sys::signal;
+use crate::worker::WorkerId;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+/// What came of it: what was done, and which workers are to be up, in a later life than this.
+pub(super) type Reloaded = (Vec<String>, Vec<(WorkerId, u64)>);
+
+impl Up<'_> {
+    /// What a reload would do.
+    pub(super) fn plan(&mut self) -> Result<String, String> {
+        let new = (self.load)()?;
+        let steps = plan::plan(&self.configuration.loaded.config, &new.loaded.config);
+        Ok(plan::to_text(&steps, &new.loaded.sources))
+    }
+
+    /// Reads the configuration anew and applies it.
+    pub(super) fn reload(&mut self, now: Now) -> Result<Reloaded, String> {
+        let new = match (self.load)() {
+            Ok(new) => new,
+            Err(text) => {
+                let first = text.lines().next().unwrap_or_default().to_owned();
+                let said = format!("not reloaded, what was in force stays: {first}");
+                self.say(Happening::new(now.wall, Kind::Warning, said));
+                return Err(text);
+            }
+        };
+        let old = std::mem::replace(&mut self.configuration, new);
+        let steps = plan::plan(&old.loaded.config, &self.configuration.loaded.config);
+        let lines: Vec<_> =
+            plan::to_text(&steps, &self.configuration.loaded.sources).lines().map(str::to_owned).collect();
+        self.here.folders = launch::folders(&self.configuration.loaded.sources, &self.configuration.folder);
+        self.supervisor.set_stop_timeout(self.configuration.loaded.config.quell.stop_timeout.value);
+        let text = if lines.is_empty() {
+            "reloaded: nothing changed".to_owned()
+        } else {
+            format!("reloaded: {}", lines.join("; "))
+        };
+        self.say(Happening::new(now.wall, Kind::Reload, text));
+        let changed: HashSet<&str> =
+            steps.iter().filter(|step| step.action == Action::Restart).map(|step| step.name.as_str()).collect();
+        let lives = self.apply(&changed, now);
+        Ok((lines, lives))
+    }
+
+    /// Takes in, changes and lets go of workers, as the configuration in force has it. Those whose table is among `changed`
+    /// are started anew.
+    fn apply(&mut self, changed: &HashSet<&str>, now: Now) -> Vec<(WorkerId, u64)> {
+        let known: HashMap<Box<str>, WorkerId> =
+            self.workers.iter().map(|(id, worker)| (worker.name.clone(), *id)).collect();
+        let (mut stays, mut fresh) = (HashSet::new(), Vec::new());
+        for (name, of, instance, root) in self.wanted() {
+            match known.get(name.as_str()) {
+                // What logs elsewhere from now on is another worker.
+                Some(id) if self.planes.root(*id) == Some(&root) => drop(stays.insert(*id)),
+                _ => fresh.push((name, of, instance, root)),
+            }
+        }
+        let gone: Vec<_> = known.values().filter(|id| !stays.contains(id)).copied().collect();
+        let mut sortings = Sortings::default();
+        stays.iter().for_each(|id| self.respec(*id, &mut sortings));
+        let fresh: Vec<_> = fresh
+            .into_iter()
+            .filter_map(|(name, of, instance, root)| self.add(name, of, instance, &root, &mut sortings, now))
+            .collect();
+        let mut effects = Vec::new();
+        self.supervisor.rewire(now.tick, &mut effects);
+        self.effects.extend(effects);
+        self.step(Event::Remove(&gone), now);
+        let restarted: Vec<_> = stays.iter().copied().filter(|id| self.is_to_restart(*id, changed)).collect();
+        let mut lives: Vec<_> = restarted.iter().filter_map(|id| Some((*id, self.workers.get(id)?.nonce))).collect();
+        self.step(Event::Restart(&restarted), now);
+        let starting: Vec<_> = fresh.into_iter().filter(|id| self.starts(*id)).collect();
+        lives.extend(starting.iter().map(|id| (*id, 0)));
+        self.step(Event::Start(&starting), now);
+        for id in stays.into_iter().filter(|id| !restarted.contains(id)) {
+            self.tell_to_reload(id, now);
+        }
+        lives
+    }
+
+    /// The name of each worker that is wanted, its table, its number there, and its log folder.
+    pub(super) fn wanted(&self) -> Vec<(String, String, Option<u32>, PathBuf)> {
+        let config = &self.configuration.loaded.config;
+        let mut wanted = Vec::new();
+        for (named, log) in config.workers.iter().zip(&config.logs).filter(|(named, _)| named.keys.enabled.value) {
+            // Without a state directory there is no supervisor.
+            let root = places::logs(log, Some(self.state.path())).unwrap_or_default();
+            for (name, instance) in specs::instances(named) {
+                wanted.push((name, named.name.clone(), instance, root.clone()));
+            }
+        }
+        wanted
+    }
+
+    fn is_to_restart(&self, id: WorkerId, changed: &HashSet<&str>) -> bool {
+        let Some(worker) = self.workers.get(&id) else { return false };
+        let runs = self.supervisor.member(id).is_some_and(|member| !member.life.is_at_rest());
+        runs && changed.contains(&*worker.of)
+    }
+
+    /// Takes a worker in; it is not started.
+    pub(super) fn add(
+        &mut self,
+        name: String,
+        of: String,
+        instance: Option<u32>,
+        root: &std::path::Path,
+        sortings: &mut Sortings,
+        now: Now,
+    ) -> Option<WorkerId> {
+        let plane = match self.planes.open(root) {
+            Ok(plane) => plane,
+            Err(e) => {
+                let text = format!("cannot log to {}: {e}; it is not started", root.display());
+                self.say(Happening::new(now.wall, Kind::Failed, text).of(name.as_str()));
+                return None;
+            }
+        };
+        let configuration = &mut self.configuration;
+        let config = &configuration.loaded.config;
+        let (named, log) = config.worker(&of).zip(specs::log_of(config, &of))?;
+        let sorting = sortings.of(&named.keys, &mut configuration.shelf);
+        let seed = now.tick.0 ^ u64::from(std::process::id()) << 32 ^ self.workers.len() as u64;
+        let id = self.supervisor.add(specs::spec(config, named), seed);
+        let spec = specs::plane_spec(&log.whole, &named.keys, &name, sorting);
+        self.planes.attach(plane, id, ToPlane::Attach(id, Box::new(spec)));
+        let worker = Worker {
+            name: name.into(),
+            of: of.into(),
+            instance,
+            nonce: 0,
+            lives: 0,
+            main: None,
+            process: None,
+            command: None,
+            ready: super::Ready::None,
+            since: now,
+            starts: 0,
+            restarts: 0,
+            why: None,
+            last: None,
+            snapshot: None,
+        };
+        self.workers.insert(id, worker);
+        Some(id)
+    }
+
+    /// Puts what the configuration now says in force for a worker that stays.
+    fn respec(&mut self, id: WorkerId, sortings: &mut Sortings) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let configuration = &mut self.configuration;
+        let config = &configuration.loaded.config;
+        let Some((named, log)) = config.worker(&worker.of).zip(specs::log_of(config, &worker.of)) else { return };
+        self.supervisor.respec(id, specs::spec(config, named));
+        let sorting = sortings.of(&named.keys, &mut configuration.shelf);
+        let spec = specs::plane_spec(&log.whole, &named.keys, &worker.name, sorting);
+        self.planes.send(id, ToPlane::Reload(id, Box::new(spec)));
+    }
+
+    /// Tells a worker that goes on as it was that files which it reads may have changed.
+    fn tell_to_reload(&mut self, id: WorkerId, now: Now) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let Some(process) = &worker.process else { return };
+        let config = &self.configuration.loaded.config;
+        let Some(named) = config.worker(&worker.of) else { return };
+        let Some(reload) = named.keys.reload.value.as_ref().map(|item| &item.0) else { return };
+        let told = match (&reload.signal.value, &reload.command.value) {
+            (Some(name), _) => {
+                let number = signal::number(name.0).unwrap_or(libc::SIGHUP);
+                process.signal(number).map_err(|e| e.to_string())
+            }
+            (None, Some(command)) => self.run_command(id, &command.clone()),
+            (None, None) => return,
+        };
+        if let Err(text) = told {
+            let name = self.name(id);
+            self.say(Happening::new(now.wall, Kind::Warning, format!("cannot be told to reload: {text}")).of(name));
+        }
+    }
+
+    /// A worker that was removed is at rest.
+    pub(super) fn gone(&mut self, id: WorkerId) {
+        self.planes.detach(id);
+        self.workers.remove(&id);
+    }
+
+    /// Whether it starts with quell.
+    pub(super) fn starts(&self, id: WorkerId) -> bool {
+        let named = self.workers.get(&id).and_then(|worker| self.configuration.loaded.config.worker(&worker.of));
+        named.is_some_and(specs::starts)
+    }
+
+    pub(super) fn stop_signal(&self, worker: &Worker) -> i32 {
+        let named = self.configuration.loaded.config.worker(&worker.of);
+        named.and_then(|named| signal::number(named.keys.stop.signal.value.0)).unwrap_or(libc::SIGTERM)
+    }
+}

@@ -1,0 +1,164 @@
+//! From a checked configuration to what the supervisor and the output plane go by.
+
+use crate::config::load::{Config, Named, WorkerLog};
+use crate::config::policy::Rotate;
+use crate::config::tables::{self, Compress, Log, Ready, ReadyWord, StampKind, Worker, WorkerKind};
+use crate::config::values::{Address, ListName, Tries};
+use crate::line::rules::RuleSet;
+use crate::log::settings::{Overflow, Settings};
+use crate::log::stamp::Stamp;
+use crate::runtime::lists::Shelf;
+use crate::runtime::plane;
+use crate::runtime::sorting::{Kept, Sorting};
+use crate::supervisor::Spec;
+use crate::sys::time;
+use crate::worker::lifecycle::{Backoff, Policy, Restart};
+use std::sync::Arc;
+
+/// How a worker says that it is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// It does not: it is ready when it runs.
+    Start,
+    /// By a datagram.
+    Notify,
+    /// By a line that holds this.
+    Line(Vec<u8>),
+    /// By a newline on a descriptor.
+    Fd,
+    /// By taking connections there.
+    Tcp(Address),
+}
+
+/// The instances of a worker, by name and number.
+pub(super) fn instances(named: &Named<Worker>) -> Vec<(String, Option<u32>)> {
+    match named.keys.instances.value.0 {
+        1 => vec![(named.name.clone(), None)],
+        count => (1..=count as u32).map(|n| (format!("{}.{n}", named.name), Some(n))).collect(),
+    }
+}
+
+/// Whether it starts with quell, not by what its `start_on` names.
+pub(super) fn starts(named: &Named<Worker>) -> bool {
+    named.keys.enabled.value && named.keys.start_on.value.is_empty()
+}
+
+/// What the supervisor goes by.
+pub(super) fn spec(config: &Config, named: &Named<Worker>) -> Spec {
+    let keys = &named.keys;
+    let kind = keys.kind.value.as_ref().map(|kind| kind.0);
+    let oneshot = kind == Some(WorkerKind::Oneshot) || (kind.is_none() && !keys.start_on.value.is_empty());
+    let restart = match keys.restart.value.as_ref().map(|restart| restart.0) {
+        Some(tables::Restart::Always) => Restart::Always,
+        Some(tables::Restart::OnFailure) => Restart::OnFailure,
+        Some(tables::Restart::Never) => Restart::Never,
+        None if oneshot || keys.essential.value => Restart::Never,
+        None => Restart::OnFailure,
+    };
+    let backoff = Backoff {
+        first: keys.backoff.first.value,
+        max: keys.backoff.max.value,
+        reset: keys.backoff.reset.value,
+        give_up: match keys.backoff.give_up.value {
+            Tries::Never => None,
+            Tries::After(tries) => Some(tries),
+        },
+    };
+    let is_enabled = |name: &str| config.worker(name).is_some_and(|needed| needed.keys.enabled.value);
+    Spec {
+        worker: named.name.as_str().into(),
+        policy: Policy {
+            restart,
+            backoff,
+            start_timeout: keys.start_timeout.value,
+            grace: keys.stop.grace.value,
+            stop_command: keys.stop.command.value.is_some(),
+        },
+        needs: keys.needs.value.iter().filter(|need| is_enabled(&need.0)).map(|need| need.0.as_str().into()).collect(),
+        essential: keys.essential.value,
+        oneshot,
+        success_codes: keys.success_codes.value.iter().map(|code| code.0 as u8).collect(),
+    }
+}
+
+/// How it says that it is ready.
+pub(super) fn readiness(worker: &Worker) -> Readiness {
+    match &worker.ready.value {
+        Ready::Word(word) if word.0 == ReadyWord::Notify => Readiness::Notify,
+        Ready::Word(_) => Readiness::Start,
+        Ready::By(by) => {
+            let by = &by.0;
+            match (&by.line.value, &by.fd.value, &by.tcp.value) {
+                (Some(line), _, _) => Readiness::Line(line.0.clone().into_bytes()),
+                (_, Some(_), _) => Readiness::Fd,
+                (_, _, Some(address)) => Readiness::Tcp(address.clone()),
+                // A table with none of them is a mistake.
+                _ => Readiness::Start,
+            }
+        }
+    }
+}
+
+/// How a worker's log is kept.
+pub(super) fn settings(log: &Log) -> Settings {
+    let rotate = log.rotate.value;
+    let routine = log.retain.routine.value;
+    Settings {
+        // What is never rotated never gets old enough to be purged.
+        rotate: Rotate { age: rotate.age.or(routine.age), ..rotate },
+        routine,
+        critical: log.retain.critical.value,
+        stamp: match log.stamp.value.0 {
+            StampKind::None => Stamp::None,
+            StampKind::Utc => Stamp::Utc,
+            StampKind::Local => Stamp::Local(time::local_zone()),
+            StampKind::Tai64n => Stamp::Tai64n,
+        },
+        compress: log.compress.value.0 == Compress::Zstd,
+        sync: log.sync.value,
+        overflow: match log.overflow.value.0 {
+            tables::Overflow::Block => Overflow::Block,
+            tables::Overflow::Drop => Overflow::Drop,
+        },
+    }
+}
+
+/// What is in force for the log of a worker.
+pub(super) fn log_of<'a>(config: &'a Config, worker: &str) -> Option<&'a WorkerLog> {
+    let at = config.workers.iter().position(|named| named.name == worker)?;
+    config.logs.get(at)
+}
+
+/// The sets of rules that were compiled, each once.
+#[derive(Debug, Default)]
+pub(super) struct Sortings(Vec<(Vec<ListName>, Sorting)>);
+
+impl Sortings {
+    /// By what the lines of a worker are sorted.
+    pub(super) fn of(&mut self, worker: &Worker, shelf: &mut Shelf) -> Sorting {
+        let lists = &worker.lists.value;
+        if let Some((_, sorting)) = self.0.iter().find(|(known, _)| known == lists) {
+            return sorting.clone();
+        }
+        let sorting = Sorting::new(Arc::new(RuleSet::new(shelf.rules(worker))), Kept::default());
+        self.0.push((lists.clone(), sorting.clone()));
+        sorting
+    }
+}
+
+/// What the output plane goes by.
+pub(super) fn plane_spec(log: &Log, worker: &Worker, name: &str, sorting: Sorting) -> plane::Spec {
+    let ready = match readiness(worker) {
+        Readiness::Line(text) => Some(text),
+        _ => None,
+    };
+    plane::Spec {
+        label: name.into(),
+        dir: name.to_owned(),
+        settings: Arc::new(settings(log)),
+        sorting,
+        line_bytes_max: log.line_max.value.0 as usize,
+        latency: log.latency.value,
+        ready,
+    }
+}

@@ -1,0 +1,163 @@
+//! `quell up` and its clients, as their users meet them.
+
+mod essential;
+mod lives;
+mod ready;
+mod reload;
+mod status;
+
+use crate::harness::{Done, Folder, LIMIT, finish, quell, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+
+/// A supervisor in a folder of its own; killed, and all of its workers with it, when it is dropped.
+pub struct Up {
+    pub folder: Folder,
+    child: Child,
+    said: Receiver<String>,
+    heard: Vec<String>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// A configuration whose state and logs are in the test's own folder.
+pub fn configure(folder: &Folder, workers: &str) -> PathBuf {
+    let path = folder.path().display();
+    let head = format!("[quell]\nstate = \"{path}/state\"\n[log]\ndir = \"{path}/log\"\n");
+    folder.write("quell.toml", head + workers)
+}
+
+impl Up {
+    /// Starts the workers of a configuration, without waiting for them.
+    pub fn start(workers: &str) -> Up {
+        let folder = Folder::new();
+        let path = configure(&folder, workers);
+        Up::of(folder, path)
+    }
+
+    fn of(folder: Folder, path: PathBuf) -> Up {
+        let mut command = quell();
+        let mut child = command.args(["up", "-c"]).arg(path).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, said) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let reader = std::thread::spawn(move || {
+            for line in stderr.lines() {
+                // The test may listen no more.
+                let _ = sender.send(line.unwrap());
+            }
+        });
+        Up { folder, child, said, heard: Vec::new(), reader: Some(reader) }
+    }
+
+    /// Starts another supervisor of the same configuration, after this one has ended.
+    pub fn again(mut self) -> Up {
+        assert!(self.child.try_wait().unwrap().is_some(), "the first one still runs");
+        let folder = std::mem::replace(&mut self.folder, Folder::new());
+        let path = folder.join("quell.toml");
+        Up::of(folder, path)
+    }
+
+    /// Waits until it says something that holds this, and gives back the line.
+    pub fn until(&mut self, text: &str) -> String {
+        loop {
+            let line = self.said.recv_timeout(LIMIT);
+            let line = line.unwrap_or_else(|e| panic!("{e}: it never said {text:?}, but: {:#?}", self.heard));
+            self.heard.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits until a worker is said to be ready.
+    pub fn ready(&mut self, worker: &str) {
+        self.until(&format!("quell: {worker}: ready"));
+    }
+
+    /// What it has said so far, in order.
+    pub fn heard(&mut self) -> &[String] {
+        self.heard.extend(self.said.try_iter());
+        &self.heard
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// A client's verb.
+    pub fn ask(&self, verb: &[&str]) -> Done {
+        let mut command = quell();
+        finish(command.args(verb).arg("-c").arg(self.folder.join("quell.toml")))
+    }
+
+    /// The same, where it has to work.
+    pub fn must(&self, verb: &[&str]) -> String {
+        let done = self.ask(verb);
+        assert_eq!(done.code(), 0, "{verb:?}: {done:?}");
+        done.text().to_owned()
+    }
+
+    /// What `status --json` says of a worker.
+    pub fn status(&self, worker: &str) -> serde_json::Value {
+        let done = self.ask(&["status", "--json", worker]);
+        let status: serde_json::Value = serde_json::from_str(done.text()).unwrap_or_else(|e| panic!("{e}: {done:?}"));
+        status["workers"][0].clone()
+    }
+
+    pub fn pid_of(&self, worker: &str) -> i32 {
+        self.status(worker)["pid"].as_i64().unwrap_or_else(|| panic!("{worker} does not run")) as i32
+    }
+
+    /// What a worker printed, without quell's own lines and the stamps.
+    pub fn printed(&self, worker: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.folder.join("log").join(worker).join("current")).unwrap();
+        let lines = text.lines().map(|line| line.split_once(' ').map_or(line, |(_, rest)| rest));
+        lines.filter(|line| !line.starts_with("quell: ")).map(str::to_owned).collect()
+    }
+
+    /// Waits for its end, however that comes.
+    pub fn end(&mut self) -> ExitStatus {
+        let status = wait(&mut self.child);
+        self.reader.take().map(|reader| reader.join().unwrap());
+        self.heard();
+        status
+    }
+
+    /// Ends it in order; nothing may be left.
+    pub fn down(&mut self) {
+        self.signal(Signal::SIGTERM);
+        let status = self.end();
+        assert_eq!(status.code(), Some(0), "{:#?}", self.heard);
+        assert!(!self.folder.join("state/quell.sock").exists(), "the socket is left");
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        if self.reader.is_some() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            self.reader.take().map(JoinHandle::join);
+        }
+        if std::thread::panicking() {
+            let heard: Vec<_> = self.said.try_iter().collect();
+            self.heard.extend(heard);
+            // The test's own output, which is shown where it fails.
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "it said: {:#?}", self.heard);
+        }
+    }
+}
+
+/// Whether a process is there, ended or not.
+pub fn is_there(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None).is_ok()
+}

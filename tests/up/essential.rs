@@ -1,0 +1,66 @@
+//! How quell ends: by a signal, by an essential worker, at once.
+
+use super::Up;
+use nix::sys::signal::Signal;
+use serial_test::serial;
+
+#[test]
+#[serial]
+fn an_essential_worker_ends_all_with_its_code() {
+    let mut up = Up::start(
+        "[worker.db]\ncommand = [\"sleep\", \"1000\"]\n[worker.job]\nshell = \"exit 3\"\nneeds = [\"db\"]\nessential = true\n",
+    );
+    assert_eq!(up.end().code(), Some(3));
+    let heard = up.heard().join("\n");
+    assert!(heard.contains("job: exited 3 after"), "{heard}");
+    assert!(heard.contains("db: killed by SIGTERM"), "{heard}");
+}
+
+#[test]
+#[serial]
+fn what_needs_others_starts_after_them_and_stops_before() {
+    let worker =
+        |name: &str, needs: &str| format!("[worker.{name}]\ncommand = [\"sleep\", \"1000\"]\nneeds = [{needs}]\n");
+    let mut up = Up::start(&[worker("web", "\"app\""), worker("app", "\"db\""), worker("db", "")].concat());
+    up.ready("web");
+    up.down();
+    let order = |what: &str| -> Vec<String> {
+        let lines = up.heard.iter().filter(|line| line.contains(what));
+        lines.map(|line| line.split(": ").nth(1).unwrap().to_owned()).collect()
+    };
+    assert_eq!(order(": started, pid"), ["db", "app", "web"]);
+    assert_eq!(order(": killed by SIGTERM"), ["web", "app", "db"]);
+}
+
+/// C3: a worker that was stopped by SIGSTOP is killed when its grace is over.
+#[test]
+#[serial]
+fn a_worker_that_does_not_end_is_killed() {
+    let mut up = Up::start(
+        "[worker.deaf]\nshell = \"trap '' TERM; echo deaf; while :; do sleep 1000; done\"\nready = { line = \"deaf\" }\nstop.grace = \"100ms\"\n[worker.still]\ncommand = [\"sleep\", \"1000\"]\nstop.grace = \"100ms\"\n",
+    );
+    up.ready("deaf");
+    let still = up.pid_of("still");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(still), Signal::SIGSTOP).unwrap();
+    // Until it stops, a TERM ends it.
+    while !quell::sys::proc::stat(still).unwrap().is_stopped {
+        std::thread::yield_now();
+    }
+    up.down();
+    let heard = up.heard().join("\n");
+    assert!(heard.contains("deaf: killed by SIGKILL"), "{heard}");
+    assert!(heard.contains("still: killed by SIGKILL"), "{heard}");
+}
+
+#[test]
+#[serial]
+fn a_second_signal_does_not_wait() {
+    let mut up = Up::start(
+        "[worker.deaf]\nshell = \"trap '' TERM; echo deaf; while :; do sleep 1000; done\"\nready = { line = \"deaf\" }\nstop.grace = \"1h\"\n",
+    );
+    up.ready("deaf");
+    up.signal(Signal::SIGTERM);
+    up.until("deaf: told to stop");
+    up.signal(Signal::SIGINT);
+    assert_eq!(up.end().code(), Some(0));
+}
