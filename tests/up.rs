@@ -1,17 +1,25 @@
 //! `quell up` and its clients, as their users meet them.
 
+mod death;
 mod essential;
+mod events;
 mod lives;
+mod logs;
 mod ready;
 mod reload;
 mod status;
+mod stop;
+mod surroundings;
 
-use crate::harness::{Done, Folder, LIMIT, finish, quell, wait};
+use crate::harness::{Done, Folder, LIMIT, finish, names, quell, wait, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use quell::sys::fd::{self, Interest};
+use quell::sys::reap::Process;
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
@@ -24,10 +32,10 @@ pub struct Up {
     reader: Option<JoinHandle<()>>,
 }
 
-/// A configuration whose state and logs are in the test's own folder.
+/// A configuration whose state and logs are in the test's own folder. Further keys of `quell` and `log` come first, dotted.
 pub fn configure(folder: &Folder, workers: &str) -> PathBuf {
     let path = folder.path().display();
-    let head = format!("[quell]\nstate = \"{path}/state\"\n[log]\ndir = \"{path}/log\"\n");
+    let head = format!("quell.state = \"{path}/state\"\nlog.dir = \"{path}/log\"\n");
     folder.write("quell.toml", head + workers)
 }
 
@@ -39,9 +47,26 @@ impl Up {
         Up::of(folder, path)
     }
 
-    fn of(folder: Folder, path: PathBuf) -> Up {
+    /// Starts those of a configuration that stands in the folder already.
+    pub fn of(folder: Folder, path: PathBuf) -> Up {
         let mut command = quell();
-        let mut child = command.args(["up", "-c"]).arg(path).stderr(Stdio::piped()).spawn().unwrap();
+        command.args(["up", "-c"]).arg(path);
+        Up::by(command, folder)
+    }
+
+    /// Starts those of the folder's configuration below another program, as `unshare` or `strace`: these words come before
+    /// quell's own.
+    #[cfg(feature = "full-tests")]
+    pub fn below(words: &[&str], folder: Folder) -> Up {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args([env!("CARGO_BIN_EXE_quell"), "up", "-c"]).arg(folder.join("quell.toml"));
+        command.stdin(Stdio::null());
+        Up::by(command, folder)
+    }
+
+    /// Starts what a command starts.
+    pub fn by(mut command: Command, folder: Folder) -> Up {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let (sender, said) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let reader = std::thread::spawn(move || {
@@ -84,7 +109,16 @@ impl Up {
         &self.heard
     }
 
+    /// The supervisor's number, also where it runs below another program, and whatever number it has there.
     pub fn pid(&self) -> i32 {
+        let mut looked_at = vec![self.child.id() as i32];
+        while let Some(pid) = looked_at.pop() {
+            let program = std::fs::read_link(format!("/proc/{pid}/exe"));
+            if program.is_ok_and(|program| program == std::path::Path::new(env!("CARGO_BIN_EXE_quell"))) {
+                return pid;
+            }
+            looked_at.extend(children(pid).iter().map(|child| child.pid));
+        }
         self.child.id() as i32
     }
 
@@ -116,6 +150,13 @@ impl Up {
         self.status(worker)["pid"].as_i64().unwrap_or_else(|| panic!("{worker} does not run")) as i32
     }
 
+    /// Waits until a worker's log holds this.
+    pub fn until_logged(&self, worker: &str, text: &str) {
+        let dir = self.folder.join("log").join(worker);
+        let current = dir.join("current");
+        wait_until(&dir, text, || std::fs::read_to_string(&current).is_ok_and(|log| log.contains(text)));
+    }
+
     /// What a worker printed, without quell's own lines and the stamps.
     pub fn printed(&self, worker: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.folder.join("log").join(worker).join("current")).unwrap();
@@ -143,6 +184,8 @@ impl Up {
 impl Drop for Up {
     fn drop(&mut self) {
         if self.reader.is_some() {
+            // What it runs below may let go of it when it is killed.
+            let _ = kill(Pid::from_raw(self.pid()), Signal::SIGKILL);
             let _ = self.child.kill();
             let _ = self.child.wait();
             self.reader.take().map(JoinHandle::join);
@@ -160,4 +203,70 @@ impl Drop for Up {
 /// Whether a process is there, ended or not.
 pub fn is_there(pid: i32) -> bool {
     kill(Pid::from_raw(pid), None).is_ok()
+}
+
+/// A process that is watched by a descriptor, so that its number can be nobody else's.
+pub struct Watched(Process);
+
+impl Watched {
+    pub fn new(pid: i32) -> Watched {
+        Watched(Process::open(pid).unwrap())
+    }
+
+    /// Waits for its end.
+    pub fn ends(&self) {
+        let [ended] = fd::wait([Some((self.0.as_fd(), Interest::Read))], Some(LIMIT)).unwrap();
+        assert!(ended, "{} does not end", self.0.pid());
+    }
+
+    pub fn has_ended(&self) -> bool {
+        let [ended] = fd::wait([Some((self.0.as_fd(), Interest::Read))], Some(std::time::Duration::ZERO)).unwrap();
+        ended
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.0.pid()
+    }
+
+    pub fn kill(&self) {
+        self.0.signal(libc::SIGKILL).unwrap();
+    }
+}
+
+/// A process as `/proc/PID/stat` has it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub pid: i32,
+    pub name: String,
+    pub parent: i32,
+    /// A letter: `Z` for a zombie, `T` for one that is stopped.
+    pub state: String,
+}
+
+/// All processes.
+pub fn processes() -> Vec<Seen> {
+    let pids = names(std::path::Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok());
+    pids.filter_map(|pid: i32| {
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let stat = String::from_utf8_lossy(&stat).into_owned();
+        let (name, rest) = stat.split_once(" (")?.1.rsplit_once(") ")?;
+        let mut fields = rest.split(' ');
+        let state = fields.next()?.to_owned();
+        Some(Seen { pid, name: name.to_owned(), parent: fields.next()?.parse().ok()?, state })
+    })
+    .collect()
+}
+
+/// The children of a process, zombies among them.
+pub fn children(pid: i32) -> Vec<Seen> {
+    processes().into_iter().filter(|seen| seen.parent == pid).collect()
+}
+
+/// Looks again and again until something holds that nobody announces.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + LIMIT;
+    while !holds() {
+        assert!(std::time::Instant::now() < end, "waited in vain: {what}");
+        std::thread::yield_now();
+    }
 }

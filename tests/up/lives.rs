@@ -1,6 +1,7 @@
 //! Workers live, die and are started again.
 
-use super::{Up, is_there};
+use super::{Up, configure};
+use crate::harness::Folder;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serial_test::serial;
@@ -8,7 +9,9 @@ use serial_test::serial;
 #[test]
 #[serial]
 fn a_killed_worker_comes_back() {
-    let mut up = Up::start("[worker.web]\nshell = \"echo up; exec sleep 1000\"\nbackoff = { first = \"10ms\" }\n");
+    let mut up = Up::start(
+        "[worker.web]\nshell = \"echo up; exec sleep 1000\"\nready = { line = \"up\" }\nbackoff.first = \"10ms\"\n",
+    );
     up.ready("web");
     let first = up.pid_of("web");
     kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
@@ -20,29 +23,6 @@ fn a_killed_worker_comes_back() {
     assert_eq!(status["last_exit"]["signal"], "SIGKILL");
     up.down();
     assert_eq!(up.printed("web"), ["up", "up"]);
-}
-
-/// C4: what left the group and the session is found and ended with its worker.
-#[test]
-#[serial]
-fn what_escaped_is_ended_with_its_worker() {
-    let mut up = Up::start(
-        "[worker.web]\nshell = \"setsid sh -c 'trap \\\"\\\" TERM; (sleep 1000 & echo $!; wait) & echo $!; wait' & echo $!; wait\"\nstop.grace = \"200ms\"\nready = { line = \"0\" }\n",
-    );
-    up.until("web: started");
-    // Three numbers, in whatever order.
-    let pids: Vec<i32> = loop {
-        let printed = std::fs::read_to_string(up.folder.join("log/web/current")).unwrap_or_default();
-        let numbers: Vec<i32> = printed.lines().filter_map(|line| line.split(' ').nth(1)?.parse().ok()).collect();
-        if numbers.len() == 3 {
-            break numbers;
-        }
-        std::thread::yield_now();
-    };
-    assert!(pids.iter().all(|pid| is_there(*pid)));
-    up.must(&["stop", "web"]);
-    assert!(!pids.iter().any(|pid| is_there(*pid)), "{pids:?}");
-    up.down();
 }
 
 /// C7, under up: why a worker does not start is said, and the others do.
@@ -59,4 +39,81 @@ fn a_worker_that_cannot_be_started() {
     assert_eq!(started.code(), 1);
     assert!(started.stderr.contains("cannot execute /nonexistent/x"), "{started:?}");
     up.down();
+}
+
+/// C13: what fails again and again is given up when its configuration says so, and can be started again.
+#[test]
+#[serial]
+fn a_worker_that_fails_too_often_is_given_up() {
+    let mut up = Up::start(
+        "[worker.web]\nshell = \"echo no; exit 1\"\nbackoff = { first = \"1ms\", max = \"2ms\", give_up = 3 }\n",
+    );
+    up.until("web: given up after 3 tries");
+    let status = up.status("web");
+    assert_eq!((&status["state"], &status["restarts"]), (&"failed".into(), &2.into()), "{status}");
+    // What it printed is read by another thread than the one that sees it end.
+    while up.status("web")["last_exit"]["last_line"] != "no" {
+        std::thread::yield_now();
+    }
+    up.ask(&["start", "web"]);
+    up.until("web: exited 1");
+    up.until("web: given up after 3 tries");
+    up.down();
+    assert_eq!(up.printed("web"), ["no"; 6]);
+}
+
+#[test]
+#[serial]
+fn codes_that_are_no_failure() {
+    let worker = |name: &str, code: u8| {
+        format!("[worker.{name}]\nshell = \"exit {code}\"\nsuccess_codes = [0, 3]\nbackoff.give_up = 1\n")
+    };
+    let mut up = Up::start(&[worker("three", 3), worker("four", 4)].concat());
+    up.until("all workers are up, done, or given up");
+    assert_eq!(up.status("three")["state"], "done");
+    assert_eq!(up.status("four")["state"], "failed");
+    up.down();
+}
+
+#[test]
+#[serial]
+fn what_needs_a_failed_worker_waits_for_it() {
+    let folder = Folder::new();
+    let ok = folder.join("ok").display().to_string();
+    let workers = format!(
+        "[worker.db]\nshell = \"test -e {ok} || exit 1; echo ok; exec sleep 1000\"\nready = {{ line = \"ok\" }}\nrestart = \"never\"\n\
+         [worker.web]\ncommand = [\"sleep\", \"1000\"]\nneeds = [\"db\"]\n"
+    );
+    let path = configure(&folder, &workers);
+    let mut up = Up::of(folder, path);
+    up.until("db: failed");
+    let web = up.status("web");
+    assert_eq!((&web["state"], &web["why"]), (&"waiting".into(), &"waits for db".into()), "{web}");
+    up.folder.write("ok", "");
+    up.must(&["start", "db"]);
+    up.ready("web");
+    up.down();
+}
+
+#[test]
+#[serial]
+fn instances_are_workers_of_their_own() {
+    let mut up = Up::start(
+        "[worker.web]\nshell = \"echo I am {n}; exec sleep 1000\"\nready = { line = \"I am\" }\ninstances = 2\n",
+    );
+    up.until("all workers are up");
+    let both = up.must(&["status", "--json", "web"]);
+    let both: serde_json::Value = serde_json::from_str(&both).unwrap();
+    let names: Vec<_> = both["workers"].as_array().unwrap().iter().map(|worker| &worker["name"]).collect();
+    assert_eq!(names, ["web.1", "web.2"]);
+    let second = up.pid_of("web.2");
+    up.must(&["stop", "web.1"]);
+    assert_eq!(up.ask(&["status", "web.1"]).code(), 3);
+    assert_eq!(up.ask(&["status", "web.2"]).code(), 0);
+    assert_eq!(up.ask(&["status", "web.3"]).code(), 4);
+    up.must(&["start", "web"]);
+    assert_eq!(up.status("web.1")["state"], "up");
+    assert_eq!(up.pid_of("web.2"), second);
+    up.down();
+    assert_eq!((up.printed("web.1"), up.printed("web.2")), (vec!["I am 1".into(); 2], vec!["I am 2".into()]));
 }

@@ -92,7 +92,7 @@ fn clear(path: &Path) -> Result<()> {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
         found => found?,
     };
-    let refuse = |kind: ErrorKind, why: &str| Err(Error::new(kind, why));
+    let refuse = |kind: ErrorKind, why: &str| Err(Error::new(kind, format!("{}: {why}", path.display())));
     if !found.file_type().is_socket() {
         return refuse(ErrorKind::AlreadyExists, "something stands there that is no socket; move it away");
     }
