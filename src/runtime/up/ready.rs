@@ -1,16 +1,21 @@
 //! How a worker that has started comes to be ready.
 
 use super::specs::{Readiness, readiness};
-use super::{READY, Up};
+use super::{NOTIFY, READY, Up};
 use crate::clock::{Now, Tick};
+use crate::runtime::notify::{self, Notice};
 use crate::runtime::probe::{Attempt, Probe};
 use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
+use crate::sys::notify::Note;
 use crate::sys::proc;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+
+/// So many datagrams are read in one turn, so that nobody who sends many keeps the others waiting.
+const NOTES_A_TURN: usize = 64;
 
 /// What is waited for.
 #[derive(Debug, Default)]
@@ -117,24 +122,31 @@ impl Up<'_> {
 
     /// Takes what workers have said (sd_notify(3)).
     pub(super) fn notified(&mut self, now: Now) {
-        while let Some(note) = self.mailbox.next() {
-            // Whoever is in a worker's session speaks for it.
-            let session = || proc::stat(note.pid).map(|stat| stat.session);
-            let main = self.pids.get(&note.pid).or_else(|| self.pids.get(&session()?)).copied();
-            let Some(id) = main.filter(|id| self.awaits_note(*id)) else {
-                tracing::debug!("pid {} is no worker that says when it is ready", note.pid);
-                continue;
-            };
-            for line in note.text.lines() {
-                match line.split_once('=') {
-                    Some(("READY", "1")) => self.step(Event::Life(id, lifecycle::Event::Ready), now),
-                    Some(("STATUS", status)) => {
-                        if let Some(worker) = self.workers.get_mut(&id) {
-                            worker.why = Some(status.into());
-                        }
+        for _ in 0..NOTES_A_TURN {
+            let Some(note) = self.mailbox.next() else { return };
+            self.take_note(&note, now);
+        }
+        // The rest waits for the next turn. Where it cannot be told anew, the next datagram tells it.
+        let _ = self.poller.change(&self.mailbox, NOTIFY, Interest::Read);
+    }
+
+    fn take_note(&mut self, note: &Note, now: Now) {
+        // Whoever is in a worker's session speaks for it.
+        let session = || proc::stat(note.pid).map(|stat| stat.session);
+        let main = self.pids.get(&note.pid).or_else(|| self.pids.get(&session()?)).copied();
+        let Some(id) = main.filter(|id| self.awaits_note(*id)) else {
+            return tracing::debug!("pid {} is no worker that says when it is ready", note.pid);
+        };
+        for notice in notify::parse(&note.text) {
+            match notice {
+                Notice::Ready => self.step(Event::Life(id, lifecycle::Event::Ready), now),
+                Notice::Status(status) => {
+                    if let Some(worker) = self.workers.get_mut(&id) {
+                        worker.why = Some(status.into());
                     }
-                    _ => {}
                 }
+                Notice::Stopping => {}
+                Notice::MainPid => tracing::debug!("{}: MAINPID is not followed", self.name(id)),
             }
         }
     }
