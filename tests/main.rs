@@ -19,6 +19,7 @@ mod log;
 mod logs;
 mod mutants;
 mod numbered;
+mod orphans;
 #[cfg(feature = "full-tests")]
 mod packaging;
 mod plane;

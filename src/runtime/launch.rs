@@ -13,7 +13,7 @@ use crate::config::values::Limit;
 use crate::sys::limits::{self, Ceiling, Resource, UNLIMITED};
 use crate::sys::reap::Process;
 use crate::sys::signal::{Inherited, Signals};
-use crate::sys::spawn::{Ends, PATH_DEFAULT, Program, SpawnError, Step, spawn_worker};
+use crate::sys::spawn::{Ends, Lows, PATH_DEFAULT, Program, SpawnError, Step, spawn_worker};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -239,10 +239,11 @@ impl Launch {
         ready: Option<BorrowedFd<'_>>,
         inherited: &Inherited,
         signals: &Signals,
+        lows: Option<&Lows>,
     ) -> Result<Process, LaunchError> {
         let further: Vec<_> = self.ready_fd.zip(ready).into_iter().collect();
         let ends = Ends { stdout, stderr, further: &further };
-        spawn_worker(&self.program, &ends, inherited, signals)
+        spawn_worker(&self.program, &ends, inherited, signals, lows)
             .map_err(|error| LaunchError { error, text: self.explain(error) })
     }
 

@@ -21,6 +21,7 @@ pub mod pass;
 pub mod places;
 pub mod plane;
 pub mod preflight;
+pub mod probe;
 pub mod program;
 pub mod reactor;
 pub mod reader;

@@ -127,7 +127,7 @@ pub fn kill_tree(mark: &str, mains: &HashMap<i32, Life>, is_guilty: impl Fn(&Lif
     let mut killed = Killed::default();
     let mut done = HashSet::new();
     for _ in 0..PASSES_MAX {
-        let stopped = stop(&look, &done);
+        let stopped = stop(look, &done);
         killed.is_complete = stopped.is_empty();
         if killed.is_complete {
             break;
@@ -155,11 +155,11 @@ fn stop(look: impl Fn() -> Vec<Orphan>, done: &HashSet<(i32, u64)>) -> Vec<Orpha
         let is_settled = found.iter().all(|orphan| orphan.stat.is_stopped);
         let before = stopped.len();
         for orphan in found {
-            if !stopped.contains_key(&orphan.key()) {
+            stopped.entry(orphan.key()).or_insert_with(|| {
                 // A refusal is told when it is killed.
                 let _ = orphan.signal(libc::SIGSTOP);
-                stopped.insert(orphan.key(), orphan);
-            }
+                orphan
+            });
         }
         quiet = if stopped.len() == before { quiet + 1 } else { 0 };
         if quiet == QUIET_ROUNDS || (quiet > 0 && is_settled) {
@@ -212,17 +212,17 @@ mod tests {
         let born = |pid: i32| Orphan { stat: stat(i32::MAX - pid, 1, 1), life: None };
         let look = || {
             round.set(round.get() + 1);
-            (0..round.get().min(5)).map(born).collect()
+            (0..=round.get().min(5)).map(born).collect()
         };
         let done = HashSet::from([born(0).key()]);
-        assert_eq!(stop(look, &done).len(), 4);
+        assert_eq!(stop(look, &done).len(), 5);
         assert_eq!(round.get(), 5 + QUIET_ROUNDS as i32);
         // What never ends is left in the end.
         let endless = || {
             round.set(round.get() + 1);
-            (0..round.get()).map(born).collect()
+            (0..=round.get()).map(born).collect()
         };
         round.set(0);
-        assert_eq!(stop(endless, &HashSet::new()).len(), ROUNDS_MAX);
+        assert_eq!(stop(endless, &done).len(), ROUNDS_MAX);
     }
 }

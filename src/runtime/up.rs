@@ -25,17 +25,19 @@ use crate::runtime::orphans::Life;
 use crate::runtime::server::Server;
 use crate::runtime::state::State;
 use crate::supervisor::{Effect, Event, Supervisor};
+use crate::sys::notify::Mailbox;
 use crate::sys::oom::OomKills;
 use crate::sys::poller::Poller;
 use crate::sys::reap::Process;
 use crate::sys::signal::{Inherited, Signals};
+use crate::sys::spawn::Lows;
 use crate::sys::time;
 use crate::worker::WorkerId;
 use answer::Pending;
 use events::Events;
 use planes::Planes;
 use ready::Ready;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use sweep::Swept;
 
@@ -46,6 +48,7 @@ pub use not_yet::not_yet;
 /// The tokens of what there is one of; the server's come behind them, and each worker's above those.
 const SIGNALS: usize = 0;
 const PLANES: usize = 1;
+const NOTIFY: usize = 2;
 const SERVER: usize = 16;
 /// A worker's tokens: which of its descriptors it is, above its number.
 const WORKER_BITS: u32 = 32;
@@ -115,6 +118,7 @@ struct Up<'a> {
     poller: Poller,
     state: State,
     here: Here,
+    lows: Option<Lows>,
     configuration: Configuration,
     supervisor: Supervisor,
     workers: BTreeMap<WorkerId, Worker>,
@@ -125,6 +129,9 @@ struct Up<'a> {
     planes: Planes,
     server: Server,
     events: Events,
+    mailbox: Mailbox,
+    /// Workers whose readiness is looked for by connecting.
+    probing: HashSet<WorkerId>,
     pending: Vec<Pending>,
     effects: VecDeque<Effect>,
     swept: Swept,
@@ -193,6 +200,9 @@ impl Up<'_> {
         for id in of(READY) {
             self.look_ready(id, now);
         }
+        if tokens.contains(&NOTIFY) {
+            self.notified(now);
+        }
         self.settle(now);
         for token in tokens {
             if self.server.owns(*token) {
@@ -209,6 +219,7 @@ impl Up<'_> {
         if self.supervisor.deadline().is_some_and(|at| at <= now.tick) {
             self.step(Event::Deadline, now);
         }
+        self.probe_due(now);
         self.settle(now);
         if self.server.deadline().is_some_and(|at| at <= now.tick) {
             self.server.due(&self.poller, now.tick);
@@ -222,7 +233,7 @@ impl Up<'_> {
 
     fn deadline(&self) -> Option<Tick> {
         let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
-        earliest([self.supervisor.deadline(), self.server.deadline(), pending])
+        earliest([self.supervisor.deadline(), self.server.deadline(), pending, self.probe_deadline()])
     }
 
     fn step(&mut self, event: Event<'_>, now: Now) {

@@ -6,6 +6,7 @@ pub mod fd;
 pub mod identity;
 pub mod limits;
 pub mod memory;
+pub mod notify;
 pub mod oom;
 pub mod peek;
 pub mod poller;

@@ -6,6 +6,9 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+/// How often children are asked for again, of what may fork without end.
+const LOOKS_MAX: usize = 8;
+
 /// A process, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
@@ -179,30 +182,46 @@ fn by_children(of: i32, except: impl Fn(i32) -> bool) -> Vec<Stat> {
     let mut found: Vec<Stat> = Vec::new();
     let mut seen = HashSet::from([of]);
     let mut parents = vec![of];
+    let mut looks_left = LOOKS_MAX;
     while let Some(parent) = parents.pop() {
-        let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-        let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-        let children: Vec<i32> = lists.flat_map(|list| numbers(&list)).collect();
-        for child in children.into_iter().filter(|child| !except(*child)) {
+        let before = found.len();
+        for child in children_of(parent).into_iter().filter(|child| !except(*child)) {
             if seen.insert(child)
-                && let Some(stat) = stat(child)
-                && !stat.has_ended
+                && let Some(stat) = stat(child).filter(|stat| !stat.has_ended)
             {
                 found.push(stat);
-                parents.push(child);
             }
+        }
+        parents.extend(found[before..].iter().map(|stat| stat.pid));
+        // Whose parent has ended meanwhile hangs on the first now.
+        if parents.is_empty() && (parent != of || found.len() > before) && looks_left > 0 {
+            looks_left -= 1;
+            parents.push(of);
         }
     }
     found
 }
 
+/// The children of all threads of a process.
+fn children_of(parent: i32) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let numbers = |list: String| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>();
+    lists.flat_map(numbers).collect()
+}
+
 /// From each process to its parent.
 fn by_parents(of: i32, except: impl Fn(i32) -> bool) -> Vec<Stat> {
-    let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
     // What belongs to no session is the kernel's own, and costs no look.
     let others = pids().filter(|pid| !except(*pid) && has_session(*pid));
-    for stat in others.filter_map(stat).filter(|stat| !stat.has_ended) {
-        children.entry(stat.parent).or_default().push(stat);
+    let all: Vec<Stat> = others.filter_map(stat).filter(|stat| !stat.has_ended).collect();
+    let alive: HashSet<i32> = all.iter().map(|stat| stat.pid).collect();
+    let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
+    for seen in all {
+        // Whose parent has ended meanwhile has another now.
+        let is_lost = seen.parent > 1 && seen.parent != of && !alive.contains(&seen.parent) && !except(seen.parent);
+        let now = if is_lost { stat(seen.pid) } else { Some(seen) };
+        now.into_iter().for_each(|stat| children.entry(stat.parent).or_default().push(stat));
     }
     let mut found = children.remove(&of).unwrap_or_default();
     let mut at = 0;
@@ -211,10 +230,6 @@ fn by_parents(of: i32, except: impl Fn(i32) -> bool) -> Vec<Stat> {
         at += 1;
     }
     found
-}
-
-fn numbers(text: &str) -> Vec<i32> {
-    text.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
 /// Whether a process may be in a session; one that may not be asked about may be.

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use std::io;
 use std::mem::size_of;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -166,6 +166,41 @@ pub fn unknown_user() -> Option<u32> {
     }
     let number = std::fs::read_to_string("/proc/sys/kernel/overflowuid").ok().and_then(|text| text.trim().parse().ok());
     Some(number.unwrap_or(65534))
+}
+
+/// A connection that is being made; nothing waits for it.
+#[derive(Debug)]
+pub struct Connecting(mio::net::TcpStream);
+
+impl Connecting {
+    /// Begins.
+    ///
+    /// # Errors
+    /// As connect(2), but never EINPROGRESS.
+    pub fn begin(address: SocketAddr) -> io::Result<Connecting> {
+        mio::net::TcpStream::connect(address).map(Connecting)
+    }
+
+    /// Whether it is made; false while that is not known.
+    ///
+    /// # Errors
+    /// Why it will not be.
+    pub fn outcome(&self) -> io::Result<bool> {
+        if let Some(e) = self.0.take_error()? {
+            return Err(e);
+        }
+        match self.0.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl AsFd for Connecting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 #[cfg(test)]

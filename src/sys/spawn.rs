@@ -7,12 +7,14 @@
 //! pipe, as a step and an errno.
 
 mod child;
+mod lows;
 
 use super::fd::retry;
 use super::limits::{Ceiling, Resource};
 use super::reap::Process;
 use super::signal::{Inherited, Signals};
 use child::{Manner, Plan, Strings};
+pub use lows::Lows;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
@@ -160,7 +162,7 @@ pub fn spawn(
     let files = candidates(&argv[0]);
     let strings = Strings::new(&files, argv, None)?;
     let manner = Manner::inherited(inherited, signals);
-    start(&strings, &Ends { stdout, stderr, further: &[] }, manner, None)
+    start(&strings, &Ends { stdout, stderr, further: &[] }, manner, None, None)
 }
 
 /// Starts a worker: in a session of its own, so that no terminal controls it and its process group is its own; stdin is
@@ -175,19 +177,30 @@ pub fn spawn_worker(
     ends: &Ends<'_>,
     inherited: &Inherited,
     signals: &Signals,
+    lows: Option<&Lows>,
 ) -> Result<Process, SpawnError> {
     let strings = Strings::new(&program.files, &program.argv, Some(&program.env))?;
-    start(&strings, ends, Manner::plain(inherited, signals), Some(program))
+    start(&strings, ends, Manner::plain(inherited, signals), Some(program), lows)
 }
 
-fn start(strings: &Strings, ends: &Ends<'_>, manner: Manner, program: Option<&Program>) -> Result<Process, SpawnError> {
+fn start(
+    strings: &Strings,
+    ends: &Ends<'_>,
+    manner: Manner,
+    program: Option<&Program>,
+    lows: Option<&Lows>,
+) -> Result<Process, SpawnError> {
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| SpawnError::fork(&e.into()))?;
     let mut plan = Plan::new(strings, ends, manner, program, writer.as_raw_fd())?;
+    let lows = lows.filter(|lows| plan.lower(lows).is_ok_and(|lowered| lowered));
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))
         .map_err(|e| SpawnError::fork(&e.into()))?;
     let forked = plan.fork();
     let failed = Errno::last();
+    if let Some(lows) = lows {
+        lows.clear();
+    }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None).map_err(|e| SpawnError::fork(&e.into()))?;
     if forked < 0 {
         return Err(SpawnError { step: Step::Fork, errno: failed });

@@ -215,14 +215,22 @@ impl Life {
     pub fn step(&mut self, event: Event, policy: &Policy, now: Tick, effects: &mut Vec<Effect>) {
         match (self.state, event) {
             (_, Event::Clear(clear)) => self.clear(clear, now, policy, effects),
+            (State::Down | State::Backoff | State::Failed, _) => self.at_rest(event, policy, now, effects),
+            (State::Starting | State::Up, _) => self.running(event, policy, now, effects),
+            (State::Stopping(rung), _) => self.stopping(rung, event, policy, now, effects),
+        }
+    }
 
-            (State::Down | State::Backoff | State::Failed, Event::Want(Want::Up) | Event::Restart) => {
+    /// Down, Backoff, Failed.
+    fn at_rest(&mut self, event: Event, policy: &Policy, now: Tick, effects: &mut Vec<Effect>) {
+        match (self.state, event) {
+            (_, Event::Want(Want::Up) | Event::Restart) => {
                 self.want = Want::Up;
                 self.ends = 0;
                 self.rest(State::Down, None);
                 self.start(policy, now, effects);
             }
-            (State::Down | State::Backoff | State::Failed, Event::Want(Want::Down)) => {
+            (_, Event::Want(Want::Down)) => {
                 self.want = Want::Down;
                 self.rest(State::Down, None);
             }
@@ -230,19 +238,28 @@ impl Life {
                 self.rest(State::Down, None);
                 self.start(policy, now, effects);
             }
+            // What comes late changes nothing.
+            (_, Event::Deadline | Event::Ready | Event::NoneLeft | Event::Found | Event::Kill) => {}
+            (_, Event::CommandEnded { .. } | Event::Clear(_)) => {}
+            (_, Event::Exit { .. } | Event::SpawnFailed) => unreachable!("{event:?} of a life in {:?}", self.state),
+        }
+    }
 
-            (State::Starting, Event::Ready) => (self.state, self.deadline) = (State::Up, None),
-            (State::Starting | State::Up, Event::Want(Want::Up)) => self.want = Want::Up,
-            (State::Starting | State::Up, Event::Want(Want::Down)) => {
+    /// Starting, Up.
+    fn running(&mut self, event: Event, policy: &Policy, now: Tick, effects: &mut Vec<Effect>) {
+        match (self.state, event) {
+            (State::Starting, Event::Ready) => self.rest(State::Up, None),
+            (_, Event::Want(Want::Up)) => self.want = Want::Up,
+            (_, Event::Want(Want::Down)) => {
                 self.want = Want::Down;
                 self.stop(End::Asked, policy, now, effects);
             }
-            (State::Starting | State::Up, Event::Restart) => {
+            (_, Event::Restart) => {
                 self.want = Want::Up;
                 self.stop(End::Asked, policy, now, effects);
             }
             (State::Starting, Event::Deadline) => self.stop(End::Failure, policy, now, effects),
-            (State::Starting | State::Up, Event::Exit { success, left }) => {
+            (_, Event::Exit { success, left }) => {
                 self.main = false;
                 self.end = Some(if success { End::Success } else { End::Failure });
                 match left {
@@ -255,51 +272,48 @@ impl Life {
                 self.end = Some(End::Failure);
                 self.next(policy, now, effects);
             }
-            (State::Starting | State::Up, Event::Kill) => {
+            (_, Event::Kill) => {
                 self.end = Some(End::Asked);
                 self.climb(Rung::Kill, policy, now, effects);
             }
+            // What comes late changes nothing; what is below the main process is that one's.
+            (_, Event::Ready | Event::Deadline | Event::NoneLeft | Event::Found) => {}
+            (_, Event::CommandEnded { .. } | Event::Clear(_)) => {}
+            (_, Event::SpawnFailed) => unreachable!("{event:?} of a life in {:?}", self.state),
+        }
+    }
 
-            (State::Stopping(_), Event::Want(want)) => (self.want, self.end) = (want, Some(End::Asked)),
-            (State::Stopping(_), Event::Restart) => (self.want, self.end) = (Want::Up, Some(End::Asked)),
-            (State::Stopping(_), Event::Exit { left: false, .. }) => {
+    fn stopping(&mut self, rung: Rung, event: Event, policy: &Policy, now: Tick, effects: &mut Vec<Effect>) {
+        match (rung, event) {
+            (_, Event::Want(want)) => (self.want, self.end) = (want, Some(End::Asked)),
+            (_, Event::Restart) => (self.want, self.end) = (Want::Up, Some(End::Asked)),
+            (_, Event::Exit { left: false, .. }) => {
                 self.main = false;
                 self.next(policy, now, effects);
             }
-            (State::Stopping(Rung::Command), Event::Exit { left: true, .. }) => {
+            (Rung::Command, Event::Exit { left: true, .. }) => {
                 self.main = false;
                 self.climb(Rung::Signal, policy, now, effects);
             }
-            (State::Stopping(rung), Event::Exit { left: true, .. }) => {
+            (Rung::Signal | Rung::Kill, Event::Exit { left: true, .. }) => {
                 self.main = false;
                 effects.push(again(rung));
             }
-            (State::Stopping(rung @ (Rung::Signal | Rung::Kill)), Event::Found) => effects.push(again(rung)),
-            (State::Stopping(_), Event::NoneLeft) if !self.main => self.next(policy, now, effects),
-            (State::Stopping(Rung::Command), Event::CommandEnded { success: false }) => {
+            (Rung::Signal | Rung::Kill, Event::Found) => effects.push(again(rung)),
+            (_, Event::NoneLeft) if !self.main => self.next(policy, now, effects),
+            (Rung::Command, Event::CommandEnded { success: false } | Event::Deadline) => {
                 self.climb(Rung::Signal, policy, now, effects);
             }
-            (State::Stopping(Rung::Command), Event::Deadline) => self.climb(Rung::Signal, policy, now, effects),
-            (State::Stopping(Rung::Signal), Event::Deadline) => self.climb(Rung::Kill, policy, now, effects),
-            (State::Stopping(Rung::Kill), Event::Deadline) => {
+            (Rung::Signal, Event::Deadline) => self.climb(Rung::Kill, policy, now, effects),
+            (Rung::Kill, Event::Deadline) => {
                 effects.push(Effect::Survivors);
                 self.climb(Rung::Kill, policy, now, effects);
             }
-            (State::Stopping(Rung::Kill), Event::Kill) => {}
-            (State::Stopping(_), Event::Kill) => self.climb(Rung::Kill, policy, now, effects),
-
-            // What comes late changes nothing.
-            (State::Down | State::Failed | State::Up, Event::Deadline)
-            | (State::Down | State::Backoff | State::Failed, Event::Ready | Event::NoneLeft | Event::Kill)
-            | (State::Starting | State::Up | State::Stopping(_), Event::NoneLeft)
-            | (_, Event::Found)
-            | (State::Up | State::Stopping(_), Event::Ready)
-            | (_, Event::CommandEnded { .. }) => {}
-
-            (State::Down | State::Backoff | State::Failed, Event::Exit { .. } | Event::SpawnFailed)
-            | (State::Up | State::Stopping(_), Event::SpawnFailed) => {
-                unreachable!("{:?} of a life in {:?}", event, self.state)
-            }
+            (Rung::Command | Rung::Signal, Event::Kill) => self.climb(Rung::Kill, policy, now, effects),
+            // What comes late changes nothing; the main process may hand on what it started while it ends.
+            (Rung::Kill, Event::Kill) | (Rung::Command, Event::Found) => {}
+            (_, Event::Ready | Event::NoneLeft | Event::CommandEnded { .. } | Event::Clear(_)) => {}
+            (_, Event::SpawnFailed) => unreachable!("{event:?} of a life in {:?}", self.state),
         }
     }
 

@@ -104,49 +104,12 @@ impl Model {
         let Some(event) = event else { return Ok(vec![(life, world)]) };
         let (mut next, mut effects) = (life, Vec::new());
         self.step(&mut next, event, &mut effects);
-        let spawns = effects.iter().filter(|effect| **effect == Effect::Spawn).count();
-        let wrong = |what: &str| Err(format!("{what}: {life:?} {world:?} {act:?} -> {next:?} {effects:?}"));
-        if spawns > 1 || (spawns == 1 && (world.main || world.rest)) {
-            return wrong("two lives at once");
-        }
-        if effects.iter().any(|effect| *effect != Effect::Spawn) && !world.main && !world.rest {
-            return wrong("something is sent to a life that is over");
-        }
-        if effects.contains(&Effect::Survivors) && !matches!(life.state, State::Stopping(Rung::Kill)) {
-            return wrong("a survivor of nothing");
-        }
-        let asked = matches!(event, Event::Want(_) | Event::Restart | Event::Clear(_)) || life.end == Some(End::Asked);
-        let again = match next.end.or(life.end) {
-            _ if asked => true,
-            _ if life.state == State::Backoff => true,
-            _ => match (event, self.policy.restart) {
-                (_, Restart::Never) => false,
-                (Event::Exit { success: true, .. } | Event::NoneLeft, Restart::OnFailure) => {
-                    life.end == Some(End::Failure)
-                }
-                _ => true,
-            },
-        };
-        if spawns == 1 && !again {
-            return wrong("a start that nobody wanted");
-        }
-        if let (State::Stopping(was), State::Stopping(is)) = (life.state, next.state)
-            && is < was
-        {
-            return wrong("a stop went back");
-        }
-        if let Some(tries) = self.policy.backoff.give_up
-            && next.ends >= tries
-            && next.state != State::Failed
-            && event != Event::Want(Want::Down)
-            && life.ends < tries
-        {
-            return wrong("it does not give up");
-        }
+        self.is_right(&life, world, event, &next, &effects)
+            .map_err(|what| format!("{what}: {life:?} {world:?} {act:?} -> {next:?} {effects:?}"))?;
         if effects.contains(&Effect::StopCommand) {
             world.command = true;
         }
-        if spawns == 0 {
+        if !effects.contains(&Effect::Spawn) {
             return self.holds(&next, world).map(|()| vec![(next, world)]);
         }
         let mut ways = Vec::new();
@@ -164,6 +127,56 @@ impl Model {
             }
         }
         Ok(ways)
+    }
+
+    /// What is so of any step.
+    fn is_right(
+        &self,
+        life: &Life,
+        world: World,
+        event: Event,
+        next: &Life,
+        effects: &[Effect],
+    ) -> Result<(), &'static str> {
+        let spawns = effects.iter().filter(|effect| **effect == Effect::Spawn).count();
+        if spawns > 1 || (spawns == 1 && (world.main || world.rest)) {
+            return Err("two lives at once");
+        }
+        if effects.iter().any(|effect| *effect != Effect::Spawn) && !world.main && !world.rest {
+            return Err("something is sent to a life that is over");
+        }
+        if effects.contains(&Effect::Survivors) && !matches!(life.state, State::Stopping(Rung::Kill)) {
+            return Err("a survivor of nothing");
+        }
+        let asked = matches!(event, Event::Want(_) | Event::Restart | Event::Clear(_)) || life.end == Some(End::Asked);
+        let again = match next.end.or(life.end) {
+            _ if asked => true,
+            _ if life.state == State::Backoff => true,
+            _ => match (event, self.policy.restart) {
+                (_, Restart::Never) => false,
+                (Event::Exit { success: true, .. } | Event::NoneLeft, Restart::OnFailure) => {
+                    life.end == Some(End::Failure)
+                }
+                _ => true,
+            },
+        };
+        if spawns == 1 && !again {
+            return Err("a start that nobody wanted");
+        }
+        if let (State::Stopping(was), State::Stopping(is)) = (life.state, next.state)
+            && is < was
+        {
+            return Err("a stop went back");
+        }
+        if let Some(tries) = self.policy.backoff.give_up
+            && next.ends >= tries
+            && next.state != State::Failed
+            && event != Event::Want(Want::Down)
+            && life.ends < tries
+        {
+            return Err("it does not give up");
+        }
+        Ok(())
     }
 
     /// What is so at any time.
@@ -270,93 +283,95 @@ fn every_reachable_state_holds() {
     assert!(states > 1000, "only {states} states were reached");
 }
 
+/// Mistakes, each of which the model must find.
+const BUGS: [(&str, Bug); 14] = [
+    ("a wanted worker is started though its last life is not over", |event, _, life, effects| {
+        if event == Event::Want(Want::Up) && matches!(life.state, State::Stopping(_)) {
+            (life.state, life.main) = (State::Starting, true);
+            effects.push(Effect::Spawn);
+        }
+    }),
+    ("what is left behind is forgotten", |event, _, life, effects| {
+        if matches!(event, Event::Exit { left: true, .. }) {
+            (life.state, life.deadline, life.want) = (State::Down, None, Want::Down);
+            effects.clear();
+        }
+    }),
+    ("the exit is not noted", |event, before, life, _| {
+        if matches!(event, Event::Exit { .. }) && matches!(before.state, State::Stopping(_)) {
+            life.main = true;
+        }
+    }),
+    ("a stop is forgotten while the worker starts", |event, before, life, effects| {
+        if event == Event::Want(Want::Down) && before.state == State::Starting {
+            *life = *before;
+            effects.clear();
+        }
+    }),
+    ("a second stop signal follows the end", |event, _, _, effects| {
+        if event == (Event::Exit { success: true, left: false }) {
+            effects.push(Effect::Signal);
+        }
+    }),
+    ("no deadline to a stop", |_, _, life, _| {
+        if matches!(life.state, State::Stopping(Rung::Signal)) {
+            life.deadline = None;
+        }
+    }),
+    ("KILL is never sent", |_, _, life, effects| {
+        if life.state == State::Stopping(Rung::Kill) {
+            life.state = State::Stopping(Rung::Signal);
+            effects.retain(|effect| *effect != Effect::Kill);
+        }
+    }),
+    ("a deadline is left behind by readiness", |event, before, life, _| {
+        if event == Event::Ready {
+            life.deadline = before.deadline;
+        }
+    }),
+    ("a worker that was stopped comes back after its wait", |event, before, life, _| {
+        if event == Event::Want(Want::Down) && before.state == State::Backoff {
+            *life = *before;
+        }
+    }),
+    ("`never` is taken for `on-failure`", |event, before, life, effects| {
+        if event == (Event::Exit { success: false, left: false })
+            && life.state == State::Failed
+            && before.end.is_none()
+            && life.ends == 0
+            && life.clear
+        {
+            (life.state, life.main, life.want, life.deadline) = (State::Starting, true, Want::Up, Some(NOW));
+            effects.push(Effect::Spawn);
+        }
+    }),
+    ("readiness makes a life of nothing", |event, before, life, _| {
+        if event == Event::Ready && before.state == State::Down {
+            life.state = State::Up;
+        }
+    }),
+    ("a start that became possible is lost", |event, _, life, effects| {
+        if event == Event::Clear(true) && life.state == State::Starting && life.started == NOW {
+            (life.state, life.deadline, life.main) = (State::Down, None, false);
+            effects.clear();
+        }
+    }),
+    ("it does not give up", |_, before, life, _| {
+        if life.state == State::Failed && before.state != State::Failed && life.ends > 0 {
+            (life.state, life.want, life.deadline) = (State::Backoff, Want::Up, Some(NOW));
+        }
+    }),
+    ("two starts for one end", |event, _, _, effects| {
+        if event == Event::Deadline && effects.contains(&Effect::Spawn) {
+            effects.push(Effect::Spawn);
+        }
+    }),
+];
+
 /// A model that finds nothing proves nothing: each of these mistakes is found.
 #[test]
 fn every_seeded_bug_is_found() {
-    let bugs: [(&str, Bug); 14] = [
-        ("a wanted worker is started though its last life is not over", |event, _, life, effects| {
-            if event == Event::Want(Want::Up) && matches!(life.state, State::Stopping(_)) {
-                (life.state, life.main) = (State::Starting, true);
-                effects.push(Effect::Spawn);
-            }
-        }),
-        ("what is left behind is forgotten", |event, _, life, effects| {
-            if matches!(event, Event::Exit { left: true, .. }) {
-                (life.state, life.deadline, life.want) = (State::Down, None, Want::Down);
-                effects.clear();
-            }
-        }),
-        ("the exit is not noted", |event, before, life, _| {
-            if matches!(event, Event::Exit { .. }) && matches!(before.state, State::Stopping(_)) {
-                life.main = true;
-            }
-        }),
-        ("a stop is forgotten while the worker starts", |event, before, life, effects| {
-            if event == Event::Want(Want::Down) && before.state == State::Starting {
-                *life = *before;
-                effects.clear();
-            }
-        }),
-        ("a second stop signal follows the end", |event, _, _, effects| {
-            if event == (Event::Exit { success: true, left: false }) {
-                effects.push(Effect::Signal);
-            }
-        }),
-        ("no deadline to a stop", |_, _, life, _| {
-            if matches!(life.state, State::Stopping(Rung::Signal)) {
-                life.deadline = None;
-            }
-        }),
-        ("KILL is never sent", |_, _, life, effects| {
-            if life.state == State::Stopping(Rung::Kill) {
-                life.state = State::Stopping(Rung::Signal);
-                effects.retain(|effect| *effect != Effect::Kill);
-            }
-        }),
-        ("a deadline is left behind by readiness", |event, before, life, _| {
-            if event == Event::Ready {
-                life.deadline = before.deadline;
-            }
-        }),
-        ("a worker that was stopped comes back after its wait", |event, before, life, _| {
-            if event == Event::Want(Want::Down) && before.state == State::Backoff {
-                *life = *before;
-            }
-        }),
-        ("`never` is taken for `on-failure`", |event, before, life, effects| {
-            if event == (Event::Exit { success: false, left: false })
-                && life.state == State::Failed
-                && before.end.is_none()
-                && life.ends == 0
-                && life.clear
-            {
-                (life.state, life.main, life.want, life.deadline) = (State::Starting, true, Want::Up, Some(NOW));
-                effects.push(Effect::Spawn);
-            }
-        }),
-        ("readiness makes a life of nothing", |event, before, life, _| {
-            if event == Event::Ready && before.state == State::Down {
-                life.state = State::Up;
-            }
-        }),
-        ("a start that became possible is lost", |event, _, life, effects| {
-            if event == Event::Clear(true) && life.state == State::Starting && life.started == NOW {
-                (life.state, life.deadline, life.main) = (State::Down, None, false);
-                effects.clear();
-            }
-        }),
-        ("it does not give up", |_, before, life, _| {
-            if life.state == State::Failed && before.state != State::Failed && life.ends > 0 {
-                (life.state, life.want, life.deadline) = (State::Backoff, Want::Up, Some(NOW));
-            }
-        }),
-        ("two starts for one end", |event, _, _, effects| {
-            if event == Event::Deadline && effects.contains(&Effect::Spawn) {
-                effects.push(Effect::Spawn);
-            }
-        }),
-    ];
-    for (name, bug) in bugs {
+    for (name, bug) in BUGS {
         assert!(check(Some(bug)).is_err(), "not found: {name}");
     }
 }

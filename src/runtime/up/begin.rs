@@ -4,7 +4,7 @@ use super::events::Events;
 use super::planes::Planes;
 use super::specs::Sortings;
 use super::sweep::Swept;
-use super::{Configuration, Load, PLANES, SERVER, SIGNALS, Up};
+use super::{Configuration, Load, NOTIFY, PLANES, SERVER, SIGNALS, Up};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::Here;
 use crate::runtime::server::Server;
@@ -12,11 +12,13 @@ use crate::runtime::state::{State, StateError};
 use crate::runtime::{leftovers, places};
 use crate::supervisor::Supervisor;
 use crate::sys::fd::Interest;
+use crate::sys::notify::Mailbox;
 use crate::sys::oom::OomKills;
 use crate::sys::poller::Poller;
 use crate::sys::signal::{Inherited, Signals};
+use crate::sys::spawn::Lows;
 use crate::sys::{limits, reap, time};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 
@@ -65,12 +67,15 @@ pub fn begin<'a>(
     let state = State::open(&places::state(quell).ok_or(BeginError::NoState)?)?;
     let socket = quell.socket.value.as_ref().map_or_else(|| state.socket(), |path| path.0.clone());
     let before = step("raise the limit of descriptors", limits::raise_descriptors())?;
+    let lows = step("open /dev/null", Lows::take())?;
     step("become a subreaper", reap::become_subreaper())?;
     let poller = step("make an event loop", Poller::new())?;
     step("wait for signals", poller.add(&*signals, SIGNALS, Interest::Read))?;
     let planes = Planes::new(step("make an event loop", poller.waker(PLANES))?);
     let mut server = step("listen for clients", Server::bind(&socket))?;
     step("listen for clients", server.register(&poller, SERVER))?;
+    let mailbox = step("listen for what workers say", Mailbox::bind(&state.notify_socket()))?;
+    step("listen for what workers say", poller.add(&mailbox, NOTIFY, Interest::Read))?;
     let here = Here::new(&state, before, &configuration.loaded.sources, &configuration.folder);
     let left = leftovers::find(&state);
     let now = time::now();
@@ -80,6 +85,7 @@ pub fn begin<'a>(
         load,
         poller,
         here,
+        lows,
         state,
         supervisor: Supervisor::new(quell.stop_timeout.value),
         configuration,
@@ -89,6 +95,8 @@ pub fn begin<'a>(
         planes,
         server,
         events: Events::default(),
+        mailbox,
+        probing: HashSet::new(),
         pending: Vec::new(),
         effects: VecDeque::new(),
         swept: Swept::default(),

@@ -77,7 +77,7 @@ impl Up<'_> {
         let (ready, ready_end): (Option<OwnedFd>, Option<OwnedFd>) = ready.unzip();
         let ends = (stdout_end.as_fd(), stderr_end.as_fd(), ready_end.as_ref().map(AsFd::as_fd));
         let process = launch
-            .spawn(ends.0, ends.1, ends.2, self.inherited, self.signals)
+            .spawn(ends.0, ends.1, ends.2, self.inherited, self.signals, self.lows.as_ref())
             .map_err(|e| (e.to_string(), e.shell_code()))?;
         let pid = process.pid();
         self.poller.add(&process, EXIT | id.0 as usize, Interest::Read).map_err(|e| step("wait for it", e))?;
@@ -173,7 +173,9 @@ impl Up<'_> {
         let main = worker.process.as_ref().map_or(0, Process::pid);
         let launch: Launch = prepare_command(config, named, worker.instance, worker.nonce, &self.here, command, main)?;
         let stderr = fd::stderr();
-        let process = launch.spawn(stderr, stderr, None, self.inherited, self.signals).map_err(|e| e.to_string())?;
+        let process = launch
+            .spawn(stderr, stderr, None, self.inherited, self.signals, self.lows.as_ref())
+            .map_err(|e| e.to_string())?;
         self.poller.add(&process, COMMAND | id.0 as usize, Interest::Read).map_err(|e| e.to_string())?;
         self.mains.insert(process.pid(), Life { worker: worker.name.to_string(), nonce: worker.nonce });
         self.pids.insert(process.pid(), id);

@@ -1,10 +1,12 @@
 //! How a worker that has started comes to be ready.
 
-use super::Up;
 use super::specs::{Readiness, readiness};
-use crate::clock::Now;
+use super::{READY, Up};
+use crate::clock::{Now, Tick};
+use crate::runtime::probe::{Attempt, Probe};
 use crate::supervisor::Event;
-use crate::sys::fd;
+use crate::sys::fd::{self, Interest};
+use crate::sys::proc;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle;
 use std::io::ErrorKind;
@@ -18,6 +20,8 @@ pub(super) enum Ready {
     None,
     /// A newline.
     Fd(OwnedFd),
+    /// A connection.
+    Tcp(Box<Probe>),
 }
 
 impl Up<'_> {
@@ -27,17 +31,29 @@ impl Up<'_> {
         let Some(named) = self.configuration.loaded.config.worker(&worker.of) else { return };
         match readiness(&named.keys) {
             Readiness::Start => self.step(Event::Life(id, lifecycle::Event::Ready), now),
-            Readiness::Tcp(_) | Readiness::Notify | Readiness::Line(_) | Readiness::Fd => {}
+            Readiness::Tcp(address) => {
+                worker.ready = Ready::Tcp(Box::new(Probe::new(address)));
+                self.probing.insert(id);
+                self.probe(id, now);
+            }
+            Readiness::Notify | Readiness::Line(_) | Readiness::Fd => {}
         }
     }
 
     /// Something came through a worker's descriptor for that.
     pub(super) fn look_ready(&mut self, id: WorkerId, now: Now) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        let Ready::Fd(pipe) = &worker.ready else { return };
+        let pipe = match &mut worker.ready {
+            Ready::None => return,
+            Ready::Tcp(probe) => {
+                let attempt = probe.look();
+                return self.probed(id, attempt, now);
+            }
+            Ready::Fd(pipe) => pipe,
+        };
         let mut bytes = [0; 64];
         loop {
-            match fd::read(pipe, &mut bytes) {
+            match fd::read(&*pipe, &mut bytes) {
                 Ok(read @ 1..) if bytes[..read].contains(&b'\n') => {
                     self.stop_awaiting(id);
                     return self.step(Event::Life(id, lifecycle::Event::Ready), now);
@@ -53,9 +69,79 @@ impl Up<'_> {
     /// Nothing is waited for any more.
     pub(super) fn stop_awaiting(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
+        self.probing.remove(&id);
         if let Ready::Fd(pipe) = std::mem::take(&mut worker.ready) {
             // A descriptor that epoll does not know is as much out of it as one that was taken out.
             let _ = self.poller.remove(&pipe);
         }
+    }
+
+    /// Tries to connect to a worker.
+    fn probe(&mut self, id: WorkerId, now: Now) {
+        let Some(Ready::Tcp(probe)) = self.workers.get_mut(&id).map(|worker| &mut worker.ready) else { return };
+        if let Some(socket) = probe.socket() {
+            // As above.
+            let _ = self.poller.remove(socket);
+        }
+        let attempt = probe.attempt(now.tick);
+        if let (Attempt::Pending, Some(socket)) = (attempt, probe.socket()) {
+            // Where it cannot be waited on it is tried again.
+            let _ = self.poller.add(socket, READY | id.0 as usize, Interest::Write);
+        }
+        self.probed(id, attempt, now);
+    }
+
+    fn probed(&mut self, id: WorkerId, attempt: Attempt, now: Now) {
+        if attempt == Attempt::Ready {
+            self.stop_awaiting(id);
+            self.step(Event::Life(id, lifecycle::Event::Ready), now);
+        }
+    }
+
+    /// Tries again where it is time to.
+    pub(super) fn probe_due(&mut self, now: Now) {
+        let due = |id: &WorkerId| self.probe_at(*id).is_some_and(|at| at <= now.tick);
+        let due: Vec<_> = self.probing.iter().copied().filter(due).collect();
+        due.into_iter().for_each(|id| self.probe(id, now));
+    }
+
+    pub(super) fn probe_deadline(&self) -> Option<Tick> {
+        self.probing.iter().filter_map(|id| self.probe_at(*id)).min()
+    }
+
+    fn probe_at(&self, id: WorkerId) -> Option<Tick> {
+        match &self.workers.get(&id)?.ready {
+            Ready::Tcp(probe) => probe.deadline(),
+            _ => None,
+        }
+    }
+
+    /// Takes what workers have said (sd_notify(3)).
+    pub(super) fn notified(&mut self, now: Now) {
+        while let Some(note) = self.mailbox.next() {
+            // Whoever is in a worker's session speaks for it.
+            let session = || proc::stat(note.pid).map(|stat| stat.session);
+            let main = self.pids.get(&note.pid).or_else(|| self.pids.get(&session()?)).copied();
+            let Some(id) = main.filter(|id| self.awaits_note(*id)) else {
+                tracing::debug!("pid {} is no worker that says when it is ready", note.pid);
+                continue;
+            };
+            for line in note.text.lines() {
+                match line.split_once('=') {
+                    Some(("READY", "1")) => self.step(Event::Life(id, lifecycle::Event::Ready), now),
+                    Some(("STATUS", status)) => {
+                        if let Some(worker) = self.workers.get_mut(&id) {
+                            worker.why = Some(status.into());
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn awaits_note(&self, id: WorkerId) -> bool {
+        let named = self.workers.get(&id).and_then(|worker| self.configuration.loaded.config.worker(&worker.of));
+        named.is_some_and(|named| readiness(&named.keys) == Readiness::Notify)
     }
 }

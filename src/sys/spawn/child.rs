@@ -1,7 +1,7 @@
 //! What the child does until it is the program. It shares our memory meanwhile: nothing here allocates after the clone, and
 //! every call is async-signal-safe.
 
-use super::{Ends, Program, STEPS, SpawnError, Step, c_string};
+use super::{Ends, Lows, Program, STEPS, SpawnError, Step, c_string};
 use crate::sys::signal::{Inherited, Signals};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
@@ -66,6 +66,8 @@ pub(super) struct Plan<'a> {
     /// Above all of the child's.
     floor: RawFd,
     report: RawFd,
+    /// The child shares our table at first, and then has what stands below this number.
+    shared_below: Option<RawFd>,
     manner: Manner,
     worker: Option<Worker<'a>>,
 }
@@ -108,9 +110,23 @@ impl<'a> Plan<'a> {
             floor: fds.iter().map(|(_, to)| to + 1).max().unwrap_or(FIRST_FREE),
             fds,
             report,
+            shared_below: None,
             manner,
             worker: program.map(worker).transpose()?,
         })
+    }
+
+    /// Puts what the child is to have at low numbers, so that it needs no copy of our table. False where it is too much.
+    pub(super) fn lower(&mut self, lows: &Lows) -> nix::Result<bool> {
+        if !lows.hold(self.fds.len() + 1) {
+            return Ok(false);
+        }
+        let from: Vec<_> = self.fds.iter().map(|(from, _)| *from).chain([self.report]).collect();
+        let numbers = lows.put(&from).inspect_err(|_| lows.clear())?;
+        self.fds.iter_mut().zip(&numbers).for_each(|((from, _), low)| *from = *low);
+        self.report = numbers[self.fds.len()];
+        self.shared_below = Some(lows.end());
+        Ok(true)
     }
 
     /// The child's number, once it has become the program or has failed; -1 and errno where there is none.
@@ -120,7 +136,8 @@ impl<'a> Plan<'a> {
             unsafe { (*plan.cast::<Plan<'_>>()).carry_out() }
         }
         let mut stack = Box::<Stack>::new_uninit();
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let files = if self.shared_below.is_some() { libc::CLONE_FILES } else { 0 };
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD | files;
         // SAFETY: the stack grows down from its end and outlives the child's use of it, as does the plan, for this thread
         // goes on after the exec or exit only. The child calls only what is async-signal-safe and never returns.
         unsafe {
@@ -166,8 +183,13 @@ impl<'a> Plan<'a> {
     /// Gives the child its descriptors; all others are closed by the exec.
     fn descriptors(&mut self) -> nix::Result<()> {
         // SAFETY: dup2, close_range and fcntl are async-signal-safe and take plain numbers; the table of descriptors is the
-        // child's own.
+        // child's own, from the first call on.
         unsafe {
+            if let Some(end) = self.shared_below {
+                let unshare = libc::CLOSE_RANGE_UNSHARE;
+                // Where that fails the table is our parent's: all that may be done in it is to write to it.
+                Errno::result(libc::syscall(libc::SYS_close_range, end, u32::MAX, unshare))?;
+            }
             // What stands where another is to come is moved out of its way first.
             for from in self.fds.iter_mut().map(|(from, _)| from).chain([&mut self.report]) {
                 if *from < self.floor {
