@@ -1,10 +1,14 @@
 //! `quell up` and its clients, as their users meet them.
 
+#![allow(unreachable_pub)]
+
 mod death;
 mod essential;
 mod events;
 mod lives;
 mod logs;
+#[cfg(feature = "full-tests")]
+mod namespaces;
 mod ready;
 mod reload;
 mod status;
@@ -167,7 +171,9 @@ impl Up {
     /// Waits for its end, however that comes.
     pub fn end(&mut self) -> ExitStatus {
         let status = wait(&mut self.child);
-        self.reader.take().map(|reader| reader.join().unwrap());
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
         self.heard();
         status
     }
