@@ -10,6 +10,8 @@ use std::time::Duration;
 /// How long to wait after an attempt, at first and at most.
 const WAIT_FIRST: Duration = Duration::from_millis(10);
 const WAIT_MAX: Duration = Duration::from_millis(250);
+/// How long a connection may take to be made: longer than a retry of a lost packet.
+const PENDING_MAX: Duration = Duration::from_secs(2);
 /// How long a name server is waited for; most addresses are numbers and need none.
 const RESOLVE: Duration = Duration::from_millis(250);
 
@@ -58,8 +60,10 @@ impl Probe {
                 self.reach_next()
             }
         };
-        if attempt == Attempt::Ready {
-            self.again = None;
+        match attempt {
+            Attempt::Ready => self.again = None,
+            Attempt::Pending => self.again = Some(now.after(PENDING_MAX)),
+            Attempt::Refused => {}
         }
         attempt
     }

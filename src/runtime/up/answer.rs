@@ -15,7 +15,7 @@ use crate::worker::lifecycle::State;
 use std::time::Duration;
 
 /// How long a status waits for the output planes; after that it shows what they last said, with its age.
-const PICTURE_WAIT: Duration = Duration::from_millis(5);
+const PICTURE_WAIT: Duration = Duration::from_millis(2);
 
 /// A request that is answered when it has had its effect.
 #[derive(Debug)]
