@@ -35,6 +35,8 @@ pub struct Probe {
     tried: usize,
     connecting: Option<Connecting>,
     again: Option<Tick>,
+    /// When the next attempt is due if this one comes to nothing.
+    not_before: Tick,
     wait: Duration,
 }
 
@@ -42,14 +44,22 @@ impl Probe {
     /// One that has not tried yet.
     #[must_use]
     pub fn new(address: Address) -> Probe {
-        Probe { address, numbers: Vec::new(), tried: 0, connecting: None, again: None, wait: WAIT_FIRST }
+        Probe {
+            address,
+            numbers: Vec::new(),
+            tried: 0,
+            connecting: None,
+            again: None,
+            not_before: Tick(0),
+            wait: WAIT_FIRST,
+        }
     }
 
     /// Tries once.
     pub fn attempt(&mut self, now: Tick) -> Attempt {
-        self.again = Some(now.after(self.wait));
-        self.wait = (self.wait * 2).min(WAIT_MAX);
         self.connecting = None;
+        self.not_before = now.after(self.wait);
+        self.wait = (self.wait * 2).min(WAIT_MAX);
         let attempt = match &self.address {
             Address::Unix(path) if socket::answers(path) => Attempt::Ready,
             Address::Unix(_) => Attempt::Refused,
@@ -63,7 +73,7 @@ impl Probe {
         match attempt {
             Attempt::Ready => self.again = None,
             Attempt::Pending => self.again = Some(now.after(PENDING_MAX)),
-            Attempt::Refused => {}
+            Attempt::Refused => self.again = Some(self.not_before),
         }
         attempt
     }
@@ -92,7 +102,7 @@ impl Probe {
             }
             Some(Ok(false)) => Attempt::Pending,
             Some(Err(_)) => {
-                self.connecting = None;
+                (self.connecting, self.again) = (None, Some(self.not_before));
                 Attempt::Refused
             }
         }
