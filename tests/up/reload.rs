@@ -41,3 +41,21 @@ fn a_mistake_changes_nothing() {
     assert_eq!(up.pid_of("a"), a);
     up.down();
 }
+
+/// What waits for its next try, or has given up, is tried at once when its configuration has changed.
+#[test]
+#[serial]
+fn what_was_mended_is_tried_at_once() {
+    let broken = |extra: &str| format!("[worker.a]\ncommand = [\"false\"]\n{extra}");
+    for (extra, state) in
+        [("backoff.first = \"1h\"\nbackoff.max = \"1h\"\n", "backoff"), ("restart = \"never\"\n", "failed")]
+    {
+        let mut up = Up::start(&broken(extra));
+        up.until("a: exited 1");
+        assert_eq!(up.status("a")["state"], state);
+        configure(&up.folder, &format!("{}{extra}", worker("a", 1000)));
+        up.must(&["reload"]);
+        assert_eq!(up.status("a")["state"], "up");
+        up.down();
+    }
+}

@@ -11,6 +11,7 @@ use crate::runtime::{launch, places};
 use crate::supervisor::Event;
 use crate::sys::signal;
 use crate::worker::WorkerId;
+use crate::worker::lifecycle::{State, Want};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
@@ -133,8 +134,12 @@ impl Up<'_> {
 
     fn is_to_restart(&self, id: WorkerId, changed: &HashSet<&str>) -> bool {
         let Some(worker) = self.workers.get(&id) else { return false };
-        let runs = self.supervisor.member(id).is_some_and(|member| !member.life.is_at_rest());
-        runs && changed.contains(&*worker.of)
+        // The mistake that was mended may be why it does not run.
+        let tries = self
+            .supervisor
+            .member(id)
+            .is_some_and(|member| member.desired == Want::Up && member.life.state != State::Down);
+        tries && changed.contains(&*worker.of)
     }
 
     /// Takes a worker in; it is not started.
