@@ -210,10 +210,11 @@ impl Up<'_> {
             true => self.signals.received().map(|signal| signal.number).collect(),
             false => Vec::new(),
         };
-        if received.contains(&libc::SIGCHLD) {
+        let child_ended = received.contains(&libc::SIGCHLD);
+        if child_ended {
             self.reap_adopted(now);
         }
-        self.sweep(now);
+        self.sweep(now, child_ended);
         self.settle(now);
         for number in received {
             self.signal(number, now);
