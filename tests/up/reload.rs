@@ -42,20 +42,17 @@ fn a_mistake_changes_nothing() {
     up.down();
 }
 
-/// What waits for its next try, or has given up, is tried at once when its configuration has changed.
+/// What failed is tried at once when its table was mended; what somebody stopped stays down.
 #[test]
 #[serial]
-fn what_was_mended_is_tried_at_once() {
-    let broken = |extra: &str| format!("[worker.a]\ncommand = [\"false\"]\n{extra}");
-    for (extra, state) in
-        [("backoff.first = \"1h\"\nbackoff.max = \"1h\"\n", "backoff"), ("restart = \"never\"\n", "failed")]
-    {
-        let mut up = Up::start(&broken(extra));
-        up.until("a: exited 1");
-        assert_eq!(up.status("a")["state"], state);
-        configure(&up.folder, &format!("{}{extra}", worker("a", 1000)));
-        up.must(&["reload"]);
-        assert_eq!(up.status("a")["state"], "up");
-        up.down();
-    }
+fn what_was_mended_is_tried_again() {
+    let failing = "[worker.a]\nshell = \"exit 1\"\nrestart = \"never\"\n";
+    let mut up = Up::start(&[failing.to_owned(), worker("b", 1000)].concat());
+    up.until("a: failed");
+    up.must(&["stop", "b"]);
+    configure(&up.folder, &["[worker.a]\nshell = \"exec sleep 1000\"\n".to_owned(), worker("b", 1001)].concat());
+    let done = up.must(&["reload"]);
+    assert!(done.contains("started a (pid "), "{done}");
+    assert_eq!(up.status("b")["state"], "down");
+    up.down();
 }

@@ -11,7 +11,7 @@ use crate::runtime::{launch, places};
 use crate::supervisor::Event;
 use crate::sys::signal;
 use crate::worker::WorkerId;
-use crate::worker::lifecycle::{State, Want};
+use crate::worker::lifecycle::Want;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
@@ -132,14 +132,11 @@ impl Up<'_> {
         wanted
     }
 
+    /// Whether a worker that stays is started anew: one that changed, unless somebody has stopped it. What failed, or waits,
+    /// is tried at once in its new form.
     fn is_to_restart(&self, id: WorkerId, changed: &HashSet<&str>) -> bool {
-        let Some(worker) = self.workers.get(&id) else { return false };
-        // The mistake that was mended may be why it does not run.
-        let tries = self
-            .supervisor
-            .member(id)
-            .is_some_and(|member| member.desired == Want::Up && member.life.state != State::Down);
-        tries && changed.contains(&*worker.of)
+        let wanted = self.supervisor.member(id).is_some_and(|member| member.desired == Want::Up);
+        wanted && self.workers.get(&id).is_some_and(|worker| changed.contains(&*worker.of))
     }
 
     /// Takes a worker in; it is not started.
