@@ -54,7 +54,7 @@ fn a_stop_names_those_that_it_takes_along() {
     let mut up = Up::start(
         &[worker("db", ""), worker("web", "\"db\""), worker("mail", "\"web\""), worker("alone", "")].concat(),
     );
-    ["mail", "alone"].into_iter().for_each(|name| up.ready(name));
+    up.ready("mail");
     let said = "stopped db\nstopped web, which needs db\nstopped mail, which needs web\n";
     assert_eq!(up.must(&["stop", "db"]), said);
     up.down();
