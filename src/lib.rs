@@ -25,6 +25,8 @@
 //! block of them into runs, `runtime::route` counts each run and sends it to a `runtime::logdir`, to an inherited
 //! descriptor (`runtime::pass`), to both or to neither.
 //!
+//! What has been written is read again by `runtime::reader`, from files alone: whoever reads holds up nobody.
+//!
 //! A configuration takes one way, too: `config::load` reads its files through `runtime::lists`, `config::decode` holds each
 //! key against the one table of keys (`config::tables`), `config::meaning` looks at the whole, `runtime::preflight` at the
 //! machine. Each mistake is one `config::report::Report`; nothing is printed on the way.

@@ -210,6 +210,26 @@ fn a_directory_that_is_replaced() {
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
+/// Whoever gives `current` a name of his own, or removes it, doubles no line.
+#[test]
+fn others_rotate_too() {
+    let folder = Folder::new();
+    folder.write(&archive(1, 0).to_string(), "first\n");
+    let path = folder.write("current", "one\n");
+    let mut follower = Follower::start(&mut logs(folder.path(), &["-n", "9"]));
+    follower.wait_for(b"one\n");
+    std::fs::rename(&path, folder.join("current.1")).unwrap();
+    folder.write("current", "two\n");
+    follower.wait_for(b"two\n");
+    std::fs::remove_file(&path).unwrap();
+    folder.write("current", "three\n");
+    follower.wait_for(b"three\n");
+    std::fs::rename(&path, folder.join(&archive(2, 0).to_string())).unwrap();
+    folder.write("current", "four\n");
+    follower.wait_for(b"four\n");
+    assert_eq!(follower.interrupt(), b"first\none\ntwo\nthree\nfour\n");
+}
+
 /// Half a line is waited for; when it is taken back, it was never there.
 #[test]
 fn a_torn_line_is_waited_for() {
@@ -300,6 +320,12 @@ fn the_last_lines_from_any_archive() {
             let done = shown(folder.path(), &["-n", &n.to_string()]);
             assert_eq!((done.code(), done.stderr.as_str()), (0, ""));
             assert!(done.stdout == lines(1001 - n.min(1000)..=1000), "{n}: {}", done.text());
+        }
+        let routine: Vec<_> = (1..=1000).filter(|number| number % 10 > 0).collect();
+        for n in [0, 3, 200, 600, 5000] {
+            let done = shown(folder.path(), &["-n", &n.to_string(), "--class", "routine"]);
+            let expected = &routine[routine.len().saturating_sub(n)..];
+            assert_eq!(numbers(&done.stdout, "routine"), expected, "{n}");
         }
         // Nothing of what lies before is opened.
         std::fs::write(folder.join(&archives(folder.path())[0]), "broken").unwrap();
@@ -462,6 +488,12 @@ fn workers_of_a_configuration() {
     let done = of(&["wbe"]);
     assert!(done.code() == 1 && done.stderr.contains("did you mean \"web\"?"), "{}", done.stderr);
     assert_eq!((of(&["web.3"]).code(), of(&[]).code(), of(&["web", "--until", "1h", "-f"]).code()), (1, 2, 2));
+    // A mistake in the file is no reason to hide what stands in the log.
+    let text = std::fs::read_to_string(&config).unwrap();
+    folder.write("quell.toml", format!("{text}restrat = \"always\"\n"));
+    let done = of(&["web.2"]);
+    assert!(done.code() == 0 && !done.text().is_empty() && done.stderr.contains("1 mistake in "), "{done:?}");
+    folder.write("quell.toml", text);
     // Without stamps there is no order but that of the names.
     folder.write("logs/web.1/current", "a\nb\n");
     let done = of(&["web", "-n", "11"]);

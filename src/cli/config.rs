@@ -4,7 +4,7 @@ use super::{Failure, talk};
 use crate::config::keys::Table;
 use crate::config::kind::nearest;
 use crate::config::load::{Loaded, load};
-use crate::config::report::{self, Report, Severity};
+use crate::config::report::{self, Report, Severity, visible};
 use crate::config::source::{Place, Sources, line_bytes};
 use crate::config::tables::Quell;
 use crate::config::values::NOT_LEVELS;
@@ -91,10 +91,25 @@ impl Options {
     pub(super) fn load_if_clean(&self) -> Result<Checked, String> {
         let mut checked = self.load().map_err(|failure| failure.text)?;
         checked.settle();
-        match checked.loaded.reports.iter().filter(|report| report.severity == Severity::Error).count() {
+        match checked.mistakes() {
             0 => Ok(checked),
             mistakes => Err(format!("{} in {}; see `quell check --host`", count(mistakes, "mistake"), self.name())),
         }
+    }
+
+    /// The same for a verb that only looks at what is there: with mistakes, it does with what could be read.
+    ///
+    /// # Errors
+    /// When there is no file to read.
+    pub(super) fn load_to_look(&self) -> Result<Checked, Failure> {
+        let mut checked = self.load()?;
+        checked.settle();
+        let mistakes = checked.mistakes();
+        if mistakes > 0 {
+            let (count, name) = (count(mistakes, "mistake"), self.name());
+            tracing::warn!("{count} in {}; see `quell check`", visible(&name));
+        }
+        Ok(checked)
     }
 
     /// The same for a verb that needs one without mistakes.
@@ -147,6 +162,11 @@ fn here() -> Result<PathBuf, Failure> {
 }
 
 impl Checked {
+    /// How many there are.
+    fn mistakes(&self) -> usize {
+        self.loaded.reports.iter().filter(|report| report.severity == Severity::Error).count()
+    }
+
     /// Adds what has to be known before it can be said what is in force: variables, and files that are included.
     pub(super) fn settle(&mut self) {
         preflight::settled(&mut self.loaded);

@@ -117,6 +117,9 @@ impl Options {
                 tracing::warn!("nothing was logged yet: there is no {}", visible(&path.to_string_lossy()));
                 Ok(Reader::nowhere(&path))
             }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(Failure::new(format!("there is no directory {}", source.path.display())))
+            }
             reader => reader.map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display()))),
         }
     }
@@ -125,19 +128,35 @@ impl Options {
     fn skip(&self, readers: &mut [Reader], wanted: &Wanted, rules: &[Option<Rules>]) -> Result<u64, Failure> {
         let default = (self.follow && self.since.is_none()).then_some(LINES_BEFORE);
         let Some(lines) = self.lines.or(default) else { return Ok(0) };
-        let unread = |e: io::Error| Failure::new(format!("cannot read the log: {e}"));
-        if wanted.is_everything() {
-            let left = readers.iter_mut().map(|reader| reader.keep_last(lines)).sum::<io::Result<u64>>();
-            return Ok(left.map_err(unread)?.saturating_sub(lines));
+        let mut left = 0;
+        for (reader, rules) in readers.iter_mut().zip(rules) {
+            let kept = match wanted.is_everything() {
+                true => reader.keep_last(lines),
+                false => keep_last_wanted(reader, lines, wanted, rules),
+            };
+            left += kept.map_err(|e| Failure::new(format!("cannot read {}: {e}", reader.path().display())))?;
         }
-        // What is wanted is known when it has been read, so it is read twice, and nothing is held.
-        let readers = readers.iter().map(Reader::again).collect::<io::Result<Vec<_>>>().map_err(unread)?;
-        let (mut merge, mut select) = (Merge::new(readers, true), Select::new(wanted.clone(), rules.to_vec()));
-        let mut all = 0;
+        Ok(left.saturating_sub(lines))
+    }
+}
+
+/// Passes over archives that lie before the last lines that are wanted: how many of these are left, a few more perhaps. Which
+/// are wanted is known when they have been read; so they are read twice, and nothing is held.
+fn keep_last_wanted(reader: &mut Reader, lines: u64, wanted: &Wanted, rules: &Option<Rules>) -> io::Result<u64> {
+    let mut archives = 1;
+    loop {
+        let mut again = reader.again()?;
+        let is_more = again.keep_archives(archives);
+        let (mut merge, mut select) = (Merge::new(vec![again], true), Select::new(wanted.clone(), vec![rules.clone()]));
+        let mut left = 0;
         while let Some(line) = merge.next_line() {
-            all += u64::from(select.class(&line).is_some() && line.last);
+            left += u64::from(select.class(&line).is_some() && line.last);
         }
-        Ok(all.saturating_sub(lines))
+        if left >= lines || !is_more {
+            reader.keep_archives(archives);
+            return Ok(left);
+        }
+        archives *= 4;
     }
 }
 

@@ -104,6 +104,8 @@ pub enum FromPlane {
         life: u32,
         /// Who held them open, where they were given up for that.
         holders: Vec<Named>,
+        /// The end of the last line that the worker printed, as in a snapshot.
+        last_line: Option<String>,
     },
     /// The line by which it says that it is ready was printed, be it noise.
     Ready {

@@ -183,8 +183,16 @@ impl Reader {
             self.start = content.and_then(|c| c.last_lines(lines - left).ok()).unwrap_or_default();
             left += self.start.left;
         }
-        self.ahead.drain(..kept).for_each(|archive| self.passed = archive.sequence);
+        self.keep_archives(self.ahead.len() - kept);
         Ok(left)
+    }
+
+    /// Passes over all but the last archives; false when there are no more than so many. To be called before anything was
+    /// read.
+    pub fn keep_archives(&mut self, archives: usize) -> bool {
+        let passed = self.ahead.len().saturating_sub(archives);
+        self.ahead.drain(..passed).for_each(|archive| self.passed = archive.sequence);
+        passed > 0
     }
 
     /// Whether the directory holds neither archives nor a file that is written.
@@ -325,12 +333,14 @@ impl Reader {
     /// Is finished with the open file.
     fn leave(&mut self) {
         self.rest = self.block.rest().map(|(range, first)| Piece { range, first, last: true });
+        self.start = last::Start::default();
         let Some(content) = self.open.take() else { return };
         let Some((name, is_unlinked)) = content.called().ok().filter(|_| content.can_grow()) else { return };
         match Archive::parse(&name) {
             Some(archive) => self.passed = archive.sequence,
             // It is still what is written, but in a directory that was moved.
-            None if !is_unlinked => self.dir = None,
+            None if name == CURRENT && !is_unlinked => self.dir = None,
+            // Somebody removed it, or gave it a name of his own.
             None => {}
         }
     }
@@ -340,7 +350,7 @@ impl Reader {
         if self.is_empty() && self.follows {
             self.look()?;
         }
-        let start = std::mem::take(&mut self.start.bytes);
+        let start = self.start.bytes;
         if let Some(archive) = self.ahead.pop_front() {
             let content = self.dir.as_ref().map_or(Ok(None), |dir| Content::archive(dir, archive));
             let begun = content.and_then(|mut content| {
@@ -352,6 +362,9 @@ impl Reader {
                 Err(error) => {
                     self.troubles.push(Trouble::Unread { path: self.path.join(archive.to_string()), error });
                 }
+            }
+            if self.open.is_none() {
+                self.start = last::Start::default();
             }
             self.passed = archive.sequence;
         } else if let Some((file, bytes)) = self.current.take() {
@@ -403,3 +416,7 @@ impl Reader {
         self.troubles.push(Trouble::Purged { path: self.path.clone(), first, last });
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

@@ -17,7 +17,8 @@ mod specs;
 mod sweep;
 
 use crate::clock::{Now, Tick, earliest};
-use crate::config::load::Loaded;
+use crate::config::load::{Loaded, Named, WorkerLog};
+use crate::config::tables::Worker as Table;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::Here;
 use crate::runtime::lists::Shelf;
@@ -77,8 +78,11 @@ pub type Load<'a> = dyn FnMut() -> Result<Configuration, String> + 'a;
 struct Worker {
     /// `web`, or `web.2`.
     name: Box<str>,
-    /// The table that it is made of, and its number there.
+    /// The table that it is made of, that one's place in the configuration in force, and its own number there.
     of: Box<str>,
+    table: usize,
+    /// The table itself, where it is not in the configuration any more.
+    leaving: Option<Box<(Named<Table>, WorkerLog)>>,
     instance: Option<u32>,
     /// The number of its life.
     nonce: u64,
@@ -98,12 +102,16 @@ struct Worker {
     /// Why it is not as it should be.
     why: Option<Box<str>>,
     last: Option<Box<Last>>,
+    /// The last line of a life whose output ended before it did, by that one's number.
+    spoke: Option<Box<(u32, String)>>,
     snapshot: Option<Box<(Tick, super::plane::Snapshot)>>,
 }
 
 /// How a life ended.
 #[derive(Debug)]
 struct Last {
+    /// Its number, as the output plane counts.
+    life: u32,
     outcome: crate::worker::outcome::Outcome,
     at: Now,
     lasted: std::time::Duration,
@@ -129,6 +137,8 @@ struct Up<'a> {
     planes: Planes,
     server: Server,
     events: Events,
+    /// Logs of workers that were removed, until they are closed.
+    closing: HashMap<WorkerId, PathBuf>,
     mailbox: Mailbox,
     /// Workers whose readiness is looked for by connecting.
     probing: HashSet<WorkerId>,
@@ -141,6 +151,18 @@ struct Up<'a> {
     /// The code to leave with.
     ended: Option<u8>,
     since: Now,
+}
+
+impl Configuration {
+    /// The table of a worker.
+    fn table<'a>(&'a self, worker: &'a Worker) -> &'a Named<Table> {
+        worker.leaving.as_deref().map_or_else(|| &self.loaded.config.workers[worker.table], |(table, _)| table)
+    }
+
+    /// What is in force for its log.
+    fn log<'a>(&'a self, worker: &'a Worker) -> &'a WorkerLog {
+        worker.leaving.as_deref().map_or_else(|| &self.loaded.config.logs[worker.table], |(_, log)| log)
+    }
 }
 
 impl Up<'_> {

@@ -50,9 +50,9 @@ pub(super) fn of_dir(dir: &Path, lists: &[String], classify: bool) -> Result<Sou
 /// The logs of workers and of instances, in the order in which they are named, each once.
 ///
 /// # Errors
-/// When there is no configuration without mistakes, or no worker of that name in it.
+/// When there is no configuration, or no worker of that name in it.
 pub(super) fn of_names(config: &config::Options, names: &[String], classify: bool) -> Result<Vec<Source>, Failure> {
-    let mut checked = config.load_clean()?;
+    let mut checked = config.load_to_look()?;
     let config = &checked.loaded.config;
     let state = places::state(&config.quell);
     let mut sources: Vec<Source> = Vec::new();

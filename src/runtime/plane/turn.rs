@@ -370,7 +370,9 @@ impl Work {
             if let Some(mark) = life.drain.and_then(|drain| drain.mark) {
                 served.output.own_line(&mark, now);
             }
-            let ended = FromPlane::OutputEnded { worker: served.id, life: life.number, holders: life.holders };
+            let last_line = served.output.last_line().map(|line| String::from_utf8_lossy(line).into_owned());
+            let (worker, life, holders) = (served.id, life.number, life.holders);
+            let ended = FromPlane::OutputEnded { worker, life, holders, last_line };
             self.outbox.tell(ended);
         }
     }

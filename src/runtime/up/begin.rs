@@ -95,6 +95,7 @@ pub fn begin<'a>(
         planes,
         server,
         events: Events::default(),
+        closing: HashMap::new(),
         mailbox,
         probing: HashSet::new(),
         pending: Vec::new(),
@@ -120,14 +121,14 @@ impl Up<'_> {
     /// Takes in all workers; nothing is started yet.
     fn take_in(&mut self, now: crate::clock::Now) -> Result<(), BeginError> {
         let wanted = self.wanted();
-        let mut roots: Vec<_> = wanted.iter().map(|(_, _, _, root)| root.clone()).collect();
+        let mut roots: Vec<_> = wanted.iter().map(|wanted| wanted.root.clone()).collect();
         roots.dedup();
         for root in roots {
             self.planes.open(&root).map_err(|error| BeginError::Logs { root, error })?;
         }
         let mut sortings = Sortings::default();
-        for (name, of, instance, root) in wanted {
-            self.add(name, of, instance, &root, &mut sortings, now);
+        for wanted in wanted {
+            self.add(wanted, &mut sortings, now);
         }
         let mut effects = Vec::new();
         self.supervisor.rewire(now.tick, &mut effects);

@@ -66,8 +66,8 @@ impl Up<'_> {
     }
 
     fn waits_for_event(&self, id: WorkerId) -> bool {
-        let named = self.workers.get(&id).and_then(|worker| self.configuration.loaded.config.worker(&worker.of));
-        named.is_some_and(|named| !named.keys.start_on.value.is_empty())
+        let waits = |worker| !self.configuration.table(worker).keys.start_on.value.is_empty();
+        self.workers.get(&id).is_some_and(waits)
     }
 
     fn why(&self, id: WorkerId, worker: &Worker) -> Option<String> {
@@ -104,7 +104,6 @@ impl Up<'_> {
                 }),
             }
         });
-        let last_line = || snapshot.and_then(|(_, snapshot)| snapshot.last_line.clone());
         let log = self.planes.root(id).map(|root| Log {
             dir: root.join(&*worker.name).display().to_string(),
             bytes: snapshot.map_or(0, |(_, snapshot)| snapshot.log_bytes),
@@ -120,7 +119,7 @@ impl Up<'_> {
             restarts: worker.restarts.into(),
             why: self.why(id, worker),
             next_start_ms: next.map(|at| ms(at.until(now.tick))),
-            last_exit: worker.last.as_deref().map(|last| exit(last, worker, last_line)),
+            last_exit: worker.last.as_deref().map(exit),
             memory_bytes: usage.as_ref().map(|usage| usage.memory_bytes),
             cpu_ms: usage.map(|usage| usage.cpu_ms),
             lines: lines.unwrap_or_default(),
@@ -143,14 +142,13 @@ impl Up<'_> {
     }
 }
 
-/// How it ended. The last line is that of the life that ended, as long as no other has begun.
-fn exit(last: &Last, worker: &Worker, last_line: impl Fn() -> Option<String>) -> Exit {
-    let line = last.line.clone().or_else(|| worker.process.is_none().then(last_line).flatten());
+/// How it ended.
+fn exit(last: &Last) -> Exit {
     Exit {
         how: how(last.outcome),
         core: matches!(last.outcome, Outcome::Signalled { core: true, .. }),
         at: last.at.wall,
         lasted_ms: ms(last.lasted),
-        last_line: line,
+        last_line: last.line.clone(),
     }
 }

@@ -119,7 +119,11 @@ impl Up<'_> {
                         self.step(Event::Life(worker, lifecycle::Event::Ready), now);
                     }
                 }
-                FromPlane::OutputEnded { worker, holders, .. } if !holders.is_empty() => {
+                FromPlane::OutputEnded { worker, life, holders, last_line } => {
+                    self.output_ended(worker, life, last_line);
+                    if holders.is_empty() {
+                        continue;
+                    }
                     let holders: Vec<_> = holders.iter().map(ToString::to_string).collect();
                     let text = format!("its output is still held open by {}; no longer reading it", holders.join(", "));
                     let name = self.name(worker);
@@ -143,8 +147,17 @@ impl Up<'_> {
                     self.say(Happening::new(now.wall, Kind::Warning, text));
                     self.step(Event::Shutdown, now);
                 }
-                FromPlane::OutputEnded { .. } | FromPlane::Detached { .. } => {}
+                FromPlane::Detached { worker, .. } => drop(self.closing.remove(&worker)),
             }
+        }
+    }
+
+    /// The last line of a life is known, before or after its end.
+    fn output_ended(&mut self, id: WorkerId, life: u32, line: Option<String>) {
+        let Some((worker, line)) = self.workers.get_mut(&id).zip(line) else { return };
+        match &mut worker.last {
+            Some(last) if last.life == life => last.line = Some(line),
+            _ => worker.spoke = Some(Box::new((life, line))),
         }
     }
 }

@@ -2,10 +2,8 @@
 
 use super::events::how;
 use super::ready::Ready;
-use super::specs::log_of;
 use super::{COMMAND, EXIT, Last, READY, Up};
 use crate::clock::Now;
-use crate::config::load::Config;
 use crate::config::tables::Argv;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::{Launch, prepare, prepare_command};
@@ -69,7 +67,7 @@ impl Up<'_> {
         let step = |what: &str, e: io::Error| other(format!("cannot {what}: {e}"));
         let worker = self.workers.get_mut(&id).ok_or_else(|| other("it is gone".into()))?;
         let config = &self.configuration.loaded.config;
-        let named = config.worker(&worker.of).ok_or_else(|| other("it is not in the configuration".into()))?;
+        let named = self.configuration.table(worker);
         let launch = prepare(config, named, worker.instance, worker.nonce, &self.here).map_err(other)?;
         let (stdout, stdout_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let (stderr, stderr_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
@@ -90,7 +88,7 @@ impl Up<'_> {
         worker.lives += 1;
         self.mains.insert(pid, Life { worker: worker.name.to_string(), nonce: worker.nonce });
         self.pids.insert(pid, id);
-        let marks = is_marked(config, &worker.of);
+        let marks = self.configuration.log(worker).whole.marks.value;
         let mark = marks.then(|| format!("started pid {pid} ({})", worker.name));
         self.planes.send(id, ToPlane::Begin { worker: id, stdout, stderr, mark });
         Ok(pid)
@@ -121,9 +119,10 @@ impl Up<'_> {
         let started = self.supervisor.member(id).map_or(now.tick, |member| member.life.started);
         let lasted = now.tick.until(started);
         let text = outcome.describe(signal::name, lasted);
-        worker.last = Some(Box::new(Last { outcome, at: now, lasted, line: None }));
-        let config = &self.configuration.loaded.config;
-        let marks = is_marked(config, &worker.of);
+        let life = worker.lives;
+        let line = worker.spoke.take().filter(|spoke| spoke.0 == life).map(|spoke| spoke.1);
+        worker.last = Some(Box::new(Last { life, outcome, at: now, lasted, line }));
+        let marks = self.configuration.log(worker).whole.marks.value;
         let name = worker.name.clone();
         let mark = marks.then(|| format!("{text} ({name})"));
         self.planes.send(id, ToPlane::Drain { worker: id, window: DRAIN, mark });
@@ -145,9 +144,8 @@ impl Up<'_> {
     }
 
     fn run_stop_command(&mut self, id: WorkerId, now: Now) {
-        let config = &self.configuration.loaded.config;
-        let named = self.workers.get(&id).and_then(|worker| config.worker(&worker.of));
-        let command = named.and_then(|named| named.keys.stop.command.value.clone());
+        let table = |worker| &self.configuration.table(worker).keys;
+        let command = self.workers.get(&id).and_then(|worker| table(worker).stop.command.value.clone());
         let began =
             command.ok_or_else(|| "there is none".to_owned()).and_then(|command| self.run_command(id, &command));
         match began {
@@ -169,7 +167,7 @@ impl Up<'_> {
             return Err("another one still runs".into());
         }
         let config = &self.configuration.loaded.config;
-        let named = config.worker(&worker.of).ok_or("it is not in the configuration")?;
+        let named = self.configuration.table(worker);
         let main = worker.process.as_ref().map_or(0, Process::pid);
         let launch: Launch = prepare_command(config, named, worker.instance, worker.nonce, &self.here, command, main)?;
         let stderr = fd::stderr();
@@ -218,9 +216,4 @@ impl Up<'_> {
             }
         }
     }
-}
-
-/// Whether the log of a worker has a line for each start and end.
-fn is_marked(config: &Config, worker: &str) -> bool {
-    log_of(config, worker).is_some_and(|log| log.whole.marks.value)
 }

@@ -28,8 +28,7 @@ impl Up<'_> {
     /// A worker runs now: it is ready, or that is waited for.
     pub(super) fn await_ready(&mut self, id: WorkerId, now: Now) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        let Some(named) = self.configuration.loaded.config.worker(&worker.of) else { return };
-        match readiness(&named.keys) {
+        match readiness(&self.configuration.table(worker).keys) {
             Readiness::Start => self.step(Event::Life(id, lifecycle::Event::Ready), now),
             Readiness::Tcp(address) => {
                 worker.ready = Ready::Tcp(Box::new(Probe::new(address)));
@@ -141,7 +140,7 @@ impl Up<'_> {
     }
 
     fn awaits_note(&self, id: WorkerId) -> bool {
-        let named = self.workers.get(&id).and_then(|worker| self.configuration.loaded.config.worker(&worker.of));
-        named.is_some_and(|named| readiness(&named.keys) == Readiness::Notify)
+        let is_notify = |worker| readiness(&self.configuration.table(worker).keys) == Readiness::Notify;
+        self.workers.get(&id).is_some_and(is_notify)
     }
 }

@@ -1,8 +1,9 @@
 //! Another configuration in the place of the one in force: only what changed is touched, and on any mistake nothing is.
 
 use super::specs::{self, Sortings};
-use super::{Up, Worker};
+use super::{Configuration, Up, Worker};
 use crate::clock::Now;
+use crate::config::load::Loaded;
 use crate::config::plan::{self, Action};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::plane::ToPlane;
@@ -15,6 +16,17 @@ use std::path::PathBuf;
 
 /// What came of it: what was done, and which workers are to be up, in a later life than this.
 pub(super) type Reloaded = (Vec<String>, Vec<(WorkerId, u64)>);
+
+/// A worker that the configuration in force wants.
+pub(super) struct Wanted {
+    /// `web`, or `web.2`.
+    name: String,
+    /// The place of its table in the configuration, and its number there.
+    table: usize,
+    instance: Option<u32>,
+    /// The folder of its log directory.
+    pub(super) root: PathBuf,
+}
 
 impl Up<'_> {
     /// What a reload would do.
@@ -36,6 +48,14 @@ impl Up<'_> {
             }
         };
         let old = std::mem::replace(&mut self.configuration, new);
+        let taken = self.wanted().into_iter().find(|wanted| {
+            let log = wanted.root.join(&wanted.name);
+            self.closing.values().any(|closing| *closing == log)
+        });
+        if let Some(wanted) = taken {
+            self.configuration = old;
+            return Err(format!("{} is still being removed; reload again when it is gone", wanted.name));
+        }
         let steps = plan::plan(&old.loaded.config, &self.configuration.loaded.config);
         let lines: Vec<_> =
             plan::to_text(&steps, &self.configuration.loaded.sources).lines().map(str::to_owned).collect();
@@ -49,30 +69,38 @@ impl Up<'_> {
         self.say(Happening::new(now.wall, Kind::Reload, text));
         let changed: HashSet<&str> =
             steps.iter().filter(|step| step.action == Action::Restart).map(|step| step.name.as_str()).collect();
-        let lives = self.apply(&changed, now);
+        let lives = self.apply(&old, &changed, now);
         Ok((lines, lives))
     }
 
     /// Takes in, changes and lets go of workers, as the configuration in force has it. Those whose table is among `changed`
     /// are started anew.
-    fn apply(&mut self, changed: &HashSet<&str>, now: Now) -> Vec<(WorkerId, u64)> {
-        let known: HashMap<Box<str>, WorkerId> =
-            self.workers.iter().map(|(id, worker)| (worker.name.clone(), *id)).collect();
+    fn apply(&mut self, old: &Configuration, changed: &HashSet<&str>, now: Now) -> Vec<(WorkerId, u64)> {
+        let staying = self.workers.iter().filter(|(_, worker)| worker.leaving.is_none());
+        let known: HashMap<Box<str>, WorkerId> = staying.map(|(id, worker)| (worker.name.clone(), *id)).collect();
         let (mut stays, mut fresh) = (HashSet::new(), Vec::new());
-        for (name, of, instance, root) in self.wanted() {
-            match known.get(name.as_str()) {
+        for wanted in self.wanted() {
+            match known.get(wanted.name.as_str()) {
                 // What logs elsewhere from now on is another worker.
-                Some(id) if self.planes.root(*id) == Some(&root) => drop(stays.insert(*id)),
-                _ => fresh.push((name, of, instance, root)),
+                Some(id) if self.planes.root(*id) == Some(&wanted.root) => {
+                    stays.insert(*id);
+                    if let Some(worker) = self.workers.get_mut(id) {
+                        worker.table = wanted.table;
+                    }
+                }
+                _ => fresh.push(wanted),
             }
         }
         let gone: Vec<_> = known.values().filter(|id| !stays.contains(id)).copied().collect();
+        for id in &gone {
+            let Some(worker) = self.workers.get_mut(id) else { continue };
+            let Loaded { config, .. } = &old.loaded;
+            worker.leaving = Some(Box::new((config.workers[worker.table].clone(), config.logs[worker.table].clone())));
+            self.closing.extend(self.planes.root(*id).map(|root| (*id, root.join(&*worker.name))));
+        }
         let mut sortings = Sortings::default();
         stays.iter().for_each(|id| self.respec(*id, &mut sortings));
-        let fresh: Vec<_> = fresh
-            .into_iter()
-            .filter_map(|(name, of, instance, root)| self.add(name, of, instance, &root, &mut sortings, now))
-            .collect();
+        let fresh: Vec<_> = fresh.into_iter().filter_map(|wanted| self.add(wanted, &mut sortings, now)).collect();
         let mut effects = Vec::new();
         self.supervisor.rewire(now.tick, &mut effects);
         self.effects.extend(effects);
@@ -89,15 +117,15 @@ impl Up<'_> {
         lives
     }
 
-    /// The name of each worker that is wanted, its table, its number there, and its log folder.
-    pub(super) fn wanted(&self) -> Vec<(String, String, Option<u32>, PathBuf)> {
+    /// The workers that are wanted, each instance by itself.
+    pub(super) fn wanted(&self) -> Vec<Wanted> {
         let config = &self.configuration.loaded.config;
         let mut wanted = Vec::new();
-        for (named, log) in config.workers.iter().zip(&config.logs).filter(|(named, _)| named.keys.enabled.value) {
+        for (table, named) in config.workers.iter().enumerate().filter(|(_, named)| named.keys.enabled.value) {
             // Without a state directory there is no supervisor.
-            let root = places::logs(log, Some(self.state.path())).unwrap_or_default();
+            let root = places::logs(&config.logs[table], Some(self.state.path())).unwrap_or_default();
             for (name, instance) in specs::instances(named) {
-                wanted.push((name, named.name.clone(), instance, root.clone()));
+                wanted.push(Wanted { name, table, instance, root: root.clone() });
             }
         }
         wanted
@@ -110,16 +138,9 @@ impl Up<'_> {
     }
 
     /// Takes a worker in; it is not started.
-    pub(super) fn add(
-        &mut self,
-        name: String,
-        of: String,
-        instance: Option<u32>,
-        root: &std::path::Path,
-        sortings: &mut Sortings,
-        now: Now,
-    ) -> Option<WorkerId> {
-        let plane = match self.planes.open(root) {
+    pub(super) fn add(&mut self, wanted: Wanted, sortings: &mut Sortings, now: Now) -> Option<WorkerId> {
+        let Wanted { name, table, instance, root } = wanted;
+        let plane = match self.planes.open(&root) {
             Ok(plane) => plane,
             Err(e) => {
                 let text = format!("cannot log to {}: {e}; it is not started", root.display());
@@ -129,7 +150,7 @@ impl Up<'_> {
         };
         let configuration = &mut self.configuration;
         let config = &configuration.loaded.config;
-        let (named, log) = config.worker(&of).zip(specs::log_of(config, &of))?;
+        let (named, log) = (&config.workers[table], &config.logs[table]);
         let sorting = sortings.of(&named.keys, &mut configuration.shelf);
         let seed = now.tick.0 ^ u64::from(std::process::id()) << 32 ^ self.workers.len() as u64;
         let id = self.supervisor.add(specs::spec(config, named), seed);
@@ -137,7 +158,9 @@ impl Up<'_> {
         self.planes.attach(plane, id, ToPlane::Attach(id, Box::new(spec)));
         let worker = Worker {
             name: name.into(),
-            of: of.into(),
+            of: named.name.as_str().into(),
+            table,
+            leaving: None,
             instance,
             nonce: 0,
             lives: 0,
@@ -150,6 +173,7 @@ impl Up<'_> {
             restarts: 0,
             why: None,
             last: None,
+            spoke: None,
             snapshot: None,
         };
         self.workers.insert(id, worker);
@@ -161,7 +185,7 @@ impl Up<'_> {
         let Some(worker) = self.workers.get(&id) else { return };
         let configuration = &mut self.configuration;
         let config = &configuration.loaded.config;
-        let Some((named, log)) = config.worker(&worker.of).zip(specs::log_of(config, &worker.of)) else { return };
+        let (named, log) = (&config.workers[worker.table], &config.logs[worker.table]);
         self.supervisor.respec(id, specs::spec(config, named));
         let sorting = sortings.of(&named.keys, &mut configuration.shelf);
         let spec = specs::plane_spec(&log.whole, &named.keys, &worker.name, sorting);
@@ -172,9 +196,9 @@ impl Up<'_> {
     fn tell_to_reload(&mut self, id: WorkerId, now: Now) {
         let Some(worker) = self.workers.get(&id) else { return };
         let Some(process) = &worker.process else { return };
-        let config = &self.configuration.loaded.config;
-        let Some(named) = config.worker(&worker.of) else { return };
-        let Some(reload) = named.keys.reload.value.as_ref().map(|item| &item.0) else { return };
+        let Some(reload) = self.configuration.table(worker).keys.reload.value.as_ref().map(|item| &item.0) else {
+            return;
+        };
         let told = match (&reload.signal.value, &reload.command.value) {
             (Some(name), _) => {
                 let number = signal::number(name.0).unwrap_or(libc::SIGHUP);
@@ -197,12 +221,10 @@ impl Up<'_> {
 
     /// Whether it starts with quell.
     pub(super) fn starts(&self, id: WorkerId) -> bool {
-        let named = self.workers.get(&id).and_then(|worker| self.configuration.loaded.config.worker(&worker.of));
-        named.is_some_and(specs::starts)
+        self.workers.get(&id).is_some_and(|worker| specs::starts(self.configuration.table(worker)))
     }
 
     pub(super) fn stop_signal(&self, worker: &Worker) -> i32 {
-        let named = self.configuration.loaded.config.worker(&worker.of);
-        named.and_then(|named| signal::number(named.keys.stop.signal.value.0)).unwrap_or(libc::SIGTERM)
+        signal::number(self.configuration.table(worker).keys.stop.signal.value.0).unwrap_or(libc::SIGTERM)
     }
 }

@@ -1,6 +1,6 @@
 //! From a checked configuration to what the supervisor and the output plane go by.
 
-use crate::config::load::{Config, Named, WorkerLog};
+use crate::config::load::{Config, Named};
 use crate::config::policy::Rotate;
 use crate::config::tables::{self, Compress, Log, Ready, ReadyWord, StampKind, Worker, WorkerKind};
 use crate::config::values::{Address, ListName, Tries};
@@ -121,12 +121,6 @@ pub(super) fn settings(log: &Log) -> Settings {
             tables::Overflow::Drop => Overflow::Drop,
         },
     }
-}
-
-/// What is in force for the log of a worker.
-pub(super) fn log_of<'a>(config: &'a Config, worker: &str) -> Option<&'a WorkerLog> {
-    let at = config.workers.iter().position(|named| named.name == worker)?;
-    config.logs.get(at)
 }
 
 /// The sets of rules that were compiled, each once.
