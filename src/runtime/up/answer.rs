@@ -5,6 +5,7 @@ use crate::clock::{Now, Tick};
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::reply::{Code, Reply};
 use crate::control::request::{Patience, Request, Target};
+use crate::control::status::State as Shown;
 use crate::runtime::plane::ToPlane;
 use crate::runtime::server::ClientId;
 use crate::supervisor::Event;
@@ -32,8 +33,8 @@ enum Goal {
     Pictures { ticket: u64, planes: usize, ids: Vec<WorkerId> },
     /// Each of these runs a later life than this, and is ready; what else is to be told.
     Up { lives: Vec<(WorkerId, u64)>, lines: Vec<String> },
-    /// These are down.
-    Down(Vec<WorkerId>),
+    /// The first are down; the others ran when that was asked for, and may have been stopped with them.
+    Down(Vec<WorkerId>, Vec<WorkerId>),
     /// Everything is.
     End,
 }
@@ -79,9 +80,12 @@ impl Up<'_> {
             }
             Request::Stop { workers, patience } => {
                 let ids = self.meant(&workers)?;
+                let ran =
+                    self.supervisor.members().filter(|(id, member)| !member.life.is_at_rest() && !ids.contains(id));
+                let others = ran.map(|(id, _)| id).collect();
                 self.step(Event::Stop(&ids), now);
                 let done = Reply::Done { lines: self.lines(&ids, "stopping") };
-                Ok(self.patiently(client, Goal::Down(ids), patience, done, now))
+                Ok(self.patiently(client, Goal::Down(ids, others), patience, done, now))
             }
             Request::Signal { workers, signal: number } => self.pass_signal(&workers, number.name(), now).map(Some),
             Request::Rotate { workers } => {
@@ -248,12 +252,17 @@ impl Up<'_> {
             }
             Goal::Pictures { .. } => Reached::No,
             Goal::Up { lives, lines } => self.reached_up(lives, lines, over),
-            Goal::Down(ids) => {
+            Goal::Down(ids, others) => {
                 let state = |id: &&WorkerId| self.supervisor.member(**id).map(|member| member.life.state);
                 let rest: Vec<_> =
                     ids.iter().filter(|id| state(id).is_some_and(|state| state != State::Down)).copied().collect();
                 match rest.is_empty() {
-                    true => Reached::Yes(Reply::Done { lines: self.lines(ids, "stopped") }),
+                    true => {
+                        let held = others.iter().filter_map(|id| self.describe_held(*id));
+                        Reached::Yes(Reply::Done {
+                            lines: self.lines(ids, "stopped").into_iter().chain(held).collect(),
+                        })
+                    }
                     false if over => {
                         let done: Vec<_> = ids.iter().filter(|id| !rest.contains(id)).copied().collect();
                         let blocked: Vec<_> = rest.iter().map(|id| self.describe_stop(*id)).collect();
@@ -265,6 +274,13 @@ impl Up<'_> {
             Goal::End if over => self.timed_out("still going down".into(), Vec::new()),
             Goal::End => Reached::No,
         }
+    }
+
+    /// Says that a worker was stopped because of what it needs.
+    fn describe_held(&self, id: WorkerId) -> Option<String> {
+        let needs: Vec<_> = self.supervisor.waits_for(id).collect();
+        let is_held = self.shown_state(id) == Shown::Waiting && !needs.is_empty();
+        is_held.then(|| format!("stopped {}, which needs {}", self.name(id), needs.join(", ")))
     }
 
     fn describe_stop(&self, id: WorkerId) -> String {
