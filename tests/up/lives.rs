@@ -41,6 +41,16 @@ fn a_worker_that_cannot_be_started() {
     up.down();
 }
 
+/// C13: where nothing is waited for between starts, one that fails still leaves time for everything else.
+#[test]
+#[serial]
+fn a_start_that_fails_is_not_all_that_is_done() {
+    let mut up = Up::start("[worker.bad]\ncommand = [\"/nonexistent/x\"]\nbackoff.first = \"0s\"\n");
+    up.until("bad: cannot execute /nonexistent/x");
+    assert_eq!(up.status("bad")["state"], "backoff");
+    up.down();
+}
+
 /// C13: what fails again and again is given up when its configuration says so, and can be started again.
 #[test]
 #[serial]

@@ -41,3 +41,17 @@ fn a_mistake_changes_nothing() {
     assert_eq!(up.pid_of("a"), a);
     up.down();
 }
+
+/// C14: a worker that may start at last, by the same reload that gives it another command, which cannot be executed.
+#[test]
+#[serial]
+fn a_start_that_fails_is_overtaken_by_a_restart() {
+    let need = "[worker.db]\ncommand = [\"sleep\", \"1000\"]\nready = \"notify\"\n";
+    let mut up = Up::start(&format!("{need}[worker.web]\ncommand = [\"sleep\", \"1000\"]\nneeds = [\"db\"]\n"));
+    up.until("db: started");
+    configure(&up.folder, &format!("{need}[worker.web]\ncommand = [\"/nonexistent/x\"]\n"));
+    up.must(&["reload", "--no-wait"]);
+    up.until("web: cannot execute /nonexistent/x");
+    assert_eq!(up.status("web")["state"], "backoff");
+    up.down();
+}

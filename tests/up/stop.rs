@@ -158,3 +158,19 @@ fn down_comes_back_when_all_is_over() {
     assert_eq!(up.end().code(), Some(0));
     assert_eq!(up.printed("web"), ["up", "bye"]);
 }
+
+/// C4: a stop command that does not end is ended with its worker, and one that needs longer than the worker is not.
+#[test]
+#[serial]
+fn a_stop_command_ends_with_its_worker() {
+    let mut up = Up::start(
+        "[worker.web]\ncommand = [\"sleep\", \"1000\"]\nstop = { command = [\"sh\", \"-c\", \"echo hung: $$$$ >&2; exec sleep 1000\"], grace = \"100ms\" }\n[worker.db]\ncommand = [\"sleep\", \"1000\"]\nstop.command = [\"sh\", \"-c\", \"kill $$MAINPID; while kill -0 $$MAINPID; do :; done; echo db: swept >&2\"]\n",
+    );
+    up.ready("web");
+    let stopped = up.must(&["stop", "web", "db"]);
+    assert_eq!(stopped, "stopped web\nstopped db\n");
+    let hung = up.heard().iter().find_map(|line| line.strip_prefix("hung: ")?.parse().ok()).unwrap();
+    assert!(!is_there(hung));
+    assert!(up.heard().iter().any(|line| line == "db: swept"), "{:?}", up.heard());
+    up.down();
+}

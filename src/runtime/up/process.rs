@@ -144,6 +144,10 @@ impl Up<'_> {
     }
 
     fn run_stop_command(&mut self, id: WorkerId, now: Now) {
+        // The start that it was to undo may have failed since it was asked for.
+        if !self.is_stopping(id) {
+            return;
+        }
         let table = |worker| &self.configuration.table(worker).keys;
         let command = self.workers.get(&id).and_then(|worker| table(worker).stop.command.value.clone());
         let began =
