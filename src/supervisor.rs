@@ -211,12 +211,14 @@ impl Supervisor {
                 self.reconsider(now, effects);
             }
             Event::Restart(ids) => {
+                let stopping = self.phase == Phase::Stopping;
                 let told = |id: &&WorkerId| self.members.get(id).is_some_and(|member| member.told == Want::Up);
-                let (running, down): (Vec<_>, Vec<_>) = ids.iter().partition(told);
+                let running: Vec<_> = ids.iter().filter(|id| !stopping && told(id)).copied().collect();
                 for id in running {
                     self.live(id, lifecycle::Event::Restart, now, effects);
                 }
-                self.start(&down, now, effects);
+                // The others; and of those that run, what they need, and what was to be stopped and was held.
+                self.start(ids, now, effects);
             }
             Event::SpawnFailed(id, code) => {
                 let Some(member) = self.members.get_mut(&id) else { return };
