@@ -127,3 +127,15 @@ fn instances_are_workers_of_their_own() {
     up.down();
     assert_eq!((up.printed("web.1"), up.printed("web.2")), (vec!["I am 1".into(); 2], vec!["I am 2".into()]));
 }
+
+#[test]
+#[serial]
+fn who_is_named_twice_is_meant_once() {
+    let mut up = Up::start(
+        "[worker.a]\ncommand = [\"/nonexistent/x\"]\nbackoff.first = \"1m\"\nbackoff.max = \"1m\"\n[worker.b]\ncommand = [\"sleep\", \"1000\"]\n",
+    );
+    up.ready("b");
+    assert_eq!(up.must(&["restart", "--no-wait", "a", "b", "a"]), "starting a\nstarting b\n");
+    assert_eq!(up.status("a")["restarts"], 1);
+    up.down();
+}

@@ -1,6 +1,7 @@
 //! How workers are ended, and whatever they have left behind.
 
 use super::{Up, Watched, is_there, until};
+use crate::harness::{quell, start};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serial_test::serial;
@@ -173,4 +174,25 @@ fn a_stop_command_ends_with_its_worker() {
     assert!(!is_there(hung));
     assert!(up.heard().iter().any(|line| line == "db: swept"), "{:?}", up.heard());
     up.down();
+}
+
+/// C14: whoever waits for a stop is told when somebody else has started the worker again; it would wait for ever.
+#[test]
+#[serial]
+fn a_stop_that_is_taken_back_is_answered() {
+    let mut up = Up::start(
+        "[worker.web]\nshell = \"trap '' TERM; echo deaf; while :; do sleep 1000; done\"\nready = { line = \"deaf\" }\nstop.grace = \"200ms\"\n",
+    );
+    up.ready("web");
+    let path = up.folder.join("quell.toml");
+    let stop = start(quell().args(["stop", "web", "-c"]).arg(path));
+    up.until("web: told to stop");
+    assert!(up.must(&["start", "web"]).starts_with("started web"));
+    let done = stop.done();
+    assert_eq!((done.code(), done.text()), (1, ""));
+    assert!(done.stderr.contains("somebody has started web"), "{done:?}");
+    up.signal(Signal::SIGTERM);
+    up.until("going down");
+    up.signal(Signal::SIGTERM);
+    up.end();
 }

@@ -11,7 +11,8 @@ use crate::supervisor::Event;
 use crate::sys::reap::Process;
 use crate::sys::signal;
 use crate::worker::WorkerId;
-use crate::worker::lifecycle::State;
+use crate::worker::lifecycle::{State, Want};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How long a status waits for the output planes; after that it shows what they last said, with its age.
@@ -138,7 +139,9 @@ impl Up<'_> {
                 return Err((Code::NoSuchWorker, format!("there is no worker {:?}{near}", target.as_str())));
             }
         }
-        ids.dedup();
+        // One that is named twice is meant once.
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(*id));
         Ok(ids)
     }
 
@@ -248,22 +251,30 @@ impl Up<'_> {
             }
             Goal::Pictures { .. } => Reached::No,
             Goal::Up { lives, lines } => self.reached_up(lives, lines, over),
-            Goal::Down(ids) => {
-                let state = |id: &&WorkerId| self.supervisor.member(**id).map(|member| member.life.state);
-                let rest: Vec<_> =
-                    ids.iter().filter(|id| state(id).is_some_and(|state| state != State::Down)).copied().collect();
-                match rest.is_empty() {
-                    true => Reached::Yes(Reply::Done { lines: self.lines(ids, "stopped") }),
-                    false if over => {
-                        let done: Vec<_> = ids.iter().filter(|id| !rest.contains(id)).copied().collect();
-                        let blocked: Vec<_> = rest.iter().map(|id| self.describe_stop(*id)).collect();
-                        self.timed_out(format!("still stopping: {}", blocked.join("; ")), self.lines(&done, "stopped"))
-                    }
-                    false => Reached::No,
-                }
-            }
+            Goal::Down(ids) => self.reached_down(ids, over),
             Goal::End if over => self.timed_out("still going down".into(), Vec::new()),
             Goal::End => Reached::No,
+        }
+    }
+
+    fn reached_down(&self, ids: &[WorkerId], over: bool) -> Reached {
+        let is_wanted = |id: &WorkerId| self.supervisor.member(*id).is_some_and(|member| member.desired == Want::Up);
+        let rests = |id: &WorkerId| self.supervisor.member(*id).is_none_or(|member| member.life.state == State::Down);
+        // Who is wanted again will not come to rest.
+        let (wanted, others): (Vec<_>, Vec<_>) = ids.iter().partition(|id| is_wanted(id));
+        let (done, left): (Vec<_>, Vec<_>) = others.into_iter().partition(rests);
+        let done = self.lines(&done, "stopped");
+        match wanted.is_empty() {
+            _ if !left.is_empty() && !over => Reached::No,
+            _ if !left.is_empty() => {
+                let blocked: Vec<_> = left.iter().map(|id| self.describe_stop(*id)).collect();
+                self.timed_out(format!("still stopping: {}", blocked.join("; ")), done)
+            }
+            true => Reached::Yes(Reply::Done { lines: done }),
+            false => {
+                let text = self.lines(&wanted, "somebody has started").join("; ");
+                Reached::Yes(Reply::Failed { code: Code::Failed, text, done })
+            }
         }
     }
 
@@ -289,7 +300,7 @@ impl Up<'_> {
                 }
                 State::Down if is_new && member.life.is_done() => done.push(format!("{} is done", worker.name)),
                 State::Failed | State::Backoff => failed.push(self.describe_failure(*id)),
-                State::Down if member.desired == crate::worker::lifecycle::Want::Down => {
+                State::Down if member.desired == Want::Down => {
                     failed.push(format!("{} was stopped", worker.name));
                 }
                 _ => waiting.push(format!("{} ({})", worker.name, picture::word(self.shown_state(*id)))),
