@@ -118,6 +118,8 @@ struct Last {
     at: Now,
     lasted: std::time::Duration,
     line: Option<String>,
+    /// Nobody asked for it, and it is no success.
+    failed: bool,
 }
 
 /// All of it.

@@ -12,7 +12,8 @@ use crate::supervisor::Event;
 use crate::sys::reap::Process;
 use crate::sys::signal;
 use crate::worker::WorkerId;
-use crate::worker::lifecycle::State;
+use crate::worker::lifecycle::{State, Want};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How long a status waits for the output planes; after that it shows what they last said, with its age.
@@ -142,7 +143,9 @@ impl Up<'_> {
                 return Err((Code::NoSuchWorker, format!("there is no worker {:?}{near}", target.as_str())));
             }
         }
-        ids.dedup();
+        // One that is named twice is meant once.
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(*id));
         Ok(ids)
     }
 
@@ -252,25 +255,7 @@ impl Up<'_> {
             }
             Goal::Pictures { .. } => Reached::No,
             Goal::Up { lives, lines } => self.reached_up(lives, lines, over),
-            Goal::Down(ids, others) => {
-                let state = |id: &&WorkerId| self.supervisor.member(**id).map(|member| member.life.state);
-                let rest: Vec<_> =
-                    ids.iter().filter(|id| state(id).is_some_and(|state| state != State::Down)).copied().collect();
-                match rest.is_empty() {
-                    true => {
-                        let held = others.iter().filter_map(|id| self.describe_held(*id));
-                        Reached::Yes(Reply::Done {
-                            lines: self.lines(ids, "stopped").into_iter().chain(held).collect(),
-                        })
-                    }
-                    false if over => {
-                        let done: Vec<_> = ids.iter().filter(|id| !rest.contains(id)).copied().collect();
-                        let blocked: Vec<_> = rest.iter().map(|id| self.describe_stop(*id)).collect();
-                        self.timed_out(format!("still stopping: {}", blocked.join("; ")), self.lines(&done, "stopped"))
-                    }
-                    false => Reached::No,
-                }
-            }
+            Goal::Down(ids, others) => self.reached_down(ids, others, over),
             Goal::End if over => self.timed_out("still going down".into(), Vec::new()),
             Goal::End => Reached::No,
         }
@@ -281,6 +266,30 @@ impl Up<'_> {
         let needs: Vec<_> = self.supervisor.waits_for(id).collect();
         let is_held = self.shown_state(id) == Shown::Waiting && !needs.is_empty();
         is_held.then(|| format!("stopped {}, which needs {}", self.name(id), needs.join(", ")))
+    }
+
+    fn reached_down(&self, ids: &[WorkerId], others: &[WorkerId], over: bool) -> Reached {
+        let is_wanted = |id: &WorkerId| self.supervisor.member(*id).is_some_and(|member| member.desired == Want::Up);
+        let rests = |id: &WorkerId| self.supervisor.member(*id).is_none_or(|member| member.life.state == State::Down);
+        // Who is wanted again will not come to rest.
+        let (wanted, unwanted): (Vec<_>, Vec<_>) = ids.iter().partition(|id| is_wanted(id));
+        let (done, left): (Vec<_>, Vec<_>) = unwanted.into_iter().partition(rests);
+        let done = self.lines(&done, "stopped");
+        match wanted.is_empty() {
+            _ if !left.is_empty() && !over => Reached::No,
+            _ if !left.is_empty() => {
+                let blocked: Vec<_> = left.iter().map(|id| self.describe_stop(*id)).collect();
+                self.timed_out(format!("still stopping: {}", blocked.join("; ")), done)
+            }
+            true => {
+                let held = others.iter().filter_map(|id| self.describe_held(*id));
+                Reached::Yes(Reply::Done { lines: done.into_iter().chain(held).collect() })
+            }
+            false => {
+                let text = self.lines(&wanted, "somebody has started").join("; ");
+                Reached::Yes(Reply::Failed { code: Code::Failed, text, done })
+            }
+        }
     }
 
     fn describe_stop(&self, id: WorkerId) -> String {
@@ -305,7 +314,7 @@ impl Up<'_> {
                 }
                 State::Down if is_new && member.life.is_done() => done.push(format!("{} is done", worker.name)),
                 State::Failed | State::Backoff => failed.push(self.describe_failure(*id)),
-                State::Down if member.desired == crate::worker::lifecycle::Want::Down => {
+                State::Down if member.desired == Want::Down => {
                     failed.push(format!("{} was stopped", worker.name));
                 }
                 _ => waiting.push(format!("{} ({})", worker.name, picture::word(self.shown_state(*id)))),

@@ -2,6 +2,7 @@
 
 use super::Up;
 use crate::clock::Now;
+use crate::config::report::visible;
 use crate::config::unit::show_duration;
 use crate::control::event::{Event, Kind};
 use crate::control::history::History;
@@ -28,11 +29,12 @@ impl Up<'_> {
     /// Says that something happened, on stderr too.
     pub(super) fn say(&mut self, event: Event) {
         let worker = event.worker.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        let text = visible(&event.text);
         match event.kind {
             Kind::Failed | Kind::Oom | Kind::Survivors | Kind::LogTrouble | Kind::Warning => {
-                tracing::warn!("{worker}{}", event.text);
+                tracing::warn!("{worker}{text}");
             }
-            _ => tracing::info!(target: HAPPENED, "{worker}{}", event.text),
+            _ => tracing::info!(target: HAPPENED, "{worker}{text}"),
         }
         self.note(event);
     }
@@ -74,6 +76,7 @@ impl Up<'_> {
                     Some(tries) if member.life.ends >= tries => format!("given up after {tries} tries"),
                     _ => "failed; it is not started again".to_owned(),
                 };
+                worker.why.get_or_insert_with(|| text.as_str().into());
                 (Kind::Failed, text)
             }
             State::Stopping(Rung::Signal) if member.life.main => (Kind::Stopping, late + "told to stop"),

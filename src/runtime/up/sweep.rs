@@ -35,7 +35,7 @@ impl Up<'_> {
         }
         let found = orphans::sweep(self.state.mark(), &self.mains);
         for (id, outcome) in ended {
-            let left = found.iter().any(|orphan| self.is_of(orphan, id));
+            let left = self.runs_command(id) || found.iter().any(|orphan| self.is_of(orphan, id));
             if left {
                 self.swept.lives.insert(id);
             }
@@ -43,6 +43,10 @@ impl Up<'_> {
             self.forget_life(id, left);
         }
         for id in self.swept.lives.clone() {
+            // What is left beside a stop command may be just what that is about to end.
+            if self.runs_command(id) {
+                continue;
+            }
             let mine: Vec<_> = found.iter().filter(|orphan| self.is_of(orphan, id)).collect();
             if mine.is_empty() {
                 self.forget_life(id, false);
@@ -62,9 +66,18 @@ impl Up<'_> {
         if self.swept.lives.is_empty() {
             self.swept.had.clear();
         }
+        // What is known of another life that has begun stays.
+        if self.workers.get(&id).is_some_and(|worker| worker.process.is_some()) {
+            return;
+        }
         if let Some(main) = self.workers.get_mut(&id).and_then(|worker| worker.main.take()) {
             self.mains.remove(&main);
         }
+    }
+
+    /// Whether the stop or reload command of a worker runs: it is part of the life that it was started in.
+    fn runs_command(&self, id: WorkerId) -> bool {
+        self.workers.get(&id).is_some_and(|worker| worker.command.is_some())
     }
 
     fn is_of(&self, orphan: &Orphan, id: WorkerId) -> bool {
@@ -72,10 +85,16 @@ impl Up<'_> {
         life.is_some_and(|(worker, life)| life.worker == *worker.name && life.nonce == worker.nonce)
     }
 
-    /// Sends the stop signal: to the main process's group, or to what is left where that process is gone.
+    /// Sends the stop signal: to the main process's group, or to what is left where that process is gone. A stop command that
+    /// still runs has had its time, and gets TERM.
     pub(super) fn signal_life(&mut self, id: WorkerId, now: Now) {
         let Some(worker) = self.workers.get(&id) else { return };
         let number = self.stop_signal(worker);
+        if let Some(command) = &worker.command
+            && let Err(e) = command.signal_group(libc::SIGTERM)
+        {
+            tracing::warn!("{}: cannot signal its stop command: {e}", worker.name);
+        }
         if let Some(process) = &worker.process {
             if let Err(e) = process.signal_group(number) {
                 let text = format!("cannot be signalled: {e}");
@@ -110,8 +129,9 @@ impl Up<'_> {
             .filter_map(|id| self.workers.get(id))
             .map(|worker| (worker.name.to_string(), worker.nonce))
             .collect();
-        // The main process by its descriptor, whatever /proc shows.
-        for process in doomed.iter().filter_map(|id| self.workers.get(id)?.process.as_ref()) {
+        // The main processes and the commands by their descriptors, whatever /proc shows.
+        let workers = doomed.iter().filter_map(|id| self.workers.get(id));
+        for process in workers.flat_map(|worker| worker.process.iter().chain(&worker.command)) {
             let killed = process.signal_group(libc::SIGKILL).and_then(|()| process.signal(libc::SIGKILL));
             if let Err(e) = killed {
                 tracing::warn!("cannot kill pid {}: {e}", process.pid());
@@ -130,8 +150,8 @@ impl Up<'_> {
     pub(super) fn left_of(&self, id: WorkerId) -> Vec<proc::Named> {
         let found = orphans::sweep(self.state.mark(), &self.mains);
         let mut left: Vec<_> = found.iter().filter(|orphan| self.is_of(orphan, id)).map(|o| o.stat.named()).collect();
-        let main = self.workers.get(&id).and_then(|worker| worker.process.as_ref());
-        left.extend(main.and_then(|process| proc::stat(process.pid())).map(|stat| stat.named()));
+        let known = self.workers.get(&id).into_iter().flat_map(|worker| worker.process.iter().chain(&worker.command));
+        left.extend(known.filter_map(|process| proc::stat(process.pid())).map(|stat| stat.named()));
         left
     }
 
