@@ -185,6 +185,8 @@ impl Supervisor {
     pub fn respec(&mut self, id: WorkerId, spec: Spec) {
         if let Some(member) = self.members.get_mut(&id) {
             member.spec = spec;
+            // Whether it is a oneshot says what ready means.
+            member.counted.ready = member.counted.wanted && member.is_ready();
         }
     }
 

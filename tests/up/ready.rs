@@ -48,3 +48,13 @@ fn never() {
     assert_eq!((status["state"].as_str(), status["why"].as_str()), (Some("waiting"), Some("waits for web")));
     up.down();
 }
+
+/// F7: a worker that writes to its descriptor without end, and no newline, keeps nobody else waiting.
+#[test]
+#[serial]
+fn a_descriptor_that_is_flooded() {
+    let mut up = Up::start("[worker.web]\nshell = \"exec cat /dev/zero >&3\"\nready = { fd = 3 }\n");
+    up.until("web: started");
+    assert_eq!(up.status("web")["state"], "starting");
+    up.down();
+}

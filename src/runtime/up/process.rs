@@ -11,6 +11,7 @@ use crate::runtime::orphans::Life;
 use crate::runtime::plane::ToPlane;
 use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
+use crate::sys::poller::Poller;
 use crate::sys::reap::{self, Adopted, Exit, Process};
 use crate::sys::signal;
 use crate::worker::WorkerId;
@@ -78,10 +79,13 @@ impl Up<'_> {
             .spawn(ends.0, ends.1, ends.2, self.inherited, self.signals, self.lows.as_ref())
             .map_err(|e| (e.to_string(), e.shell_code()))?;
         let pid = process.pid();
-        self.poller.add(&process, EXIT | id.0 as usize, Interest::Read).map_err(|e| step("wait for it", e))?;
+        await_end(&self.poller, &process, EXIT | id.0 as usize).map_err(|e| step("wait for it", e))?;
         if let Some(ready) = ready {
-            self.poller.add(&ready, READY | id.0 as usize, Interest::Read).map_err(|e| step("wait for it", e))?;
-            worker.ready = Ready::Fd(ready);
+            // Where that cannot be, its start is over when the time for it is.
+            match self.poller.add(&ready, READY | id.0 as usize, Interest::Read) {
+                Ok(()) => worker.ready = Ready::Fd(ready),
+                Err(e) => tracing::warn!("{}: cannot wait for it to be ready: {e}", worker.name),
+            }
         }
         worker.process = Some(process);
         worker.main = Some(pid);
@@ -181,7 +185,7 @@ impl Up<'_> {
         let process = launch
             .spawn(stderr, stderr, None, self.inherited, self.signals, self.lows.as_ref())
             .map_err(|e| e.to_string())?;
-        self.poller.add(&process, COMMAND | id.0 as usize, Interest::Read).map_err(|e| e.to_string())?;
+        await_end(&self.poller, &process, COMMAND | id.0 as usize).map_err(|e| e.to_string())?;
         self.mains.insert(process.pid(), Life { worker: worker.name.to_string(), nonce: worker.nonce });
         self.pids.insert(process.pid(), id);
         worker.command = Some(process);
@@ -223,4 +227,14 @@ impl Up<'_> {
             }
         }
     }
+}
+
+/// Has the end of a process told. Where that cannot be, the process is killed, for nobody would know it; it is reaped with
+/// those that are handed to us.
+fn await_end(poller: &Poller, process: &Process, token: usize) -> io::Result<()> {
+    poller.add(process, token, Interest::Read).inspect_err(|_| {
+        if let Err(e) = process.signal_group(libc::SIGKILL) {
+            tracing::error!("cannot kill pid {}: {e}", process.pid());
+        }
+    })
 }

@@ -16,6 +16,8 @@ use std::os::fd::OwnedFd;
 
 /// So many datagrams are read in one turn, so that nobody who sends many keeps the others waiting.
 const NOTES_A_TURN: usize = 64;
+/// So often a descriptor is read in one turn that is to bring a newline, likewise.
+const READS_A_TURN: usize = 16;
 
 /// What is waited for.
 #[derive(Debug, Default)]
@@ -56,7 +58,7 @@ impl Up<'_> {
             Ready::Fd(pipe) => pipe,
         };
         let mut bytes = [0; 64];
-        loop {
+        for _ in 0..READS_A_TURN {
             match fd::read(&*pipe, &mut bytes) {
                 Ok(read @ 1..) if bytes[..read].contains(&b'\n') => {
                     self.stop_awaiting(id);
@@ -68,6 +70,8 @@ impl Up<'_> {
                 Ok(0) | Err(_) => return self.stop_awaiting(id),
             }
         }
+        // The rest waits for the next turn. Where it cannot be told anew, what is written next tells it.
+        let _ = self.poller.change(&*pipe, READY | id.0 as usize, Interest::Read);
     }
 
     /// Nothing is waited for any more.

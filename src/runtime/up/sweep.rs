@@ -21,6 +21,8 @@ pub(super) struct Swept {
     lives: HashSet<WorkerId>,
     /// Who has had the stop signal.
     had: HashSet<(i32, u64)>,
+    /// Who could not be killed, as that was said.
+    refused: HashSet<String>,
     /// Lives that are to be killed, all at once.
     doomed: HashSet<WorkerId>,
 }
@@ -65,6 +67,7 @@ impl Up<'_> {
         self.swept.lives.remove(&id);
         if self.swept.lives.is_empty() {
             self.swept.had.clear();
+            self.swept.refused.clear();
         }
         // What is known of another life that has begun stays.
         if self.workers.get(&id).is_some_and(|worker| worker.process.is_some()) {
@@ -140,7 +143,11 @@ impl Up<'_> {
         let is_guilty = |life: &orphans::Life| guilty.contains(&(life.worker.clone(), life.nonce));
         let Killed { refused, .. } = orphans::kill_tree(self.state.mark(), &self.mains, is_guilty);
         for (who, e) in refused {
-            self.say(Happening::new(now.wall, Kind::Warning, format!("cannot kill {who}: {e}")));
+            let text = format!("cannot kill {who}: {e}");
+            // It is tried again and again, and said once.
+            if self.swept.refused.insert(text.clone()) {
+                self.say(Happening::new(now.wall, Kind::Warning, text));
+            }
         }
         // What was no child of ours never comes by when it ends; look again with the next one that does, or the deadline.
         self.swept.lives.extend(doomed.iter().filter(|id| self.workers.get(id).is_some_and(|w| w.process.is_none())));
@@ -166,9 +173,11 @@ impl Up<'_> {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.why = Some(text.into());
         }
-        // It may have ended without anybody telling us.
-        self.swept.lives.insert(id);
-        self.sweep(now, true);
+        // It may have ended without anybody telling us; the main process does tell.
+        if self.workers.get(&id).is_some_and(|worker| worker.process.is_none()) {
+            self.swept.lives.insert(id);
+            self.sweep(now, true);
+        }
     }
 
     /// At the very end: who is left, of whatever life.
