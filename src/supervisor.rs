@@ -230,7 +230,7 @@ impl Supervisor {
             Event::Exit { id, outcome, left } => {
                 let Some(member) = self.members.get_mut(&id) else { return };
                 member.code = outcome.code();
-                let success = matches!(outcome, Outcome::Exited(code) if member.spec.success_codes.contains(&code));
+                let success = member.is_success(outcome);
                 self.live(id, lifecycle::Event::Exit { success, left }, now, effects);
             }
             Event::Life(id, event) => self.live(id, event, now, effects),
@@ -439,6 +439,16 @@ impl Supervisor {
 }
 
 impl Member {
+    /// Whether that end is a failure that nobody has asked for.
+    #[must_use]
+    pub fn has_failed(&self, outcome: Outcome) -> bool {
+        matches!(self.life.state, State::Starting | State::Up) && !self.is_success(outcome)
+    }
+
+    fn is_success(&self, outcome: Outcome) -> bool {
+        matches!(outcome, Outcome::Exited(code) if self.spec.success_codes.contains(&code))
+    }
+
     /// Whether those that need it may start: it is up, or has done its work.
     #[must_use]
     pub fn is_ready(&self) -> bool {

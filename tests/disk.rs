@@ -1,6 +1,8 @@
 //! Directories that are replaced, and disks that are full or read-only. To have such a disk wants root: those tests are
 //! behind the feature `full-tests`.
 
+#![allow(unreachable_pub)]
+
 use crate::harness::{Done, Folder, Ledger, archives, contents, quell, read_until, start};
 use crate::numbered::{lines, numbers};
 use serial_test::serial;
@@ -29,8 +31,9 @@ impl Drop for Disk {
     }
 }
 
+/// Mounts something; root alone may.
 #[cfg(feature = "full-tests")]
-fn mount(options: &[&str], at: &Path) {
+pub fn mount(options: &[&str], at: &Path) {
     let status = std::process::Command::new("mount").args(options).arg(at).status().unwrap();
     assert!(status.success(), "mount wants root");
 }

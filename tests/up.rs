@@ -11,6 +11,8 @@ mod logs;
 mod namespaces;
 mod ready;
 mod reload;
+#[cfg(feature = "full-tests")]
+mod scarce;
 mod status;
 mod stop;
 mod surroundings;

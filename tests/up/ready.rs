@@ -41,7 +41,9 @@ fn never() {
     let mut up = Up::start(
         "[worker.web]\ncommand = [\"sleep\", \"1000\"]\nready = { line = \"x\" }\nstart_timeout = \"50ms\"\nrestart = \"never\"\n[worker.app]\ncommand = [\"sleep\", \"1000\"]\nneeds = [\"web\"]\n",
     );
+    up.until("web: not ready after 50ms: told to stop");
     up.until("web: failed");
+    assert_eq!(up.status("web")["why"], "not ready after 50ms");
     let status = up.status("app");
     assert_eq!((status["state"].as_str(), status["why"].as_str()), (Some("waiting"), Some("waits for web")));
     up.down();

@@ -43,6 +43,21 @@ fn a_mistake_changes_nothing() {
     up.down();
 }
 
+/// What failed is tried at once when its table was mended; what somebody stopped stays down.
+#[test]
+#[serial]
+fn what_was_mended_is_tried_again() {
+    let failing = "[worker.a]\nshell = \"exit 1\"\nrestart = \"never\"\n";
+    let mut up = Up::start(&[failing.to_owned(), worker("b", 1000)].concat());
+    up.until("a: failed");
+    up.must(&["stop", "b"]);
+    configure(&up.folder, &["[worker.a]\nshell = \"exec sleep 1000\"\n".to_owned(), worker("b", 1001)].concat());
+    let done = up.must(&["reload"]);
+    assert!(done.contains("started a (pid "), "{done}");
+    assert_eq!(up.status("b")["state"], "down");
+    up.down();
+}
+
 /// C14: a worker that may start at last, by the same reload that gives it another command, which cannot be executed.
 #[test]
 #[serial]

@@ -125,7 +125,9 @@ impl Up<'_> {
         let text = outcome.describe(signal::name, lasted);
         let life = worker.lives;
         let line = worker.spoke.take().filter(|spoke| spoke.0 == life).map(|spoke| spoke.1);
-        worker.last = Some(Box::new(Last { life, outcome, at: now, lasted, line }));
+        let member = self.supervisor.member(id);
+        let failed = member.is_some_and(|member| member.has_failed(outcome));
+        worker.last = Some(Box::new(Last { life, outcome, at: now, lasted, line, failed }));
         let marks = self.configuration.log(worker).whole.marks.value;
         let name = worker.name.clone();
         let mark = marks.then(|| format!("{text} ({name})"));
@@ -133,6 +135,7 @@ impl Up<'_> {
         self.stop_awaiting(id);
         let event = Happening::new(now.wall, Kind::Exited, text).of(name.clone()).pid(pid).ended(how(outcome), lasted);
         self.say(event);
+        self.say_last_words(id, now);
         self.name_oom(id, outcome, now);
         self.swept.ended.push((id, outcome));
     }
@@ -142,7 +145,7 @@ impl Up<'_> {
         let killed = matches!(outcome, Outcome::Signalled { number: libc::SIGKILL, .. });
         if killed && !self.is_stopping(id) && self.oom.claim(now.tick) {
             let name = self.name(id);
-            let text = "probably killed by the kernel: memory has run out";
+            let text = "perhaps killed by the kernel: memory has run out on this machine since it was last looked";
             self.say(Happening::new(now.wall, Kind::Oom, text).of(name));
         }
     }

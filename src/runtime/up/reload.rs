@@ -10,7 +10,8 @@ use crate::runtime::plane::ToPlane;
 use crate::runtime::{launch, places};
 use crate::supervisor::{Event, Phase};
 use crate::sys::signal;
-use crate::worker::{WorkerId, lifecycle};
+use crate::worker::WorkerId;
+use crate::worker::lifecycle::{State, Want};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
@@ -136,11 +137,13 @@ impl Up<'_> {
         wanted
     }
 
+    /// Whether a worker that stays is started anew: one that changed, unless somebody has stopped it. What failed is tried
+    /// at once in its new form.
     fn is_to_restart(&self, id: WorkerId, changed: &HashSet<&str>) -> bool {
-        let Some(worker) = self.workers.get(&id) else { return false };
-        // What failed may do so no more; what is done, or was stopped, stays as it is.
-        let is_on = |state| !matches!(state, lifecycle::State::Down);
-        self.supervisor.member(id).is_some_and(|member| is_on(member.life.state)) && changed.contains(&*worker.of)
+        let Some((member, worker)) = self.supervisor.member(id).zip(self.workers.get(&id)) else { return false };
+        // What is done, or waits for what it needs, stays as it is.
+        let is_on = member.desired == Want::Up && member.life.state != State::Down;
+        is_on && changed.contains(&*worker.of)
     }
 
     /// Takes a worker in; it is not started.

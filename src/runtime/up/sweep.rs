@@ -28,10 +28,11 @@ pub(super) struct Swept {
 }
 
 impl Up<'_> {
-    /// Finds out what is left of lives whose main process has ended, looking once for all of them.
-    pub(super) fn sweep(&mut self, now: Now) {
+    /// Finds out what is left of lives whose main process has ended, looking once for all of them, and only when a child has
+    /// ended: nothing else changes what is left.
+    pub(super) fn sweep(&mut self, now: Now, child_ended: bool) {
         let ended = std::mem::take(&mut self.swept.ended);
-        if ended.is_empty() && self.swept.lives.is_empty() {
+        if ended.is_empty() && (self.swept.lives.is_empty() || !child_ended) {
             return;
         }
         let found = orphans::sweep(self.state.mark(), &self.mains);
@@ -179,7 +180,7 @@ impl Up<'_> {
         // It may have ended without anybody telling us; the main process does tell.
         if self.workers.get(&id).is_some_and(|worker| worker.process.is_none()) {
             self.swept.lives.insert(id);
-            self.sweep(now);
+            self.sweep(now, true);
         }
     }
 
