@@ -9,6 +9,7 @@ use crate::control::status::State as Shown;
 use crate::runtime::plane::ToPlane;
 use crate::runtime::server::ClientId;
 use crate::supervisor::Event;
+use crate::sys::proc::Named;
 use crate::sys::reap::Process;
 use crate::sys::signal;
 use crate::worker::WorkerId;
@@ -278,7 +279,8 @@ impl Up<'_> {
         match wanted.is_empty() {
             _ if !left.is_empty() && !over => Reached::No,
             _ if !left.is_empty() => {
-                let blocked: Vec<_> = left.iter().map(|id| self.describe_stop(*id)).collect();
+                let held_up = left.iter().zip(self.left_of_each(&left));
+                let blocked: Vec<_> = held_up.map(|(id, by)| self.describe_stop(*id, &by)).collect();
                 self.timed_out(format!("still stopping: {}", blocked.join("; ")), done)
             }
             true => {
@@ -292,8 +294,8 @@ impl Up<'_> {
         }
     }
 
-    fn describe_stop(&self, id: WorkerId) -> String {
-        let left: Vec<_> = self.left_of(id).iter().map(ToString::to_string).collect();
+    fn describe_stop(&self, id: WorkerId, by: &[Named]) -> String {
+        let left: Vec<_> = by.iter().map(ToString::to_string).collect();
         format!("{} ({})", self.name(id), left.join(", "))
     }
 

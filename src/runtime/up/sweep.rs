@@ -153,9 +153,13 @@ impl Up<'_> {
         self.swept.lives.extend(doomed.iter().filter(|id| self.workers.get(id).is_some_and(|w| w.process.is_none())));
     }
 
-    /// Who of a life is still there.
-    pub(super) fn left_of(&self, id: WorkerId) -> Vec<proc::Named> {
-        let found = orphans::sweep(self.state.mark(), &self.mains);
+    /// Who of these lives is still there, those of each in turn: looked for once for all of them.
+    pub(super) fn left_of_each(&self, ids: &[WorkerId]) -> Vec<Vec<proc::Named>> {
+        let found = if ids.is_empty() { Vec::new() } else { orphans::sweep(self.state.mark(), &self.mains) };
+        ids.iter().map(|id| self.left_among(&found, *id)).collect()
+    }
+
+    fn left_among(&self, found: &[Orphan], id: WorkerId) -> Vec<proc::Named> {
         let mut left: Vec<_> = found.iter().filter(|orphan| self.is_of(orphan, id)).map(|o| o.stat.named()).collect();
         let known = self.workers.get(&id).into_iter().flat_map(|worker| worker.process.iter().chain(&worker.command));
         left.extend(known.filter_map(|process| proc::stat(process.pid())).map(|stat| stat.named()));
@@ -163,7 +167,7 @@ impl Up<'_> {
     }
 
     pub(super) fn say_survivors(&mut self, id: WorkerId, now: Now) {
-        let left: Vec<_> = self.left_of(id).iter().map(ToString::to_string).collect();
+        let left: Vec<_> = self.left_of_each(&[id]).iter().flatten().map(ToString::to_string).collect();
         let name = self.name(id);
         let who = if left.is_empty() { "something that cannot be seen".to_owned() } else { left.join(", ") };
         let text = format!("still there though killed: {who}");
