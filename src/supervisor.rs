@@ -185,6 +185,8 @@ impl Supervisor {
     pub fn respec(&mut self, id: WorkerId, spec: Spec) {
         if let Some(member) = self.members.get_mut(&id) {
             member.spec = spec;
+            // Whether it is a oneshot says what ready means.
+            member.counted.ready = member.counted.wanted && member.is_ready();
         }
     }
 
@@ -211,12 +213,14 @@ impl Supervisor {
                 self.reconsider(now, effects);
             }
             Event::Restart(ids) => {
+                let stopping = self.phase == Phase::Stopping;
                 let told = |id: &&WorkerId| self.members.get(id).is_some_and(|member| member.told == Want::Up);
-                let (running, down): (Vec<_>, Vec<_>) = ids.iter().partition(told);
+                let running: Vec<_> = ids.iter().filter(|id| !stopping && told(id)).copied().collect();
                 for id in running {
                     self.live(id, lifecycle::Event::Restart, now, effects);
                 }
-                self.start(&down, now, effects);
+                // The others; and of those that run, what they need, and what was to be stopped and was held.
+                self.start(ids, now, effects);
             }
             Event::SpawnFailed(id, code) => {
                 let Some(member) = self.members.get_mut(&id) else { return };
@@ -226,7 +230,7 @@ impl Supervisor {
             Event::Exit { id, outcome, left } => {
                 let Some(member) = self.members.get_mut(&id) else { return };
                 member.code = outcome.code();
-                let success = matches!(outcome, Outcome::Exited(code) if member.spec.success_codes.contains(&code));
+                let success = member.is_success(outcome);
                 self.live(id, lifecycle::Event::Exit { success, left }, now, effects);
             }
             Event::Life(id, event) => self.live(id, event, now, effects),
@@ -435,6 +439,16 @@ impl Supervisor {
 }
 
 impl Member {
+    /// Whether that end is a failure that nobody has asked for.
+    #[must_use]
+    pub fn has_failed(&self, outcome: Outcome) -> bool {
+        matches!(self.life.state, State::Starting | State::Up) && !self.is_success(outcome)
+    }
+
+    fn is_success(&self, outcome: Outcome) -> bool {
+        matches!(outcome, Outcome::Exited(code) if self.spec.success_codes.contains(&code))
+    }
+
     /// Whether those that need it may start: it is up, or has done its work.
     #[must_use]
     pub fn is_ready(&self) -> bool {

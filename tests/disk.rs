@@ -13,11 +13,11 @@ use std::process::{Child, ChildStderr, ChildStdin, Stdio};
 
 /// A file system of its own, in memory; gone when it is dropped.
 #[cfg(feature = "full-tests")]
-struct Disk(Folder);
+pub(crate) struct Disk(pub(crate) Folder);
 
 #[cfg(feature = "full-tests")]
 impl Disk {
-    fn new(options: &str) -> Disk {
+    pub(crate) fn new(options: &str) -> Disk {
         let folder = Folder::new();
         mount(&["-t", "tmpfs", "-o", options, "none"], folder.path());
         Disk(folder)

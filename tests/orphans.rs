@@ -252,14 +252,75 @@ fn leftovers_are_named() {
     let folder = Folder::new();
     let state = State::open(&folder.join("state")).unwrap();
     assert_eq!(leftovers::find(&state), []);
-    let (process, _) = worker(&life("web", 3), state.mark(), "echo up; exec sleep 1000", "up");
-    let found = leftovers::find(&state);
-    let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
-    assert_eq!(texts, [format!("sleep (pid {}) of worker web", process.pid())]);
+    let (process, _) = worker(&life("web", 3), state.mark(), "echo up; while :; do kill -STOP $$; done", "up");
+    let texts: Vec<_> = leftovers::find(&state).iter().map(ToString::to_string).collect();
+    assert_eq!(texts, [format!("sh (pid {}) of worker web", process.pid())]);
     let elsewhere = State::open(&folder.join("elsewhere")).unwrap();
     assert_eq!(leftovers::find(&elsewhere), []);
     process.signal(libc::SIGKILL).unwrap();
     wait_for(&process);
     assert_eq!(leftovers::find(&state), []);
     process.reap().unwrap();
+}
+
+/// Runs tests of this module in namespaces of their own.
+#[cfg(feature = "full-tests")]
+fn unshared(flags: &[&str], script: &str) {
+    let mut unshare = Command::new("unshare");
+    let this = std::env::current_exe().unwrap();
+    let done = finish(unshare.args(flags).args(["sh", "-c", script, this.to_str().unwrap()]).env(ALONE, "1"));
+    assert!(done.status.success() && done.text().contains("1 passed"), "{}\n{}", done.text(), done.stderr);
+}
+
+/// C15, D7: the same as the first process of a namespace, to which everybody is handed.
+#[cfg(feature = "full-tests")]
+#[test]
+fn the_first_process_of_a_namespace() {
+    for test in ["orphans_are_known", "statuses_are_not_stolen", "a_fork_bomb_is_killed"] {
+        let script = format!("exec \"$0\" --exact orphans::{test} --nocapture");
+        unshared(&["--pid", "--fork", "--mount-proc"], &script);
+    }
+}
+
+/// F13: where there is no `/proc`, or that of another namespace, nobody is known, and nobody wrong is taken for another.
+#[cfg(feature = "full-tests")]
+#[test]
+fn without_proc() {
+    if std::env::var_os(ALONE).is_none() {
+        let script = "exec \"$0\" --exact orphans::without_proc --nocapture";
+        unshared(&["--mount"], &format!("umount -l /proc && {script}"));
+        unshared(&["--pid", "--fork"], script);
+        return;
+    }
+    become_subreaper().unwrap();
+    let (process, _) = worker(&life("a", 1), MARK, "(setsid sleep 0.3 &); echo up; sleep 1000 & wait", "up");
+    assert_eq!((whose(process.pid(), MARK), sweep(MARK, &HashMap::new())), (None, Vec::new()));
+    let killed = kill_tree(MARK, &HashMap::new(), |_| true);
+    assert!(killed.is_complete && killed.killed.is_empty());
+    process.signal_group(libc::SIGKILL).unwrap();
+    wait_for(&process);
+    process.reap().unwrap();
+    // Whoever is not known is waited for.
+    while nix::sys::wait::wait().is_ok() {}
+    assert!(!has_children().unwrap());
+}
+
+/// C10: whom the kernel has killed for want of memory is known by its count.
+#[cfg(feature = "full-tests")]
+#[test]
+fn a_victim_of_the_kernel_is_known() {
+    let Some(_supervisor) = alone("a_victim_of_the_kernel_is_known") else { return };
+    let group = std::path::Path::new("/sys/fs/cgroup/memory").join(format!("quell-test-{}", std::process::id()));
+    std::fs::create_dir(&group).unwrap();
+    std::fs::write(group.join("memory.limit_in_bytes"), "20M").unwrap();
+    let mut kills = quell::sys::oom::OomKills::watch();
+    let script =
+        format!("echo $$ >{}/cgroup.procs; echo up; x=$(head -c 200000000 /dev/zero | tr '\\0' a)", group.display());
+    let (process, _) = worker(&life("a", 1), MARK, &script, "up");
+    wait_for(&process);
+    assert_eq!(process.reap().unwrap(), Some(Exit::Signal { number: libc::SIGKILL, core: false }));
+    let now = quell::sys::time::now().tick;
+    assert!(kills.claim(now));
+    reap_all(&[]);
+    std::fs::remove_dir(&group).unwrap();
 }

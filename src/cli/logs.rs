@@ -33,14 +33,15 @@ both, reads the critical/ folder, which is kept longer than other lines.
 
 Examples:
   quell logs web                               all that is kept, oldest first
+  quell logs -f                                the last ten lines of all workers, and what comes
   quell logs -f web worker                     the last ten lines of both, and what comes
   quell logs --since 10m --class critical,anomaly web
   quell logs --dir /var/log/server -n 100      what `quell log` and `quell run --log` have written")]
 pub(super) struct Options {
     #[command(flatten)]
     config: config::Options,
-    /// Workers of the configuration; NAME is all of its instances, NAME.2 one of them
-    #[arg(value_name = "NAME", required_unless_present = "dir")]
+    /// Workers of the configuration; NAME is all of its instances, NAME.2 one of them [default: all]
+    #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// A log directory instead, of `quell log DIR` or `quell run --log DIR`
     #[arg(long, value_name = "DIR", conflicts_with_all = ["names", "config"])]

@@ -44,12 +44,13 @@ impl Options {
         if let Some(why) = trust::refusal(&path) {
             return Err(Failure::new(why));
         }
-        let configuration = load(&path).map_err(|text| refused(&text))?;
+        let configuration = load(&path, config::wants_colour(&std::io::stderr())).map_err(|text| refused(&text))?;
         let mut signals =
             Signals::take(inherited, &SIGNALS).map_err(|e| Failure::new(format!("cannot take signals: {e}")))?;
         let mut again = || match trust::refusal(&path) {
             Some(why) => Err(why),
-            None => load(&path),
+            // Whoever asked for it reads it elsewhere.
+            None => load(&path, false),
         };
         let code =
             begin(configuration, &mut again, inherited, &mut signals).map_err(|e| Failure::new(e.to_string()))?;
@@ -62,15 +63,14 @@ fn refused(text: &str) -> Failure {
     Failure::new("the configuration has mistakes; nothing was started")
 }
 
-/// Loads a configuration that can be carried out; all that is wrong with it, as shown to people.
-fn load(path: &std::path::Path) -> Result<Configuration, String> {
+/// Loads a configuration that can be carried out; all that is wrong with it, as shown to people, in `colour` or without.
+fn load(path: &std::path::Path, colour: bool) -> Result<Configuration, String> {
     let mut checked = config::load_file(path).map_err(|failure| failure.text)?;
     checked.settle();
     let reports = &mut checked.loaded.reports;
     reports.extend(identity::refusals(&checked.loaded.config));
     reports.extend(up::not_yet(&checked.loaded.config));
     report::sort(reports);
-    let colour = config::wants_colour(&std::io::stderr());
     let text = report::to_text(&checked.loaded.sources, reports, colour);
     let wrong = reports.iter().any(|report| report.severity == report::Severity::Error);
     if wrong {

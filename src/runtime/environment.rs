@@ -30,8 +30,11 @@ pub struct Wrong {
 /// The variables of our own environment that a worker can be passed.
 #[must_use]
 pub fn ours() -> Vec<(OsString, OsString)> {
-    let alone = |name: &OsStr| OURS_ALONE.iter().any(|head| name.as_encoded_bytes().starts_with(head.as_bytes()));
-    std::env::vars_os().filter(|(name, _)| !alone(name)).collect()
+    std::env::vars_os().filter(|(name, _)| !is_ours_alone(name)).collect()
+}
+
+fn is_ours_alone(name: &OsStr) -> bool {
+    OURS_ALONE.iter().any(|head| name.as_encoded_bytes().starts_with(head.as_bytes()))
 }
 
 /// Whether `env_from` passes a variable on, by its name.
@@ -136,6 +139,28 @@ pub fn parse(text: &str) -> (Vec<(&str, &str)>, Vec<Wrong>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::typed::Text;
+
+    /// F9: what is quell's own is passed to nobody.
+    #[test]
+    fn what_is_ours_alone() {
+        let alone = |name: &str| is_ours_alone(OsStr::new(name));
+        for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "QUELL_CONFIG", "QUELL_WORKER"] {
+            assert!(alone(name), "{name}");
+        }
+        for name in ["PATH", "NOTIFY", "MY_QUELL_X", "quell_x", "LISTENER"] {
+            assert!(!alone(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_and_patterns_of_variables() {
+        let names = EnvFrom::Names(vec![Text("HOME".into()), Text("LC_*".into())]);
+        let all = |from: &EnvFrom| ["HOME", "LC_ALL", "PATH"].map(|name| passed(from)(OsStr::new(name)));
+        assert_eq!(all(&EnvFrom::All), [true; 3]);
+        assert_eq!(all(&EnvFrom::None), [false; 3]);
+        assert_eq!(all(&names), [true, true, false]);
+    }
 
     #[test]
     fn a_file_of_variables() {

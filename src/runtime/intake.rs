@@ -128,8 +128,7 @@ fn rest_after(pace: &mut Pace, bytes: usize, now: Now) -> Option<Tick> {
     match pace.read(bytes, now.tick) {
         Advice::Rest(until) => Some(until),
         Advice::Widen => {
-            let holds = fd::resize_pipe(fd::stdin(), PIPE_BYTES_BUSY).unwrap_or(0);
-            pace.resized(PIPE_BYTES_BUSY, holds);
+            pace.widened(fd::resize_pipe(fd::stdin(), PIPE_BYTES_BUSY).unwrap_or(0));
             None
         }
         Advice::ReadOn => None,

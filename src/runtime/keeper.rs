@@ -4,7 +4,7 @@
 
 use super::directory::Directory;
 use super::syncer::{Charge, Job, LogId, Notice, Shared, Syncer, Which};
-use crate::log::settings::{Settings, Sync};
+use crate::log::settings::Settings;
 use crate::sys::{thread, time};
 use std::io;
 use std::sync::Arc;
@@ -65,8 +65,7 @@ impl<D: Directory> Keepers<D> {
             None => self.start()?,
         };
         let shared: Arc<Shared> = Arc::default();
-        let syncs_by_time = matches!(settings.sync, Sync::After(_));
-        let keeper = Keeper { id: LogId(self.kept), lane, shared: shared.clone(), syncs_by_time };
+        let keeper = Keeper { id: LogId(self.kept), lane, shared: shared.clone() };
         self.kept += 1;
         keeper.send(Job::Keep(Box::new(Charge::new(dir, settings, shared))));
         Ok(keeper)
@@ -114,7 +113,6 @@ pub struct Keeper<D: Directory> {
     id: LogId,
     lane: Lane<D>,
     shared: Arc<Shared>,
-    syncs_by_time: bool,
 }
 
 impl<D: Directory> Keeper<D> {
@@ -134,8 +132,7 @@ impl<D: Directory> Keeper<D> {
     }
 
     /// Goes by other settings from now on.
-    pub fn reload(&mut self, settings: Arc<Settings>) {
-        self.syncs_by_time = matches!(settings.sync, Sync::After(_));
+    pub fn reload(&self, settings: Arc<Settings>) {
         self.send(Job::Reload(settings));
     }
 
@@ -146,11 +143,9 @@ impl<D: Directory> Keeper<D> {
         }
     }
 
-    /// `current` is being written to: it is synced at the end, whatever else happens.
-    pub fn soil(&self, which: Which) {
-        if !self.syncs_by_time {
-            self.shared.dirty[which as usize].store(true, Ordering::Release);
-        }
+    /// Lines of the worker's are being written to `current`: it is synced at the end, whatever else happens.
+    pub fn owe(&self, which: Which) {
+        self.shared.owed[which as usize].store(true, Ordering::Release);
     }
 
     /// What the archives hold, in bytes, as last looked at.

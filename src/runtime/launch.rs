@@ -253,10 +253,8 @@ impl Launch {
         let why = error.errno.desc();
         match error.step {
             Step::Exec => {
-                let program = match &files[..] {
-                    [file] => file.as_path(),
-                    _ => Path::new(&argv[0]),
-                };
+                let by_path = argv[0].as_encoded_bytes().contains(&b'/');
+                let program = files.first().filter(|_| by_path).map_or(Path::new(&argv[0]), PathBuf::as_path);
                 format!("cannot execute {}: {}", program.display(), why_not(program, error.errno))
             }
             Step::Directory => format!("cannot change to {}: {why}", cwd.display()),

@@ -5,6 +5,8 @@
 //! last; then the writer waits (`block`) or drops and counts (`drop`). A file that failed in any other way is rotated
 //! away, never called clean, and the next one is tried.
 
+mod trouble;
+
 use super::accounts;
 use super::backlog::{Outgoing, Trouble, Waiting};
 use super::directory::Directory;
@@ -12,7 +14,6 @@ use super::keeper::{Keeper, Keepers};
 use super::series::{Closed, Series, Short};
 use super::syncer::{Job, Notice, Which};
 use crate::clock::{Now, Tick, earliest};
-use crate::config::unit::show_duration;
 use crate::log::ledger::{Count, Ledger, SUMMARY_BYTES_MAX};
 use crate::log::name::{CRITICAL, CURRENT};
 use crate::log::record::{self, Batch, last_record_end};
@@ -37,6 +38,8 @@ pub struct LogDir<D: Directory> {
     trouble: Option<Box<Trouble>>,
     /// What is to be told of the trouble, to whoever asks.
     news: Option<String>,
+    /// What had been read when the ledger was last stored.
+    stored: Count,
 }
 
 impl<D: Directory> LogDir<D> {
@@ -62,7 +65,9 @@ impl<D: Directory> LogDir<D> {
         };
         let main = Series::open(dir.clone(), settings.rotate, ledger.sequences[0], now)?;
         let keeper = keepers.keep(dir, settings.clone())?;
-        let mut logdir = LogDir { main, critical, label, settings, keeper, waiting: None, trouble: None, news: None };
+        let stored = ledger.total().read;
+        let mut logdir =
+            LogDir { main, critical, label, settings, keeper, waiting: None, trouble: None, news: None, stored };
         if let Some(series) = &mut logdir.critical {
             series.rest();
         }
@@ -262,7 +267,7 @@ impl<D: Directory> LogDir<D> {
             return Ok(());
         }
         self.open_critical(which, ledger, now)?;
-        self.keeper.soil(which);
+        self.keeper.owe(which);
         while *written < records.len() {
             // Files change between records only.
             if last_record_end(records, *written) == *written {
@@ -349,47 +354,6 @@ impl<D: Directory> LogDir<D> {
         }
     }
 
-    fn troubled(&mut self, error: &io::Error, now: Now) {
-        if self.trouble.is_none() {
-            let (path, remedy) = (self.main.dir().path(), self.settings.overflow.remedy());
-            let text = format!("cannot write to {}: {error}; {remedy}", path.display());
-            tracing::error!("{}: {text}", self.label);
-            self.news = Some(text);
-            self.trouble = Some(Box::new(Trouble {
-                since: now.tick,
-                error: error.to_string(),
-                dropped: Count::default(),
-                say_after: now.tick.after(RETRY_FIRST),
-            }));
-        }
-    }
-
-    /// A write got through: a time of waiting is over. One of dropping is over when that could be said in the log.
-    fn relieved(&mut self, now: Now) {
-        let Some(trouble) = self.trouble.take_if(|trouble| trouble.dropped == Count::default()) else { return };
-        let lasted = show_duration(now.tick.until(trouble.since));
-        self.say(format!("writing to {} again after {lasted}", self.main.dir().path().display()));
-    }
-
-    fn say(&mut self, text: String) {
-        tracing::warn!("{}: {text}", self.label);
-        self.news = Some(text);
-    }
-
-    /// Says in the log what was dropped, as soon as there is room for it; tried at most once a second.
-    fn say_dropped(&mut self, now: Now) {
-        let waited = |trouble: &mut Box<Trouble>| trouble.say_after <= now.tick && trouble.dropped != Count::default();
-        let Some(mut trouble) = self.trouble.take_if(waited) else { return };
-        let Count { lines, bytes } = trouble.dropped;
-        let text = format!("dropped {lines} lines, {bytes} bytes: {}", trouble.error);
-        if self.own_record(&text, now) {
-            self.say(text);
-        } else {
-            trouble.say_after = now.tick.after(RETRY_MAX);
-            self.trouble = Some(trouble);
-        }
-    }
-
     fn rotate_if_due(&mut self, which: Which, ledger: &mut Ledger, now: Now) {
         let due = match which {
             Which::Main => self.main.is_due(self.reserved(which, ledger), now),
@@ -422,7 +386,10 @@ impl<D: Directory> LogDir<D> {
 
     fn store(&mut self, ledger: &mut Ledger, unclean: bool) {
         self.remember_sequences(ledger);
-        self.keeper.send(Job::Ledger(ledger.to_json(unclean)));
+        // Where nothing was counted, what is stored says the same; only that this is a clean end is new.
+        let counted = ledger.total().read;
+        let durable = unclean || std::mem::replace(&mut self.stored, counted) != counted;
+        self.keeper.send(Job::Ledger { json: ledger.to_json(unclean), durable });
     }
 
     fn remember_sequences(&self, ledger: &mut Ledger) {

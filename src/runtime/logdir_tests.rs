@@ -362,3 +362,27 @@ fn the_ledger_is_equal_to_the_true_loss() {
         }
     }
 }
+
+/// Where a worker has printed nothing, the end waits for no disk, and is a clean one; one that has printed waits.
+#[test]
+fn an_end_without_lines_syncs_nothing() {
+    for lines in [0, 1] {
+        let model = Model { disk: Arc::default(), prefix: String::new() };
+        let mut ledger = Ledger::new(&["stdin"]);
+        let mut log = open(&model, Overflow::Block, Sync::After(Duration::from_secs(10)), &mut ledger).unwrap();
+        log.own_line("started", &mut ledger, now(1));
+        let record = line(0) + "\n";
+        let count = Count { lines, bytes: lines * record.len() as u64 };
+        ledger.stream(0).read += count;
+        if lines > 0 {
+            let batch = Batch { stream: 0, count, prefix_bytes: 0, single: false };
+            log.append(batch, record.as_bytes(), b"", &mut ledger, now(2));
+        }
+        model.disk.lock().unwrap().failing = Some(("sync", libc::EIO));
+        log.own_line("exited", &mut ledger, now(3));
+        log.finish(&mut ledger, now(4), Box::new(|| ()));
+        let disk = model.disk.lock().unwrap();
+        let stored = String::from_utf8(disk.files["ledger.json"].lock().unwrap().clone()).unwrap();
+        assert_eq!(stored.contains("unclean"), lines > 0, "the store of {lines} lines waited in vain: {stored}");
+    }
+}

@@ -21,8 +21,8 @@ pub const PIPE_BYTES_BUSY: usize = 1 << 20;
 pub struct Pace {
     /// What the pipe holds at most, in bytes.
     capacity: u32,
-    /// It could not be widened.
-    refused: bool,
+    /// It was widened, as far as that could be.
+    widened: bool,
     last: Option<Tick>,
     /// What came since then in large reads.
     gathered: u32,
@@ -46,7 +46,7 @@ impl Pace {
     /// A pipe that holds so many bytes, and has not been read. Lines wait in it for `latency` at most.
     #[must_use]
     pub fn new(capacity: usize, latency: Duration) -> Pace {
-        Pace { capacity: capacity as u32, refused: false, last: None, gathered: 0, resting: false, latency }
+        Pace { capacity: capacity as u32, widened: false, last: None, gathered: 0, resting: false, latency }
     }
 
     /// Lines wait so long at most from now on.
@@ -54,10 +54,14 @@ impl Pace {
         self.latency = latency;
     }
 
-    /// The pipe was to hold `wanted` bytes, and holds so many.
-    pub fn resized(&mut self, wanted: usize, capacity: usize) {
-        self.refused = capacity < wanted;
-        self.capacity = capacity as u32;
+    /// The pipe was widened, as far as that could be, and holds so many bytes. It is not asked for again.
+    pub fn widened(&mut self, capacity: usize) {
+        (self.widened, self.capacity) = (true, capacity as u32);
+    }
+
+    /// The pipe was narrowed, and holds so many bytes.
+    pub fn narrowed(&mut self, capacity: usize) {
+        (self.widened, self.capacity) = (false, capacity as u32);
     }
 
     /// Whether it holds more than so many bytes.
@@ -71,7 +75,8 @@ impl Pace {
         self.gathered = self.gathered.saturating_add(bytes as u32);
         if bytes >= READ_BYTES_SMALL {
             // After a rest much has come together, whoever writes: what comes next tells.
-            return self.widen_if(bytes >= self.capacity as usize);
+            // A pipe that is full holds less than it could where the pieces do not fill its pages.
+            return self.widen_if(bytes >= self.capacity as usize / 4 * 3);
         }
         let bytes = std::mem::take(&mut self.gathered);
         let since = self.last.replace(now).map_or(Duration::MAX, |last| now.until(last));
@@ -91,7 +96,7 @@ impl Pace {
     }
 
     fn widen_if(&self, full: bool) -> Advice {
-        if full && (self.capacity as usize) < PIPE_BYTES_BUSY && !self.refused { Advice::Widen } else { Advice::ReadOn }
+        if full && (self.capacity as usize) < PIPE_BYTES_BUSY && !self.widened { Advice::Widen } else { Advice::ReadOn }
     }
 
     /// There was nothing to read.
@@ -145,8 +150,9 @@ mod tests {
     #[test]
     fn a_writer_of_large_pieces_is_read_without_rest() {
         let mut pace = Pace::new(65_536, LATENCY);
-        assert_eq!(pace.read(65_536, Tick(0)), Advice::Widen);
-        pace.resized(PIPE_BYTES_BUSY, PIPE_BYTES_BUSY);
+        assert_eq!(pace.read(32_768, Tick(0)), Advice::ReadOn);
+        assert_eq!(pace.read(8 * 8184, Tick(0)), Advice::Widen, "eight pieces of two pages each fill it");
+        pace.widened(PIPE_BYTES_BUSY);
         for ms in 1..9 {
             assert_eq!(pace.read(100_000, Tick(ms * MS)), Advice::ReadOn);
         }
@@ -157,9 +163,9 @@ mod tests {
         let mut pace = Pace::new(65_536, LATENCY);
         pace.read(110, Tick(0));
         assert_eq!(pace.read(110, Tick(1000)), Advice::Widen);
-        pace.resized(PIPE_BYTES_BUSY, PIPE_BYTES_BUSY);
+        pace.widened(PIPE_BYTES_BUSY);
         assert_eq!(pace.read(110, Tick(2000)), Advice::Rest(Tick(2000 + 2_383_127)));
-        pace.resized(PIPE_BYTES_BUSY, 65_536);
+        pace.widened(65_536);
         assert_eq!(pace.read(110, Tick(3000)), Advice::ReadOn, "it was refused, and is not asked for again");
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 /// How long to wait after an attempt, at first and at most.
 const WAIT_FIRST: Duration = Duration::from_millis(10);
 const WAIT_MAX: Duration = Duration::from_millis(250);
+/// How long a connection may take to be made: longer than a retry of a lost packet.
+const PENDING_MAX: Duration = Duration::from_secs(2);
 /// How long a name server is waited for; most addresses are numbers and need none.
 const RESOLVE: Duration = Duration::from_millis(250);
 
@@ -33,6 +35,8 @@ pub struct Probe {
     tried: usize,
     connecting: Option<Connecting>,
     again: Option<Tick>,
+    /// When the next attempt is due if this one comes to nothing.
+    not_before: Tick,
     wait: Duration,
 }
 
@@ -40,14 +44,22 @@ impl Probe {
     /// One that has not tried yet.
     #[must_use]
     pub fn new(address: Address) -> Probe {
-        Probe { address, numbers: Vec::new(), tried: 0, connecting: None, again: None, wait: WAIT_FIRST }
+        Probe {
+            address,
+            numbers: Vec::new(),
+            tried: 0,
+            connecting: None,
+            again: None,
+            not_before: Tick(0),
+            wait: WAIT_FIRST,
+        }
     }
 
     /// Tries once.
     pub fn attempt(&mut self, now: Tick) -> Attempt {
-        self.again = Some(now.after(self.wait));
-        self.wait = (self.wait * 2).min(WAIT_MAX);
         self.connecting = None;
+        self.not_before = now.after(self.wait);
+        self.wait = (self.wait * 2).min(WAIT_MAX);
         let attempt = match &self.address {
             Address::Unix(path) if socket::answers(path) => Attempt::Ready,
             Address::Unix(_) => Attempt::Refused,
@@ -58,8 +70,10 @@ impl Probe {
                 self.reach_next()
             }
         };
-        if attempt == Attempt::Ready {
-            self.again = None;
+        match attempt {
+            Attempt::Ready => self.again = None,
+            Attempt::Pending => self.again = Some(now.after(PENDING_MAX)),
+            Attempt::Refused => self.again = Some(self.not_before),
         }
         attempt
     }
@@ -88,7 +102,7 @@ impl Probe {
             }
             Some(Ok(false)) => Attempt::Pending,
             Some(Err(_)) => {
-                self.connecting = None;
+                (self.connecting, self.again) = (None, Some(self.not_before));
                 Attempt::Refused
             }
         }

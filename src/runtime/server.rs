@@ -188,14 +188,13 @@ impl Server {
         !self.present().any(|found| found.id == client)
     }
 
-    /// The clients that have left without the answer that they waited for, since this was last asked.
+    /// The clients that have left, or were sent away, without the answer that they waited for, since this was last asked.
     pub fn gone(&mut self) -> Vec<ClientId> {
         std::mem::take(&mut self.gone)
     }
 
     /// Ends: whoever still waits is told, and the socket goes.
     pub fn shutdown(mut self, poller: &Poller, now: Tick) {
-        self.place.remove();
         // A descriptor that epoll does not know any more is as much out of it as one that was taken out.
         let _ = poller.remove(&self.listener);
         for slot in 0..self.clients.len() {
@@ -305,9 +304,15 @@ impl Server {
         let Some(client) = self.clients[slot].take() else { return };
         // As in `shutdown`.
         let _ = poller.remove(client.connection.stream());
-        if client.connection.is_waiting() {
+        if client.connection.is_unanswered() {
             self.gone.push(client.id);
         }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.place.remove();
     }
 }
 

@@ -259,6 +259,7 @@ fn a_follower_that_does_not_read() {
     assert_eq!(heard, sent - 1, "all but the one for which there was no room");
     house.turns();
     assert!(hears_end(&mut client) && house.server.is_gone(id));
+    assert_eq!(house.server.gone(), [id], "whoever sends it events learns that");
 }
 
 #[test]

@@ -48,11 +48,16 @@ pub enum Job<D: Directory> {
     Closed(Which, Closed<D::File>),
     /// `current` was written to and is not durable.
     Dirty(Which),
-    /// Store these counters.
-    Ledger(Vec<u8>),
+    /// Store these counters, so that they last over a loss of power, too, or without waiting for the disk.
+    Ledger {
+        /// As JSON.
+        json: Vec<u8>,
+        /// Whether to wait.
+        durable: bool,
+    },
     /// It is kept otherwise from now on.
     Reload(Arc<Settings>),
-    /// Make what is dirty durable, say so, and keep it no more.
+    /// Make the worker's lines durable, say so, and keep it no more.
     Finish(Notice),
 }
 
@@ -72,8 +77,10 @@ pub struct Charge<D: Directory> {
 /// What a log's writer and its syncer both look at.
 #[derive(Debug, Default)]
 pub struct Shared {
-    /// `current` was written to since it was last synced.
+    /// `current` was written to, and is to be synced in time.
     pub dirty: [AtomicBool; 2],
+    /// It holds lines of the worker's that are not durable: it is synced at the end, too.
+    pub owed: [AtomicBool; 2],
     /// What the archives hold, in bytes, as last looked at.
     pub archived: [AtomicU64; 2],
 }
@@ -105,9 +112,11 @@ impl<D: Directory> Charge<D> {
         Charge { dir, settings, shared, leftover }
     }
 
-    /// Makes `current` durable. The flag goes down first: what is written meanwhile raises it again.
+    /// Makes `current` durable. The flags go down first: what is written meanwhile raises them again.
     fn sync(&self, which: Which) {
-        if !self.shared.dirty[which as usize].swap(false, Ordering::AcqRel) {
+        let [dirty, owed] =
+            [&self.shared.dirty, &self.shared.owed].map(|flags| flags[which as usize].swap(false, Ordering::AcqRel));
+        if !dirty && !owed {
             return;
         }
         let synced = folder(&self.dir, which).and_then(|dir| dir.map_or(Ok(()), |dir| dir.append(CURRENT)?.sync()));
@@ -220,8 +229,8 @@ impl<D: Directory> Syncer<D> {
                 };
                 self.due.set((id, Due::Sync(which)), wait.map(|wait| now.tick.after(wait)));
             }
-            (Job::Ledger(json), Some(charge)) => {
-                if let Err(e) = accounts::store(&*charge.dir, &json, true) {
+            (Job::Ledger { json, durable }, Some(charge)) => {
+                if let Err(e) = accounts::store(&*charge.dir, &json, durable) {
                     tracing::warn!("cannot store {}: {e}", charge.dir.path().join(LEDGER).display());
                 }
             }
@@ -238,7 +247,9 @@ impl<D: Directory> Syncer<D> {
 
     fn finish(&mut self, id: LogId) {
         if let Some(charge) = self.charges.remove(&id) {
-            Which::BOTH.into_iter().for_each(|which| charge.sync(which));
+            // What quell itself has added at the end is not worth waiting for the disk, a thousand times.
+            let owed = |which: &Which| charge.shared.owed[*which as usize].load(Ordering::Acquire);
+            Which::BOTH.into_iter().filter(owed).for_each(|which| charge.sync(which));
         }
         for due in [Due::Sync(Which::Main), Due::Sync(Which::Critical), Due::Purge] {
             self.due.set((id, due), None);
@@ -288,7 +299,7 @@ impl<D: Directory> fmt::Debug for Job<D> {
             Job::Keep(_) => "Keep",
             Job::Closed(..) => "Closed",
             Job::Dirty(_) => "Dirty",
-            Job::Ledger(_) => "Ledger",
+            Job::Ledger { .. } => "Ledger",
             Job::Reload(_) => "Reload",
             Job::Finish(_) => "Finish",
         };

@@ -33,7 +33,7 @@ use crate::sys::reap::Process;
 use crate::sys::signal::{Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::time;
-use crate::worker::WorkerId;
+use crate::worker::{WorkerId, lifecycle};
 use answer::Pending;
 use events::Events;
 use planes::Planes;
@@ -51,6 +51,8 @@ const SIGNALS: usize = 0;
 const PLANES: usize = 1;
 const NOTIFY: usize = 2;
 const SERVER: usize = 16;
+/// How many lives begin at most before anything else is looked at: each takes half a millisecond.
+const SPAWNS_A_TURN: usize = 16;
 /// A worker's tokens: which of its descriptors it is, above its number.
 const WORKER_BITS: u32 = 32;
 const EXIT: usize = 1 << WORKER_BITS;
@@ -116,6 +118,8 @@ struct Last {
     at: Now,
     lasted: std::time::Duration,
     line: Option<String>,
+    /// Nobody asked for it, and it is no success.
+    failed: bool,
 }
 
 /// All of it.
@@ -144,6 +148,8 @@ struct Up<'a> {
     probing: HashSet<WorkerId>,
     pending: Vec<Pending>,
     effects: VecDeque<Effect>,
+    /// How many lives may still begin in this turn.
+    spawns_left: usize,
     swept: Swept,
     oom: OomKills,
     tickets: u64,
@@ -178,7 +184,8 @@ impl Up<'_> {
                 return self.leave(code);
             }
             let now = time::now();
-            let timeout = match self.server.has_backlog() {
+            self.spawns_left = SPAWNS_A_TURN;
+            let timeout = match self.server.has_backlog() || !self.effects.is_empty() {
                 true => Some(std::time::Duration::ZERO),
                 false => self.deadline().map(|at| at.until(now.tick)),
             };
@@ -210,10 +217,11 @@ impl Up<'_> {
             true => self.signals.received().map(|signal| signal.number).collect(),
             false => Vec::new(),
         };
-        if received.contains(&libc::SIGCHLD) {
+        let child_ended = received.contains(&libc::SIGCHLD);
+        if child_ended {
             self.reap_adopted(now);
         }
-        self.sweep(now);
+        self.sweep(now, child_ended);
         self.settle(now);
         for number in received {
             self.signal(number, now);
@@ -264,9 +272,16 @@ impl Up<'_> {
         self.effects.extend(effects);
     }
 
-    /// Carries out what is to be done, and what comes of that.
+    /// Carries out what is to be done, and what comes of that. What is left when too much was started for one turn stays in
+    /// its order.
     fn settle(&mut self, now: Now) {
         while let Some(effect) = self.effects.pop_front() {
+            let spawns = matches!(effect, Effect::Life(_, lifecycle::Effect::Spawn));
+            if spawns && self.spawns_left == 0 {
+                self.effects.push_front(effect);
+                break;
+            }
+            self.spawns_left -= usize::from(spawns);
             match effect {
                 Effect::Life(id, effect) => self.carry_out(id, effect, now),
                 Effect::Changed(id, state) => self.changed(id, state, now),

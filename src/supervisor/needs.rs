@@ -9,6 +9,8 @@ use std::collections::HashMap;
 /// The instances of one worker.
 #[derive(Debug, Default)]
 pub(super) struct Group {
+    /// The worker; the last instance may be gone though others still need it.
+    pub(super) worker: Box<str>,
     pub(super) members: Vec<WorkerId>,
     pub(super) needs: Vec<usize>,
     pub(super) needed_by: Vec<usize>,
@@ -35,7 +37,7 @@ impl Supervisor {
             let at = *named.entry(member.spec.worker.clone()).or_insert(self.groups.len());
             member.group = Some(at);
             if at == self.groups.len() {
-                self.groups.push(Group::default());
+                self.groups.push(Group { worker: member.spec.worker.clone(), ..Group::default() });
             }
             let group = &mut self.groups[at];
             group.members.push(*id);
@@ -61,7 +63,7 @@ impl Supervisor {
         let group = self.members.get(&id).and_then(|member| member.group);
         let needs = group.into_iter().flat_map(|at| self.groups[at].needs.iter());
         let waited = needs.filter(|need| !self.groups[**need].is_ready());
-        waited.map(|need| &*self.members[&self.groups[*need].members[0]].spec.worker)
+        waited.map(|need| &*self.groups[*need].worker)
     }
 
     /// Tells the members of a group whether what they need is ready, and what they take the place of is gone.

@@ -263,6 +263,30 @@ fn what_is_removed_is_forgotten_at_rest_and_its_successor_waits() {
 }
 
 #[test]
+fn what_is_needed_and_gone_is_named() {
+    let mut scene = Scene::new(vec![("web", spec("web", &["db"])), ("db", spec("db", &[]))]);
+    let (web, db) = (scene.ids["web"], scene.ids["db"]);
+    scene.step(Event::Start(&[web]));
+    // Its successor could not be taken in.
+    assert_eq!(scene.step(Event::Remove(&[db])), "-web -db Gone(WorkerId(1))");
+    assert_eq!(scene.supervisor.waits_for(web).collect::<Vec<_>>(), ["db"]);
+}
+
+#[test]
+fn a_restart_of_what_is_to_stop_starts_it() {
+    let mut scene = chain();
+    let all = scene.ids(&["web", "app", "db"]);
+    scene.step(Event::Start(&all));
+    scene.deaf = vec!["web"];
+    let app = scene.ids["app"];
+    assert_eq!(scene.step(Event::Stop(&[app])), "-web", "app is held");
+    assert_eq!(scene.step(Event::Restart(&[app])), "-app +app");
+    assert_eq!(scene.later(Duration::from_secs(1)), "!web +web");
+    scene.step(Event::Shutdown);
+    assert_eq!(scene.step(Event::Restart(&[app])), "", "nothing is started any more");
+}
+
+#[test]
 fn what_gave_up_does_not_hold_up_the_start() {
     let mut bad = spec("bad", &[]);
     bad.policy.restart = Restart::Never;

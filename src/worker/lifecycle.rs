@@ -14,13 +14,15 @@
 //! | Failed | → Starting | → Down | → Starting | impossible | – | – | – |
 //!
 //! What is next: Stopping while something is left of the life; else Starting, Down, Backoff or Failed, by what was
-//! wanted and how it ended.
+//! wanted and how it ended. A start that fails is an end, in whatever state it is told.
 
 use crate::clock::Tick;
 use std::time::Duration;
 
 /// How long what was killed has to be gone before it is killed again, and named.
 pub const KILL_AGAIN: Duration = Duration::from_millis(250);
+/// The shortest wait after a start that failed. It takes no time, so that without a wait nothing else would ever be done.
+pub const SPAWN_AGAIN: Duration = Duration::from_millis(100);
 
 /// When a worker that ended by itself is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,11 +120,11 @@ pub enum Event {
     Clear(bool),
     /// Somebody wants another life in this one's place.
     Restart,
-    /// It could not be started.
+    /// It could not be started; whatever was asked for meanwhile.
     SpawnFailed,
     /// It is ready.
     Ready,
-    /// The main process was reaped. `left`: something else of this life is still there.
+    /// The main process was reaped. `left`: something else of this life is still there, be it the stop command.
     Exit {
         /// It ended as it should.
         success: bool,
@@ -131,7 +133,8 @@ pub enum Event {
     },
     /// Nothing of this life is left.
     NoneLeft,
-    /// Something of this life came to light that had not been seen: whoever dies hands its children on.
+    /// Something of this life came to light that had not been seen: whoever dies hands its children on, and the stop command
+    /// may end before all that it was to stop.
     Found,
     /// The stop command has ended.
     CommandEnded {
@@ -264,13 +267,13 @@ impl Life {
                 self.end = Some(if success { End::Success } else { End::Failure });
                 match left {
                     true => self.climb(Rung::Signal, policy, now, effects),
-                    false => self.next(policy, now, effects),
+                    false => self.next(Duration::ZERO, policy, now, effects),
                 }
             }
-            (State::Starting, Event::SpawnFailed) => {
+            (_, Event::SpawnFailed) => {
                 self.main = false;
                 self.end = Some(End::Failure);
-                self.next(policy, now, effects);
+                self.next(SPAWN_AGAIN, policy, now, effects);
             }
             (_, Event::Kill) => {
                 self.end = Some(End::Asked);
@@ -279,7 +282,6 @@ impl Life {
             // What comes late changes nothing; what is below the main process is that one's.
             (_, Event::Ready | Event::Deadline | Event::NoneLeft | Event::Found) => {}
             (_, Event::CommandEnded { .. } | Event::Clear(_)) => {}
-            (_, Event::SpawnFailed) => unreachable!("{event:?} of a life in {:?}", self.state),
         }
     }
 
@@ -289,21 +291,26 @@ impl Life {
             (_, Event::Restart) => (self.want, self.end) = (Want::Up, Some(End::Asked)),
             (_, Event::Exit { left: false, .. }) => {
                 self.main = false;
-                self.next(policy, now, effects);
+                self.next(Duration::ZERO, policy, now, effects);
             }
-            (Rung::Command, Event::Exit { left: true, .. }) => {
+            // The start was still to be carried out when the stop began.
+            (_, Event::SpawnFailed) => {
                 self.main = false;
-                self.climb(Rung::Signal, policy, now, effects);
+                self.next(SPAWN_AGAIN, policy, now, effects);
             }
+            // The command has the rest of its time; what is left beside it is told to stop when it has ended.
+            (Rung::Command, Event::Exit { left: true, .. }) => self.main = false,
+            (Rung::Command, Event::Found) if !self.main => self.climb(Rung::Signal, policy, now, effects),
             (Rung::Signal | Rung::Kill, Event::Exit { left: true, .. }) => {
                 self.main = false;
                 effects.push(again(rung));
             }
             (Rung::Signal | Rung::Kill, Event::Found) => effects.push(again(rung)),
-            (_, Event::NoneLeft) if !self.main => self.next(policy, now, effects),
-            (Rung::Command, Event::CommandEnded { success: false } | Event::Deadline) => {
+            (_, Event::NoneLeft) if !self.main => self.next(Duration::ZERO, policy, now, effects),
+            (Rung::Command, Event::CommandEnded { success: false }) if self.main => {
                 self.climb(Rung::Signal, policy, now, effects);
             }
+            (Rung::Command, Event::Deadline) => self.climb(Rung::Signal, policy, now, effects),
             (Rung::Signal, Event::Deadline) => self.climb(Rung::Kill, policy, now, effects),
             (Rung::Kill, Event::Deadline) => {
                 effects.push(Effect::Survivors);
@@ -313,7 +320,6 @@ impl Life {
             // What comes late changes nothing; the main process may hand on what it started while it ends.
             (Rung::Kill, Event::Kill) | (Rung::Command, Event::Found) => {}
             (_, Event::Ready | Event::NoneLeft | Event::CommandEnded { .. } | Event::Clear(_)) => {}
-            (_, Event::SpawnFailed) => unreachable!("{event:?} of a life in {:?}", self.state),
         }
     }
 
@@ -353,8 +359,8 @@ impl Life {
         effects.push(effect);
     }
 
-    /// Nothing is left of this life: what comes now?
-    fn next(&mut self, policy: &Policy, now: Tick, effects: &mut Vec<Effect>) {
+    /// Nothing is left of this life: what comes now? Where that is a wait, it is at least so long.
+    fn next(&mut self, shortest: Duration, policy: &Policy, now: Tick, effects: &mut Vec<Effect>) {
         self.rest(State::Down, None);
         let again = match self.end {
             Some(End::Asked) => return self.start(policy, now, effects),
@@ -380,7 +386,7 @@ impl Life {
             self.want = Want::Down;
             return self.rest(State::Failed, None);
         }
-        match self.wait(policy.backoff) {
+        match self.wait(policy.backoff).max(shortest) {
             Duration::ZERO => self.start(policy, now, effects),
             wait => self.rest(State::Backoff, Some(now.after(wait))),
         }

@@ -9,6 +9,14 @@ struct World {
     main: bool,
     rest: bool,
     command: bool,
+    /// It is not known yet whether the main process could be started.
+    unsure: bool,
+}
+
+impl World {
+    fn is_empty(self) -> bool {
+        !self.main && !self.rest && !self.command
+    }
 }
 
 /// What the world does.
@@ -16,6 +24,8 @@ struct World {
 enum Act {
     /// An event comes from outside, or time passes.
     Tell(Event),
+    SpawnFails,
+    Spawns,
     /// The main process starts another.
     Fork,
     MainEnds {
@@ -66,6 +76,10 @@ impl Model {
             events.push(Event::Deadline);
         }
         let mut acts: Vec<_> = events.into_iter().map(Act::Tell).collect();
+        if world.unsure {
+            acts.extend([Act::SpawnFails, Act::Spawns]);
+            return acts;
+        }
         if world.main {
             acts.extend([Act::Fork, Act::MainEnds { success: true }, Act::MainEnds { success: false }]);
         }
@@ -78,55 +92,53 @@ impl Model {
         acts
     }
 
-    /// Does an act; the worlds that may come of it, for a start may fail. What is wrong with it is the error.
-    fn act(&self, life: Life, world: World, act: Act) -> Result<Vec<(Life, World)>, String> {
-        let mut world = world;
-        let event = match act {
-            Act::Tell(event) => Some(event),
+    /// Does an act: what comes of it. What is wrong with it is the error.
+    fn act(&self, life: Life, world: World, act: Act) -> Result<(Life, World), String> {
+        let (mut life, mut world) = (life, world);
+        let events = match act {
+            Act::Tell(event) => vec![event],
             Act::Fork => {
                 world.rest = true;
-                None
+                Vec::new()
+            }
+            // What was to be done to it finds nobody.
+            Act::SpawnFails => {
+                world = World::default();
+                vec![Event::SpawnFailed]
+            }
+            Act::Spawns => {
+                world.unsure = false;
+                Vec::new()
             }
             Act::MainEnds { success } => {
                 world.main = false;
-                Some(Event::Exit { success, left: world.rest })
+                vec![Event::Exit { success, left: !world.is_empty() }]
             }
             Act::RestEnds => {
                 world.rest = false;
-                (!world.main).then_some(Event::NoneLeft)
+                if world.is_empty() { vec![Event::NoneLeft] } else { Vec::new() }
             }
+            // What is left beside the command is looked at when that has ended.
             Act::CommandEnds { success } => {
                 world.command = false;
-                Some(Event::CommandEnded { success })
+                let ended = Event::CommandEnded { success };
+                let then = if world.is_empty() { Event::NoneLeft } else { Event::Found };
+                if world.main { vec![ended] } else { vec![ended, then] }
             }
-            Act::HandsOn => Some(Event::Found),
+            Act::HandsOn => vec![Event::Found],
         };
-        let Some(event) = event else { return Ok(vec![(life, world)]) };
-        let (mut next, mut effects) = (life, Vec::new());
-        self.step(&mut next, event, &mut effects);
-        self.is_right(&life, world, event, &next, &effects)
-            .map_err(|what| format!("{what}: {life:?} {world:?} {act:?} -> {next:?} {effects:?}"))?;
-        if effects.contains(&Effect::StopCommand) {
-            world.command = true;
-        }
-        if !effects.contains(&Effect::Spawn) {
-            return self.holds(&next, world).map(|()| vec![(next, world)]);
-        }
-        let mut ways = Vec::new();
-        let started = World { main: true, ..world };
-        self.holds(&next, started)?;
-        ways.push((next, started));
-        // A start that fails may be tried again at once, without end: one is as good as many.
-        let (mut failed, mut more) = (next, Vec::new());
-        self.step(&mut failed, Event::SpawnFailed, &mut more);
-        match more.contains(&Effect::Spawn) {
-            true => ways.push((failed, started)),
-            false => {
-                self.holds(&failed, world)?;
-                ways.push((failed, world));
+        for event in events {
+            let (mut next, mut effects) = (life, Vec::new());
+            self.step(&mut next, event, &mut effects);
+            self.is_right(&life, world, event, &next, &effects)
+                .map_err(|what| format!("{what}: {life:?} {world:?} {act:?} -> {next:?} {effects:?}"))?;
+            world.command |= effects.contains(&Effect::StopCommand);
+            if effects.contains(&Effect::Spawn) {
+                (world.main, world.unsure) = (true, true);
             }
+            life = next;
         }
-        Ok(ways)
+        self.holds(&life, world).map(|()| (life, world))
     }
 
     /// What is so of any step.
@@ -139,10 +151,13 @@ impl Model {
         effects: &[Effect],
     ) -> Result<(), &'static str> {
         let spawns = effects.iter().filter(|effect| **effect == Effect::Spawn).count();
-        if spawns > 1 || (spawns == 1 && (world.main || world.rest)) {
+        if spawns > 1 || (spawns == 1 && !world.is_empty()) {
             return Err("two lives at once");
         }
-        if effects.iter().any(|effect| *effect != Effect::Spawn) && !world.main && !world.rest {
+        if spawns == 1 && event == Event::SpawnFailed && life.end != Some(End::Asked) {
+            return Err("a start that fails is tried again in the same breath");
+        }
+        if effects.iter().any(|effect| *effect != Effect::Spawn) && world.is_empty() {
             return Err("something is sent to a life that is over");
         }
         if effects.contains(&Effect::Survivors) && !matches!(life.state, State::Stopping(Rung::Kill)) {
@@ -185,7 +200,7 @@ impl Model {
         let rules = [
             ("it knows whether its process is there", life.main == world.main),
             ("it runs or is being stopped where something is there", !world.main || !life.is_at_rest()),
-            ("rest is rest", !world.rest || !life.is_at_rest()),
+            ("rest is rest", !(world.rest || world.command) || !life.is_at_rest()),
             ("what runs has a process", !runs || world.main),
             ("what runs is wanted", !runs || life.want == Want::Up),
             ("what waits is wanted", life.state != State::Backoff || life.want == Want::Up),
@@ -242,10 +257,9 @@ impl Model {
             *visited.entry(life.state).or_default() += 1;
             self.stops(life, world)?;
             for act in Model::acts(&life, world) {
-                for next in self.act(life, world, act)? {
-                    if seen.insert(next) {
-                        todo.push(next);
-                    }
+                let next = self.act(life, world, act)?;
+                if seen.insert(next) {
+                    todo.push(next);
                 }
             }
         }
@@ -284,7 +298,17 @@ fn every_reachable_state_holds() {
 }
 
 /// Mistakes, each of which the model must find.
-const BUGS: [(&str, Bug); 14] = [
+const BUGS: [(&str, Bug); 16] = [
+    ("a start that fails is not noted once it is to stop", |event, before, life, _| {
+        if event == Event::SpawnFailed && matches!(before.state, State::Stopping(_)) {
+            *life = *before;
+        }
+    }),
+    ("a stop command is forgotten with the process that it ended", |event, before, life, _| {
+        if matches!(event, Event::Exit { .. }) && before.state == State::Stopping(Rung::Command) {
+            (life.state, life.deadline, life.want) = (State::Down, None, Want::Down);
+        }
+    }),
     ("a wanted worker is started though its last life is not over", |event, _, life, effects| {
         if event == Event::Want(Want::Up) && matches!(life.state, State::Stopping(_)) {
             (life.state, life.main) = (State::Starting, true);

@@ -44,3 +44,18 @@ fn a_second_signal_does_not_wait() {
     up.signal(Signal::SIGINT);
     assert_eq!(up.end().code(), Some(0));
 }
+
+/// Whoever asks for the stop of one is told whom that has stopped with it.
+#[test]
+#[serial]
+fn a_stop_names_those_that_it_takes_along() {
+    let worker =
+        |name: &str, needs: &str| format!("[worker.{name}]\ncommand = [\"sleep\", \"1000\"]\nneeds = [{needs}]\n");
+    let mut up = Up::start(
+        &[worker("db", ""), worker("web", "\"db\""), worker("mail", "\"web\""), worker("alone", "")].concat(),
+    );
+    up.ready("mail");
+    let said = "stopped db\nstopped web, which needs db\nstopped mail, which needs web\n";
+    assert_eq!(up.must(&["stop", "db"]), said);
+    up.down();
+}

@@ -41,6 +41,16 @@ fn a_worker_that_cannot_be_started() {
     up.down();
 }
 
+/// C13: where nothing is waited for between starts, one that fails still leaves time for everything else.
+#[test]
+#[serial]
+fn a_start_that_fails_is_not_all_that_is_done() {
+    let mut up = Up::start("[worker.bad]\ncommand = [\"/nonexistent/x\"]\nbackoff.first = \"0s\"\n");
+    up.until("bad: cannot execute /nonexistent/x");
+    assert_eq!(up.status("bad")["state"], "backoff");
+    up.down();
+}
+
 /// C13: what fails again and again is given up when its configuration says so, and can be started again.
 #[test]
 #[serial]
@@ -116,4 +126,16 @@ fn instances_are_workers_of_their_own() {
     assert_eq!(up.pid_of("web.2"), second);
     up.down();
     assert_eq!((up.printed("web.1"), up.printed("web.2")), (vec!["I am 1".into(); 2], vec!["I am 2".into()]));
+}
+
+#[test]
+#[serial]
+fn who_is_named_twice_is_meant_once() {
+    let mut up = Up::start(
+        "[worker.a]\ncommand = [\"/nonexistent/x\"]\nbackoff.first = \"1m\"\nbackoff.max = \"1m\"\n[worker.b]\ncommand = [\"sleep\", \"1000\"]\n",
+    );
+    up.ready("b");
+    assert_eq!(up.must(&["restart", "--no-wait", "a", "b", "a"]), "starting a\nstarting b\n");
+    assert_eq!(up.status("a")["restarts"], 1);
+    up.down();
 }

@@ -24,7 +24,8 @@ fn share(whole: u32) -> u32 {
 /// Tells what was measured.
 fn report(text: &str) {
     if is_whole() {
-        writeln!(std::io::stderr(), "{text}").unwrap();
+        // Past the capture of tests that succeed.
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
 }
 

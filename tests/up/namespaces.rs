@@ -103,8 +103,8 @@ fn without_proc() {
     let quell = up.pid();
     let pid_of = |up: &Up, what: &str| {
         let printed = up.printed("web");
-        let numbers = printed.iter().filter_map(|line| line.strip_prefix(what)?.parse::<i32>().ok());
-        Watched::new(numbers.last().unwrap())
+        let mut numbers = printed.iter().filter_map(|line| line.strip_prefix(what)?.parse::<i32>().ok());
+        Watched::new(numbers.next_back().unwrap())
     };
     let (group, escaped) = (pid_of(&up, "group="), pid_of(&up, "escaped="));
     let web = Watched::new(up.pid_of("web"));

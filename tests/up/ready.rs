@@ -41,8 +41,20 @@ fn never() {
     let mut up = Up::start(
         "[worker.web]\ncommand = [\"sleep\", \"1000\"]\nready = { line = \"x\" }\nstart_timeout = \"50ms\"\nrestart = \"never\"\n[worker.app]\ncommand = [\"sleep\", \"1000\"]\nneeds = [\"web\"]\n",
     );
+    up.until("web: not ready after 50ms: told to stop");
     up.until("web: failed");
+    assert_eq!(up.status("web")["why"], "not ready after 50ms");
     let status = up.status("app");
     assert_eq!((status["state"].as_str(), status["why"].as_str()), (Some("waiting"), Some("waits for web")));
+    up.down();
+}
+
+/// F7: a worker that writes to its descriptor without end, and no newline, keeps nobody else waiting.
+#[test]
+#[serial]
+fn a_descriptor_that_is_flooded() {
+    let mut up = Up::start("[worker.web]\nshell = \"exec cat /dev/zero >&3\"\nready = { fd = 3 }\n");
+    up.until("web: started");
+    assert_eq!(up.status("web")["state"], "starting");
     up.down();
 }

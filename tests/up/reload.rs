@@ -1,6 +1,7 @@
 //! Another configuration: only what changed is touched.
 
 use super::{Up, configure};
+use nix::sys::signal::Signal;
 use serial_test::serial;
 
 fn worker(name: &str, seconds: u32) -> String {
@@ -40,4 +41,63 @@ fn a_mistake_changes_nothing() {
     assert!(refused.stderr.contains("restrat") && refused.stderr.contains("quell.toml:"), "{refused:?}");
     assert_eq!(up.pid_of("a"), a);
     up.down();
+}
+
+/// What failed is tried at once when its table was mended; what somebody stopped stays down.
+#[test]
+#[serial]
+fn what_was_mended_is_tried_again() {
+    let failing = "[worker.a]\nshell = \"exit 1\"\nrestart = \"never\"\n";
+    let mut up = Up::start(&[failing.to_owned(), worker("b", 1000)].concat());
+    up.until("a: failed");
+    up.must(&["stop", "b"]);
+    configure(&up.folder, &["[worker.a]\nshell = \"exec sleep 1000\"\n".to_owned(), worker("b", 1001)].concat());
+    let done = up.must(&["reload"]);
+    assert!(done.contains("started a (pid "), "{done}");
+    assert_eq!(up.status("b")["state"], "down");
+    up.down();
+}
+
+/// C14: a worker that may start at last, by the same reload that gives it another command, which cannot be executed.
+#[test]
+#[serial]
+fn a_start_that_fails_is_overtaken_by_a_restart() {
+    let need = "[worker.db]\ncommand = [\"sleep\", \"1000\"]\nready = \"notify\"\n";
+    let mut up = Up::start(&format!("{need}[worker.web]\ncommand = [\"sleep\", \"1000\"]\nneeds = [\"db\"]\n"));
+    up.until("db: started");
+    configure(&up.folder, &format!("{need}[worker.web]\ncommand = [\"/nonexistent/x\"]\n"));
+    up.must(&["reload", "--no-wait"]);
+    up.until("web: cannot execute /nonexistent/x");
+    assert_eq!(up.status("web")["state"], "backoff");
+    up.down();
+}
+
+/// A reload that mends a worker that was given up starts it.
+#[test]
+#[serial]
+fn what_failed_is_started_by_what_mends_it() {
+    let done = "[worker.done]\nkind = \"oneshot\"\ncommand = [\"true\"]\n";
+    let mut up = Up::start(&format!("[worker.web]\ncommand = [\"false\"]\nbackoff.give_up = 1\n{done}"));
+    up.until("all workers are up, done, or given up");
+    configure(&up.folder, &(worker("web", 1000) + done));
+    assert!(up.must(&["reload"]).contains("started web"));
+    assert_eq!(up.status("web")["state"], "up");
+    assert_eq!(up.status("done")["state"], "done");
+    up.down();
+}
+
+#[test]
+#[serial]
+fn nothing_is_reloaded_on_the_way_down() {
+    let held = "[worker.web]\nshell = \"trap '' TERM; echo deaf; while :; do sleep 1000; done\"\nready = { line = \"deaf\" }\nneeds = [\"db\"]\n";
+    let mut up = Up::start(&(worker("db", 1000) + held));
+    up.ready("web");
+    up.signal(Signal::SIGTERM);
+    up.until("web: told to stop");
+    configure(&up.folder, &(worker("db", 1001) + held));
+    up.signal(Signal::SIGHUP);
+    up.until("not reloaded, what was in force stays: quell is going down");
+    up.signal(Signal::SIGTERM);
+    assert!(up.end().success());
+    assert_eq!(up.heard().iter().filter(|line| line.contains("db: started")).count(), 1);
 }

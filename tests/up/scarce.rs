@@ -85,7 +85,7 @@ fn memory_runs_out() {
         cage.0.display()
     ));
     up.until("hog: killed by SIGKILL");
-    up.until("hog: probably killed by the kernel: memory has run out");
+    up.until("hog: perhaps killed by the kernel: memory has run out");
     super::Watched::new(up.pid_of("web")).kill();
     up.until("web: killed by SIGKILL");
     up.down();

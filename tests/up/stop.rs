@@ -1,6 +1,7 @@
 //! How workers are ended, and whatever they have left behind.
 
 use super::{Up, Watched, carriers, is_there, until};
+use crate::harness::{quell, start};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serial_test::serial;
@@ -140,4 +141,41 @@ fn down_comes_back_when_all_is_over() {
     assert!(quell.has_ended());
     assert_eq!(up.end().code(), Some(0));
     assert_eq!(up.printed("web"), ["up", "bye"]);
+}
+
+/// C4: a stop command that does not end is ended with its worker, and one that needs longer than the worker is not.
+#[test]
+#[serial]
+fn a_stop_command_ends_with_its_worker() {
+    let mut up = Up::start(
+        "[worker.web]\ncommand = [\"sleep\", \"1000\"]\nstop = { command = [\"sh\", \"-c\", \"echo hung: $$$$ >&2; exec sleep 1000\"], grace = \"100ms\" }\n[worker.db]\ncommand = [\"sleep\", \"1000\"]\nstop.command = [\"sh\", \"-c\", \"kill $$MAINPID; while kill -0 $$MAINPID; do :; done; echo db: swept >&2\"]\n",
+    );
+    up.ready("web");
+    let stopped = up.must(&["stop", "web", "db"]);
+    assert_eq!(stopped, "stopped web\nstopped db\n");
+    let hung = up.heard().iter().find_map(|line| line.strip_prefix("hung: ")?.parse().ok()).unwrap();
+    assert!(!is_there(hung));
+    assert!(up.heard().iter().any(|line| line == "db: swept"), "{:?}", up.heard());
+    up.down();
+}
+
+/// C14: whoever waits for a stop is told when somebody else has started the worker again; it would wait for ever.
+#[test]
+#[serial]
+fn a_stop_that_is_taken_back_is_answered() {
+    let mut up = Up::start(
+        "[worker.web]\nshell = \"trap '' TERM; echo deaf; while :; do sleep 1000; done\"\nready = { line = \"deaf\" }\nstop.grace = \"200ms\"\n",
+    );
+    up.ready("web");
+    let path = up.folder.join("quell.toml");
+    let stop = start(quell().args(["stop", "web", "-c"]).arg(path));
+    up.until("web: told to stop");
+    assert!(up.must(&["start", "web"]).starts_with("started web"));
+    let done = stop.done();
+    assert_eq!((done.code(), done.text()), (1, ""));
+    assert!(done.stderr.contains("somebody has started web"), "{done:?}");
+    up.signal(Signal::SIGTERM);
+    up.until("going down");
+    up.signal(Signal::SIGTERM);
+    up.end();
 }

@@ -1,7 +1,7 @@
 //! What a worker finds around it: signals, environment; and whose word quell takes.
 
 use super::{Up, configure};
-use crate::harness::{Folder, finish, quell};
+use crate::harness::{Folder, finish, names, quell};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use serial_test::serial;
 use std::fs::{Permissions, set_permissions};
@@ -113,4 +113,17 @@ fn a_configuration_that_others_may_write() {
     assert_eq!(reloaded.code(), i32::from(is_root), "{reloaded:?}");
     assert_eq!(reloaded.stderr.contains("everybody may write"), is_root, "{reloaded:?}");
     up.down();
+}
+
+/// F5: where the start fails, no socket is left behind.
+#[test]
+#[serial]
+fn a_start_that_fails_leaves_no_socket() {
+    let folder = Folder::new();
+    let path = configure(&folder, "[worker.web]\ncommand = [\"sleep\", \"1000\"]\n");
+    folder.write("log", "no folder");
+    let mut up = Up::of(folder, path);
+    up.until("cannot log to");
+    assert!(!up.end().success());
+    assert!(!names(&up.folder.join("state")).iter().any(|name| name.ends_with(".sock")));
 }

@@ -47,7 +47,7 @@ pub(super) fn of_dir(dir: &Path, lists: &[String], classify: bool) -> Result<Sou
     Ok(Source { name: dir.display().to_string(), path: dir.to_owned(), rules: classify.then(rules) })
 }
 
-/// The logs of workers and of instances, in the order in which they are named, each once.
+/// The logs of workers and of instances, in the order in which they are named, each once; of all where none is named.
 ///
 /// # Errors
 /// When there is no configuration, or no worker of that name in it.
@@ -56,7 +56,8 @@ pub(super) fn of_names(config: &config::Options, names: &[String], classify: boo
     let config = &checked.loaded.config;
     let state = places::state(&config.quell);
     let mut sources: Vec<Source> = Vec::new();
-    for name in names {
+    let all = if names.is_empty() { config.workers.as_slice() } else { &[] };
+    for name in all.iter().map(|worker| &worker.name).chain(names) {
         let (worker, log, logs) = config
             .workers
             .iter()

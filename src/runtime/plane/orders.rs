@@ -125,7 +125,7 @@ impl Work {
         let Some(served) = self.workers[place as usize].take() else { return };
         self.due.set(Due::Worker(place), None);
         self.free.push(place);
-        self.held_up -= usize::from(served.held_up);
+        self.count_held_up(self.held_up - usize::from(served.held_up));
         served.outlets.iter().for_each(|token| drop(self.reactor.remove(*token)));
         let Served { mut output, failed, .. } = *served;
         output.end_all(&mut self.room, now);

@@ -8,6 +8,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+/// What the pipe of a busy stream holds that is one of many: as much as is read at once. All pipes of a user together hold
+/// so much for 256 of them (pipe(7), pipe-user-pages-soft).
+const PIPE_BYTES_ONE_OF_MANY: usize = 256 << 10;
+
 /// Something that the plane waits on.
 #[derive(Debug)]
 pub(super) enum Watched {
@@ -56,7 +60,8 @@ impl Pump {
 }
 
 /// What to do with a pump after so many bytes were read: until when it is to be left alone, where that saves wake-ups.
-pub(super) fn pace(reactor: &mut Reactor<Watched>, token: Token, bytes: usize, now: Tick) -> Option<Tick> {
+/// `many` says that it is one of many.
+pub(super) fn pace(reactor: &mut Reactor<Watched>, token: Token, bytes: usize, many: bool, now: Tick) -> Option<Tick> {
     let Some(Watched::Pipe(pump)) = reactor.get_mut(token) else { return None };
     match pump.pace.read(bytes, now) {
         Advice::Rest(until) => {
@@ -66,8 +71,8 @@ pub(super) fn pace(reactor: &mut Reactor<Watched>, token: Token, bytes: usize, n
             Some(until)
         }
         Advice::Widen => {
-            let holds = fd::resize_pipe(&pump.pipe, PIPE_BYTES_BUSY);
-            pump.pace.resized(PIPE_BYTES_BUSY, holds.unwrap_or(0));
+            let wide_bytes = if many { PIPE_BYTES_ONE_OF_MANY } else { PIPE_BYTES_BUSY };
+            pump.pace.widened(fd::resize_pipe(&pump.pipe, wide_bytes).unwrap_or(0));
             None
         }
         Advice::ReadOn => None,
@@ -90,7 +95,7 @@ pub(super) fn quiet(reactor: &mut Reactor<Watched>, token: Token) -> io::Result<
     if pump.pace.is_wider_than(narrow_bytes)
         && let Some(holds) = fd::resize_pipe(&pump.pipe, narrow_bytes)
     {
-        pump.pace.resized(narrow_bytes, holds);
+        pump.pace.narrowed(holds);
     }
     reactor.watch(token, Interest::Read)
 }

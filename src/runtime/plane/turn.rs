@@ -25,11 +25,11 @@ const READS_PER_STREAM: usize = 4;
 const BYTES_PER_STREAM: usize = READ_BYTES;
 /// What is read before it is looked whether anything was said, in bytes.
 const BYTES_PER_TURN: usize = 1 << 20;
-/// How many reads a pipe gets that is given up: more than it can hold.
-const RELEASE_READS_MAX: usize = 16;
 /// Where the output of more workers than this is held up, all that is read is held: it is read in small pieces then.
 const HELD_UP_MANY: usize = 8;
 const READ_BYTES_HELD_UP: usize = 8 << 10;
+/// The pipes of more workers than this are widened less when they are busy.
+const MANY: usize = 16;
 /// A deadline by the calendar is a little off on the other clock; so much is not worth moving it.
 const SLACK: Duration = Duration::from_millis(1);
 
@@ -246,6 +246,7 @@ impl Work {
         brought: io::Result<Brought>,
         now: Now,
     ) -> Next {
+        let many = self.places.len() > MANY;
         let Some(served) = &mut self.workers[worker as usize] else { return Next::Leave };
         let (id, answered) = (served.id, served.output.has_answered(place));
         match brought {
@@ -256,7 +257,7 @@ impl Work {
                 }
                 if let Some(drain) = &mut life.drain {
                     drain.moves_on(now.tick);
-                } else if let Some(until) = pump::pace(&mut self.reactor, token, bytes, now.tick) {
+                } else if let Some(until) = pump::pace(&mut self.reactor, token, bytes, many, now.tick) {
                     self.due.set(Due::Rest(token), Some(until));
                     return Next::Leave;
                 }
@@ -293,18 +294,16 @@ impl Work {
             if let (Some(served), Some(Watched::Pipe(pump))) =
                 (&mut self.workers[worker as usize], self.reactor.get(token))
             {
-                for _ in 0..RELEASE_READS_MAX {
-                    if served.output.is_stalled(pump.place) {
-                        // It is lost, but not unsaid.
-                        if let Ok(bytes @ 1..) = fd::unread(&pump.pipe) {
-                            tracing::warn!("{}: {bytes} bytes of output were left unread", served.label());
-                        }
-                        break;
+                // What is written meanwhile is not waited for: whoever writes may never stop.
+                let mut left = fd::unread(&pump.pipe).unwrap_or(0);
+                while left > 0 && !served.output.is_stalled(pump.place) {
+                    match served.output.read(&mut self.room, pump.place, &pump.pipe, now) {
+                        Ok(Brought::Bytes(bytes)) => left = left.saturating_sub(bytes),
+                        Ok(Brought::Nothing | Brought::End) | Err(_) => left = 0,
                     }
-                    let brought = served.output.read(&mut self.room, pump.place, &pump.pipe, now);
-                    if !matches!(brought, Ok(Brought::Bytes(_))) {
-                        break;
-                    }
+                }
+                if left > 0 {
+                    tracing::warn!("{}: {left} bytes of output were left unread", served.label());
                 }
             }
             self.close(token, now);
@@ -352,14 +351,20 @@ impl Work {
             return;
         }
         if is_held_up {
-            self.held_up += 1;
+            self.count_held_up(self.held_up + 1);
         } else {
-            self.held_up -= 1;
-            served.drains_begin_anew(now);
+            self.count_held_up(self.held_up - 1);
+            if let Some(served) = &mut self.workers[worker as usize] {
+                served.drains_begin_anew(now);
+            }
             self.enqueue_all(worker);
         }
-        let many = self.held_up > HELD_UP_MANY;
-        self.room.read_bytes_max = if many { READ_BYTES_HELD_UP } else { READ_BYTES };
+    }
+
+    /// So many workers are held up.
+    pub(super) fn count_held_up(&mut self, workers: usize) {
+        self.held_up = workers;
+        self.room.read_bytes_max = if workers > HELD_UP_MANY { READ_BYTES_HELD_UP } else { READ_BYTES };
     }
 
     /// Says of the lives that have no open pipe any more that they have ended.

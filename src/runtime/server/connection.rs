@@ -38,6 +38,8 @@ pub(super) struct Connection {
     ended: bool,
     /// It cannot be reached any more.
     broken: bool,
+    /// It was sent away while somebody worked on an answer for it.
+    sent_away: bool,
     /// It has made a request before.
     pub(super) has_asked: bool,
     /// Since when it has been about to say something.
@@ -77,6 +79,7 @@ impl Connection {
             fresh: false,
             ended: false,
             broken: false,
+            sent_away: false,
             has_asked: false,
             half: None,
             stuck: None,
@@ -104,6 +107,11 @@ impl Connection {
     /// Whether somebody works on an answer for it.
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.stage, Stage::Answering | Stage::Following)
+    }
+
+    /// Whether somebody still works on an answer for it, or did when it was sent away.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.is_waiting() || self.sent_away
     }
 
     /// Whether it is done with.
@@ -166,6 +174,7 @@ impl Connection {
     /// A last word, and the end.
     pub(super) fn close(&mut self, now: Tick, code: Code, text: &str) {
         self.add(&Reply::failed(code, text));
+        self.sent_away |= self.is_waiting();
         self.stage = Stage::Closing;
         self.send(now);
     }

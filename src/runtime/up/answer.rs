@@ -5,17 +5,20 @@ use crate::clock::{Now, Tick};
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::reply::{Code, Reply};
 use crate::control::request::{Patience, Request, Target};
+use crate::control::status::State as Shown;
 use crate::runtime::plane::ToPlane;
 use crate::runtime::server::ClientId;
 use crate::supervisor::Event;
+use crate::sys::proc::Named;
 use crate::sys::reap::Process;
 use crate::sys::signal;
 use crate::worker::WorkerId;
-use crate::worker::lifecycle::State;
+use crate::worker::lifecycle::{State, Want};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How long a status waits for the output planes; after that it shows what they last said, with its age.
-const PICTURE_WAIT: Duration = Duration::from_millis(5);
+const PICTURE_WAIT: Duration = Duration::from_millis(2);
 
 /// A request that is answered when it has had its effect.
 #[derive(Debug)]
@@ -32,8 +35,8 @@ enum Goal {
     Pictures { ticket: u64, planes: usize, ids: Vec<WorkerId> },
     /// Each of these runs a later life than this, and is ready; what else is to be told.
     Up { lives: Vec<(WorkerId, u64)>, lines: Vec<String> },
-    /// These are down.
-    Down(Vec<WorkerId>),
+    /// The first are down; the others ran when that was asked for, and may have been stopped with them.
+    Down(Vec<WorkerId>, Vec<WorkerId>),
     /// Everything is.
     End,
 }
@@ -79,9 +82,12 @@ impl Up<'_> {
             }
             Request::Stop { workers, patience } => {
                 let ids = self.meant(&workers)?;
+                let ran =
+                    self.supervisor.members().filter(|(id, member)| !member.life.is_at_rest() && !ids.contains(id));
+                let others = ran.map(|(id, _)| id).collect();
                 self.step(Event::Stop(&ids), now);
                 let done = Reply::Done { lines: self.lines(&ids, "stopping") };
-                Ok(self.patiently(client, Goal::Down(ids), patience, done, now))
+                Ok(self.patiently(client, Goal::Down(ids, others), patience, done, now))
             }
             Request::Signal { workers, signal: number } => self.pass_signal(&workers, number.name(), now).map(Some),
             Request::Rotate { workers } => {
@@ -138,7 +144,9 @@ impl Up<'_> {
                 return Err((Code::NoSuchWorker, format!("there is no worker {:?}{near}", target.as_str())));
             }
         }
-        ids.dedup();
+        // One that is named twice is meant once.
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(*id));
         Ok(ids)
     }
 
@@ -248,27 +256,46 @@ impl Up<'_> {
             }
             Goal::Pictures { .. } => Reached::No,
             Goal::Up { lives, lines } => self.reached_up(lives, lines, over),
-            Goal::Down(ids) => {
-                let state = |id: &&WorkerId| self.supervisor.member(**id).map(|member| member.life.state);
-                let rest: Vec<_> =
-                    ids.iter().filter(|id| state(id).is_some_and(|state| state != State::Down)).copied().collect();
-                match rest.is_empty() {
-                    true => Reached::Yes(Reply::Done { lines: self.lines(ids, "stopped") }),
-                    false if over => {
-                        let done: Vec<_> = ids.iter().filter(|id| !rest.contains(id)).copied().collect();
-                        let blocked: Vec<_> = rest.iter().map(|id| self.describe_stop(*id)).collect();
-                        self.timed_out(format!("still stopping: {}", blocked.join("; ")), self.lines(&done, "stopped"))
-                    }
-                    false => Reached::No,
-                }
-            }
+            Goal::Down(ids, others) => self.reached_down(ids, others, over),
             Goal::End if over => self.timed_out("still going down".into(), Vec::new()),
             Goal::End => Reached::No,
         }
     }
 
-    fn describe_stop(&self, id: WorkerId) -> String {
-        let left: Vec<_> = self.left_of(id).iter().map(ToString::to_string).collect();
+    /// Says that a worker was stopped because of what it needs.
+    fn describe_held(&self, id: WorkerId) -> Option<String> {
+        let needs: Vec<_> = self.supervisor.waits_for(id).collect();
+        let is_held = self.shown_state(id) == Shown::Waiting && !needs.is_empty();
+        is_held.then(|| format!("stopped {}, which needs {}", self.name(id), needs.join(", ")))
+    }
+
+    fn reached_down(&self, ids: &[WorkerId], others: &[WorkerId], over: bool) -> Reached {
+        let is_wanted = |id: &WorkerId| self.supervisor.member(*id).is_some_and(|member| member.desired == Want::Up);
+        let rests = |id: &WorkerId| self.supervisor.member(*id).is_none_or(|member| member.life.state == State::Down);
+        // Who is wanted again will not come to rest.
+        let (wanted, unwanted): (Vec<_>, Vec<_>) = ids.iter().partition(|id| is_wanted(id));
+        let (done, left): (Vec<_>, Vec<_>) = unwanted.into_iter().partition(rests);
+        let done = self.lines(&done, "stopped");
+        match wanted.is_empty() {
+            _ if !left.is_empty() && !over => Reached::No,
+            _ if !left.is_empty() => {
+                let held_up = left.iter().zip(self.left_of_each(&left));
+                let blocked: Vec<_> = held_up.map(|(id, by)| self.describe_stop(*id, &by)).collect();
+                self.timed_out(format!("still stopping: {}", blocked.join("; ")), done)
+            }
+            true => {
+                let held = others.iter().filter_map(|id| self.describe_held(*id));
+                Reached::Yes(Reply::Done { lines: done.into_iter().chain(held).collect() })
+            }
+            false => {
+                let text = self.lines(&wanted, "somebody has started").join("; ");
+                Reached::Yes(Reply::Failed { code: Code::Failed, text, done })
+            }
+        }
+    }
+
+    fn describe_stop(&self, id: WorkerId, by: &[Named]) -> String {
+        let left: Vec<_> = by.iter().map(ToString::to_string).collect();
         format!("{} ({})", self.name(id), left.join(", "))
     }
 
@@ -289,7 +316,7 @@ impl Up<'_> {
                 }
                 State::Down if is_new && member.life.is_done() => done.push(format!("{} is done", worker.name)),
                 State::Failed | State::Backoff => failed.push(self.describe_failure(*id)),
-                State::Down if member.desired == crate::worker::lifecycle::Want::Down => {
+                State::Down if member.desired == Want::Down => {
                     failed.push(format!("{} was stopped", worker.name));
                 }
                 _ => waiting.push(format!("{} ({})", worker.name, picture::word(self.shown_state(*id)))),

@@ -4,7 +4,7 @@ use super::events::Events;
 use super::planes::Planes;
 use super::specs::Sortings;
 use super::sweep::Swept;
-use super::{Configuration, Load, NOTIFY, PLANES, SERVER, SIGNALS, Up};
+use super::{Configuration, Load, NOTIFY, PLANES, SERVER, SIGNALS, SPAWNS_A_TURN, Up};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::Here;
 use crate::runtime::server::Server;
@@ -100,6 +100,7 @@ pub fn begin<'a>(
         probing: HashSet::new(),
         pending: Vec::new(),
         effects: VecDeque::new(),
+        spawns_left: SPAWNS_A_TURN,
         swept: Swept::default(),
         oom: OomKills::watch(),
         tickets: 0,

@@ -2,6 +2,8 @@
 
 use super::Up;
 use crate::clock::Now;
+use crate::config::report::visible;
+use crate::config::unit::show_duration;
 use crate::control::event::{Event, Kind};
 use crate::control::history::History;
 use crate::control::reply::Reply;
@@ -10,7 +12,7 @@ use crate::runtime::server::ClientId;
 use crate::supervisor::Phase;
 use crate::sys::signal;
 use crate::worker::WorkerId;
-use crate::worker::lifecycle::{Rung, State};
+use crate::worker::lifecycle::{End, Life, Rung, State};
 use crate::worker::outcome::Outcome;
 
 /// The target of what is told of workers, which is no note on something else.
@@ -27,11 +29,12 @@ impl Up<'_> {
     /// Says that something happened, on stderr too.
     pub(super) fn say(&mut self, event: Event) {
         let worker = event.worker.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        let text = visible(&event.text);
         match event.kind {
             Kind::Failed | Kind::Oom | Kind::Survivors | Kind::LogTrouble | Kind::Warning => {
-                tracing::warn!("{worker}{}", event.text);
+                tracing::warn!("{worker}{text}");
             }
-            _ => tracing::info!(target: HAPPENED, "{worker}{}", event.text),
+            _ => tracing::info!(target: HAPPENED, "{worker}{text}"),
         }
         self.note(event);
     }
@@ -54,23 +57,30 @@ impl Up<'_> {
         }
         let (name, pid) = (worker.name.clone(), worker.process.as_ref().map(crate::sys::reap::Process::pid));
         let Some(member) = self.supervisor.member(id) else { return };
+        let late = is_late(state, &member.life).then(|| {
+            let text = format!("not ready after {}", show_duration(member.spec.policy.start_timeout));
+            worker.why = Some(text.as_str().into());
+            text + ": "
+        });
+        let late = late.unwrap_or_default();
         // What was said since: the state that is announced may be over by now.
         let (kind, text) = match state {
             State::Up if member.life.started == now.tick && member.spec.oneshot => return,
             State::Up => (Kind::Ready, "ready".to_owned()),
             State::Backoff => {
                 let wait = member.life.deadline.map_or_else(Default::default, |at| at.until(now.tick));
-                (Kind::Backoff, format!("starts again in {}", crate::config::unit::show_duration(wait)))
+                (Kind::Backoff, format!("starts again in {}", show_duration(wait)))
             }
             State::Failed => {
                 let text = match member.spec.policy.backoff.give_up {
                     Some(tries) if member.life.ends >= tries => format!("given up after {tries} tries"),
                     _ => "failed; it is not started again".to_owned(),
                 };
+                worker.why.get_or_insert_with(|| text.as_str().into());
                 (Kind::Failed, text)
             }
-            State::Stopping(Rung::Signal) if member.life.main => (Kind::Stopping, "told to stop".to_owned()),
-            State::Stopping(Rung::Command) => (Kind::Stopping, "its stop command is run".to_owned()),
+            State::Stopping(Rung::Signal) if member.life.main => (Kind::Stopping, late + "told to stop"),
+            State::Stopping(Rung::Command) => (Kind::Stopping, late + "its stop command is run"),
             State::Stopping(Rung::Kill) => (Kind::Killed, "does not end: killed".to_owned()),
             State::Stopping(Rung::Signal) => (Kind::Stopping, "what it left behind is told to stop".to_owned()),
             State::Down if member.life.is_done() => (Kind::Stopped, "done".to_owned()),
@@ -84,6 +94,11 @@ impl Up<'_> {
             None => event,
         });
     }
+}
+
+/// Whether a stop begins because the worker was not ready in time.
+fn is_late(state: State, life: &Life) -> bool {
+    matches!(state, State::Stopping(Rung::Command | Rung::Signal)) && life.main && life.end == Some(End::Failure)
 }
 
 /// As it goes over the wire.

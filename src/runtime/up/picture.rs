@@ -9,11 +9,13 @@ use crate::control::status::{
 };
 use crate::log::ledger;
 use crate::supervisor::Member;
+use crate::sys::proc::Named;
 use crate::sys::reap::Process;
 use crate::sys::usage;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Want};
 use crate::worker::outcome::Outcome;
+use std::collections::HashMap;
 use std::time::Duration;
 
 pub(super) fn word(state: State) -> &'static str {
@@ -43,9 +45,12 @@ impl Up<'_> {
             config: self.configuration.path.clone(),
             state: self.state.path().display().to_string(),
         };
+        let stopping: Vec<_> = ids.iter().copied().filter(|id| self.is_stopping(*id)).collect();
+        let mut left: HashMap<_, _> = stopping.iter().copied().zip(self.left_of_each(&stopping)).collect();
         let workers = ids.iter().filter_map(|id| {
             let (member, worker) = self.supervisor.member(*id).zip(self.workers.get(id))?;
-            Some(self.picture_of(*id, member, worker, now))
+            let stop = stop_of(member, left.remove(id).unwrap_or_default());
+            Some(self.picture_of(*id, member, worker, stop, now))
         });
         Status { quell, workers: workers.collect() }
     }
@@ -85,7 +90,7 @@ impl Up<'_> {
         }
     }
 
-    fn picture_of(&self, id: WorkerId, member: &Member, worker: &Worker, now: Now) -> Picture {
+    fn picture_of(&self, id: WorkerId, member: &Member, worker: &Worker, stop: Option<Stop>, now: Now) -> Picture {
         let pid = worker.process.as_ref().map(Process::pid);
         let usage = pid.and_then(usage::of);
         let snapshot = worker.snapshot.as_deref();
@@ -125,21 +130,22 @@ impl Up<'_> {
             lines: lines.unwrap_or_default(),
             log,
             output_age_ms: snapshot.map(|(at, _)| ms(now.tick.until(*at))),
-            stop: self.stop_of(id, member),
+            stop,
         }
     }
+}
 
-    fn stop_of(&self, id: WorkerId, member: &Member) -> Option<Stop> {
-        let lifecycle::State::Stopping(rung) = member.life.state else { return None };
-        let rung = match rung {
-            lifecycle::Rung::Command => Rung::Command,
-            lifecycle::Rung::Signal if !member.life.main => Rung::Sweep,
-            lifecycle::Rung::Signal => Rung::Signal,
-            lifecycle::Rung::Kill => Rung::Kill,
-        };
-        let blockers = self.left_of(id).into_iter().map(|left| Shown { pid: left.pid, name: left.name });
-        Some(Stop { rung, blockers: blockers.collect() })
-    }
+/// How far its stop has gone, and who of it is left.
+fn stop_of(member: &Member, left: Vec<Named>) -> Option<Stop> {
+    let lifecycle::State::Stopping(rung) = member.life.state else { return None };
+    let rung = match rung {
+        lifecycle::Rung::Command => Rung::Command,
+        lifecycle::Rung::Signal if !member.life.main => Rung::Sweep,
+        lifecycle::Rung::Signal => Rung::Signal,
+        lifecycle::Rung::Kill => Rung::Kill,
+    };
+    let blockers = left.into_iter().map(|left| Shown { pid: left.pid, name: left.name });
+    Some(Stop { rung, blockers: blockers.collect() })
 }
 
 /// How it ended.

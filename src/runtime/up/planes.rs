@@ -120,7 +120,7 @@ impl Up<'_> {
                     }
                 }
                 FromPlane::OutputEnded { worker, life, holders, last_line } => {
-                    self.output_ended(worker, life, last_line);
+                    self.output_ended(worker, life, last_line, now);
                     if holders.is_empty() {
                         continue;
                     }
@@ -153,11 +153,24 @@ impl Up<'_> {
     }
 
     /// The last line of a life is known, before or after its end.
-    fn output_ended(&mut self, id: WorkerId, life: u32, line: Option<String>) {
+    fn output_ended(&mut self, id: WorkerId, life: u32, line: Option<String>, now: Now) {
         let Some((worker, line)) = self.workers.get_mut(&id).zip(line) else { return };
         match &mut worker.last {
-            Some(last) if last.life == life => last.line = Some(line),
+            Some(last) if last.life == life => {
+                last.line = Some(line);
+                self.say_last_words(id, now);
+            }
             _ => worker.spoke = Some(Box::new((life, line))),
         }
+    }
+
+    /// Where a life has failed, what it said last is most likely why.
+    pub(super) fn say_last_words(&mut self, id: WorkerId, now: Now) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let Some(line) = worker.last.as_ref().filter(|last| last.failed).and_then(|last| last.line.as_ref()) else {
+            return;
+        };
+        let event = Happening::new(now.wall, Kind::Exited, format!("said last: {line}")).of(worker.name.clone());
+        self.say(event);
     }
 }

@@ -11,6 +11,7 @@ use crate::runtime::orphans::Life;
 use crate::runtime::plane::ToPlane;
 use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
+use crate::sys::poller::Poller;
 use crate::sys::reap::{self, Adopted, Exit, Process};
 use crate::sys::signal;
 use crate::worker::WorkerId;
@@ -78,10 +79,13 @@ impl Up<'_> {
             .spawn(ends.0, ends.1, ends.2, self.inherited, self.signals, self.lows.as_ref())
             .map_err(|e| (e.to_string(), e.shell_code()))?;
         let pid = process.pid();
-        self.poller.add(&process, EXIT | id.0 as usize, Interest::Read).map_err(|e| step("wait for it", e))?;
+        await_end(&self.poller, &process, EXIT | id.0 as usize).map_err(|e| step("wait for it", e))?;
         if let Some(ready) = ready {
-            self.poller.add(&ready, READY | id.0 as usize, Interest::Read).map_err(|e| step("wait for it", e))?;
-            worker.ready = Ready::Fd(ready);
+            // Where that cannot be, its start is over when the time for it is.
+            match self.poller.add(&ready, READY | id.0 as usize, Interest::Read) {
+                Ok(()) => worker.ready = Ready::Fd(ready),
+                Err(e) => tracing::warn!("{}: cannot wait for it to be ready: {e}", worker.name),
+            }
         }
         worker.process = Some(process);
         worker.main = Some(pid);
@@ -121,7 +125,9 @@ impl Up<'_> {
         let text = outcome.describe(signal::name, lasted);
         let life = worker.lives;
         let line = worker.spoke.take().filter(|spoke| spoke.0 == life).map(|spoke| spoke.1);
-        worker.last = Some(Box::new(Last { life, outcome, at: now, lasted, line }));
+        let member = self.supervisor.member(id);
+        let failed = member.is_some_and(|member| member.has_failed(outcome));
+        worker.last = Some(Box::new(Last { life, outcome, at: now, lasted, line, failed }));
         let marks = self.configuration.log(worker).whole.marks.value;
         let name = worker.name.clone();
         let mark = marks.then(|| format!("{text} ({name})"));
@@ -129,6 +135,7 @@ impl Up<'_> {
         self.stop_awaiting(id);
         let event = Happening::new(now.wall, Kind::Exited, text).of(name.clone()).pid(pid).ended(how(outcome), lasted);
         self.say(event);
+        self.say_last_words(id, now);
         self.name_oom(id, outcome, now);
         self.swept.ended.push((id, outcome));
     }
@@ -138,12 +145,16 @@ impl Up<'_> {
         let killed = matches!(outcome, Outcome::Signalled { number: libc::SIGKILL, .. });
         if killed && !self.is_stopping(id) && self.oom.claim(now.tick) {
             let name = self.name(id);
-            let text = "probably killed by the kernel: memory has run out";
+            let text = "perhaps killed by the kernel: memory has run out on this machine since it was last looked";
             self.say(Happening::new(now.wall, Kind::Oom, text).of(name));
         }
     }
 
     fn run_stop_command(&mut self, id: WorkerId, now: Now) {
+        // The start that it was to undo may have failed since it was asked for.
+        if !self.is_stopping(id) {
+            return;
+        }
         let table = |worker| &self.configuration.table(worker).keys;
         let command = self.workers.get(&id).and_then(|worker| table(worker).stop.command.value.clone());
         let began =
@@ -174,7 +185,7 @@ impl Up<'_> {
         let process = launch
             .spawn(stderr, stderr, None, self.inherited, self.signals, self.lows.as_ref())
             .map_err(|e| e.to_string())?;
-        self.poller.add(&process, COMMAND | id.0 as usize, Interest::Read).map_err(|e| e.to_string())?;
+        await_end(&self.poller, &process, COMMAND | id.0 as usize).map_err(|e| e.to_string())?;
         self.mains.insert(process.pid(), Life { worker: worker.name.to_string(), nonce: worker.nonce });
         self.pids.insert(process.pid(), id);
         worker.command = Some(process);
@@ -216,4 +227,14 @@ impl Up<'_> {
             }
         }
     }
+}
+
+/// Has the end of a process told. Where that cannot be, the process is killed, for nobody would know it; it is reaped with
+/// those that are handed to us.
+fn await_end(poller: &Poller, process: &Process, token: usize) -> io::Result<()> {
+    poller.add(process, token, Interest::Read).inspect_err(|_| {
+        if let Err(e) = process.signal_group(libc::SIGKILL) {
+            tracing::error!("cannot kill pid {}: {e}", process.pid());
+        }
+    })
 }

@@ -1,16 +1,23 @@
 //! How a worker that has started comes to be ready.
 
 use super::specs::{Readiness, readiness};
-use super::{READY, Up};
+use super::{NOTIFY, READY, Up};
 use crate::clock::{Now, Tick};
+use crate::runtime::notify::{self, Notice};
 use crate::runtime::probe::{Attempt, Probe};
 use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
+use crate::sys::notify::Note;
 use crate::sys::proc;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+
+/// So many datagrams are read in one turn, so that nobody who sends many keeps the others waiting.
+const NOTES_A_TURN: usize = 64;
+/// So often a descriptor is read in one turn that is to bring a newline, likewise.
+const READS_A_TURN: usize = 16;
 
 /// What is waited for.
 #[derive(Debug, Default)]
@@ -51,7 +58,7 @@ impl Up<'_> {
             Ready::Fd(pipe) => pipe,
         };
         let mut bytes = [0; 64];
-        loop {
+        for _ in 0..READS_A_TURN {
             match fd::read(&*pipe, &mut bytes) {
                 Ok(read @ 1..) if bytes[..read].contains(&b'\n') => {
                     self.stop_awaiting(id);
@@ -63,6 +70,8 @@ impl Up<'_> {
                 Ok(0) | Err(_) => return self.stop_awaiting(id),
             }
         }
+        // The rest waits for the next turn. Where it cannot be told anew, what is written next tells it.
+        let _ = self.poller.change(&*pipe, READY | id.0 as usize, Interest::Read);
     }
 
     /// Nothing is waited for any more.
@@ -117,24 +126,31 @@ impl Up<'_> {
 
     /// Takes what workers have said (sd_notify(3)).
     pub(super) fn notified(&mut self, now: Now) {
-        while let Some(note) = self.mailbox.next() {
-            // Whoever is in a worker's session speaks for it.
-            let session = || proc::stat(note.pid).map(|stat| stat.session);
-            let main = self.pids.get(&note.pid).or_else(|| self.pids.get(&session()?)).copied();
-            let Some(id) = main.filter(|id| self.awaits_note(*id)) else {
-                tracing::debug!("pid {} is no worker that says when it is ready", note.pid);
-                continue;
-            };
-            for line in note.text.lines() {
-                match line.split_once('=') {
-                    Some(("READY", "1")) => self.step(Event::Life(id, lifecycle::Event::Ready), now),
-                    Some(("STATUS", status)) => {
-                        if let Some(worker) = self.workers.get_mut(&id) {
-                            worker.why = Some(status.into());
-                        }
+        for _ in 0..NOTES_A_TURN {
+            let Some(note) = self.mailbox.next() else { return };
+            self.take_note(&note, now);
+        }
+        // The rest waits for the next turn. Where it cannot be told anew, the next datagram tells it.
+        let _ = self.poller.change(&self.mailbox, NOTIFY, Interest::Read);
+    }
+
+    fn take_note(&mut self, note: &Note, now: Now) {
+        // Whoever is in a worker's session speaks for it.
+        let session = || proc::stat(note.pid).map(|stat| stat.session);
+        let main = self.pids.get(&note.pid).or_else(|| self.pids.get(&session()?)).copied();
+        let Some(id) = main.filter(|id| self.awaits_note(*id)) else {
+            return tracing::debug!("pid {} is no worker that says when it is ready", note.pid);
+        };
+        for notice in notify::parse(&note.text) {
+            match notice {
+                Notice::Ready => self.step(Event::Life(id, lifecycle::Event::Ready), now),
+                Notice::Status(status) => {
+                    if let Some(worker) = self.workers.get_mut(&id) {
+                        worker.why = Some(status.into());
                     }
-                    _ => {}
                 }
+                Notice::Stopping => {}
+                Notice::MainPid => tracing::debug!("{}: MAINPID is not followed", self.name(id)),
             }
         }
     }

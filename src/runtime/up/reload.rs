@@ -8,9 +8,10 @@ use crate::config::plan::{self, Action};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::plane::ToPlane;
 use crate::runtime::{launch, places};
-use crate::supervisor::Event;
+use crate::supervisor::{Event, Phase};
 use crate::sys::signal;
 use crate::worker::WorkerId;
+use crate::worker::lifecycle::{State, Want};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
@@ -38,15 +39,20 @@ impl Up<'_> {
 
     /// Reads the configuration anew and applies it.
     pub(super) fn reload(&mut self, now: Now) -> Result<Reloaded, String> {
-        let new = match (self.load)() {
-            Ok(new) => new,
-            Err(text) => {
-                let first = text.lines().next().unwrap_or_default().to_owned();
-                let said = format!("not reloaded, what was in force stays: {first}");
-                self.say(Happening::new(now.wall, Kind::Warning, said));
-                return Err(text);
-            }
-        };
+        let reloaded = self.try_reload(now);
+        if let Err(text) = &reloaded {
+            let first = text.lines().next().unwrap_or_default();
+            let said = format!("not reloaded, what was in force stays: {first}");
+            self.say(Happening::new(now.wall, Kind::Warning, said));
+        }
+        reloaded
+    }
+
+    fn try_reload(&mut self, now: Now) -> Result<Reloaded, String> {
+        if self.supervisor.phase() == Phase::Stopping {
+            return Err("quell is going down".into());
+        }
+        let new = (self.load)()?;
         let old = std::mem::replace(&mut self.configuration, new);
         let taken = self.wanted().into_iter().find(|wanted| {
             let log = wanted.root.join(&wanted.name);
@@ -131,10 +137,13 @@ impl Up<'_> {
         wanted
     }
 
+    /// Whether a worker that stays is started anew: one that changed, unless somebody has stopped it. What failed is tried
+    /// at once in its new form.
     fn is_to_restart(&self, id: WorkerId, changed: &HashSet<&str>) -> bool {
-        let Some(worker) = self.workers.get(&id) else { return false };
-        let runs = self.supervisor.member(id).is_some_and(|member| !member.life.is_at_rest());
-        runs && changed.contains(&*worker.of)
+        let Some((member, worker)) = self.supervisor.member(id).zip(self.workers.get(&id)) else { return false };
+        // What is done, or waits for what it needs, stays as it is.
+        let is_on = member.desired == Want::Up && member.life.state != State::Down;
+        is_on && changed.contains(&*worker.of)
     }
 
     /// Takes a worker in; it is not started.

@@ -21,20 +21,23 @@ pub(super) struct Swept {
     lives: HashSet<WorkerId>,
     /// Who has had the stop signal.
     had: HashSet<(i32, u64)>,
+    /// Who could not be killed, as that was said.
+    refused: HashSet<String>,
     /// Lives that are to be killed, all at once.
     doomed: HashSet<WorkerId>,
 }
 
 impl Up<'_> {
-    /// Finds out what is left of lives whose main process has ended, looking once for all of them.
-    pub(super) fn sweep(&mut self, now: Now) {
+    /// Finds out what is left of lives whose main process has ended, looking once for all of them, and only when a child has
+    /// ended: nothing else changes what is left.
+    pub(super) fn sweep(&mut self, now: Now, child_ended: bool) {
         let ended = std::mem::take(&mut self.swept.ended);
-        if ended.is_empty() && self.swept.lives.is_empty() {
+        if ended.is_empty() && (self.swept.lives.is_empty() || !child_ended) {
             return;
         }
         let found = orphans::sweep(self.state.mark(), &self.mains);
         for (id, outcome) in ended {
-            let left = found.iter().any(|orphan| self.is_of(orphan, id));
+            let left = self.runs_command(id) || found.iter().any(|orphan| self.is_of(orphan, id));
             if left {
                 self.swept.lives.insert(id);
             }
@@ -42,6 +45,10 @@ impl Up<'_> {
             self.forget_life(id, left);
         }
         for id in self.swept.lives.clone() {
+            // What is left beside a stop command may be just what that is about to end.
+            if self.runs_command(id) {
+                continue;
+            }
             let mine: Vec<_> = found.iter().filter(|orphan| self.is_of(orphan, id)).collect();
             if mine.is_empty() {
                 self.forget_life(id, false);
@@ -60,10 +67,20 @@ impl Up<'_> {
         self.swept.lives.remove(&id);
         if self.swept.lives.is_empty() {
             self.swept.had.clear();
+            self.swept.refused.clear();
+        }
+        // What is known of another life that has begun stays.
+        if self.workers.get(&id).is_some_and(|worker| worker.process.is_some()) {
+            return;
         }
         if let Some(main) = self.workers.get_mut(&id).and_then(|worker| worker.main.take()) {
             self.mains.remove(&main);
         }
+    }
+
+    /// Whether the stop or reload command of a worker runs: it is part of the life that it was started in.
+    fn runs_command(&self, id: WorkerId) -> bool {
+        self.workers.get(&id).is_some_and(|worker| worker.command.is_some())
     }
 
     fn is_of(&self, orphan: &Orphan, id: WorkerId) -> bool {
@@ -71,10 +88,16 @@ impl Up<'_> {
         life.is_some_and(|(worker, life)| life.worker == *worker.name && life.nonce == worker.nonce)
     }
 
-    /// Sends the stop signal: to the main process's group, or to what is left where that process is gone.
+    /// Sends the stop signal: to the main process's group, or to what is left where that process is gone. A stop command that
+    /// still runs has had its time, and gets TERM.
     pub(super) fn signal_life(&mut self, id: WorkerId, now: Now) {
         let Some(worker) = self.workers.get(&id) else { return };
         let number = self.stop_signal(worker);
+        if let Some(command) = &worker.command
+            && let Err(e) = command.signal_group(libc::SIGTERM)
+        {
+            tracing::warn!("{}: cannot signal its stop command: {e}", worker.name);
+        }
         if let Some(process) = &worker.process {
             if let Err(e) = process.signal_group(number) {
                 let text = format!("cannot be signalled: {e}");
@@ -109,8 +132,9 @@ impl Up<'_> {
             .filter_map(|id| self.workers.get(id))
             .map(|worker| (worker.name.to_string(), worker.nonce))
             .collect();
-        // The main process by its descriptor, whatever /proc shows.
-        for process in doomed.iter().filter_map(|id| self.workers.get(id)?.process.as_ref()) {
+        // The main processes and the commands by their descriptors, whatever /proc shows.
+        let workers = doomed.iter().filter_map(|id| self.workers.get(id));
+        for process in workers.flat_map(|worker| worker.process.iter().chain(&worker.command)) {
             let killed = process.signal_group(libc::SIGKILL).and_then(|()| process.signal(libc::SIGKILL));
             if let Err(e) = killed {
                 tracing::warn!("cannot kill pid {}: {e}", process.pid());
@@ -119,23 +143,31 @@ impl Up<'_> {
         let is_guilty = |life: &orphans::Life| guilty.contains(&(life.worker.clone(), life.nonce));
         let Killed { refused, .. } = orphans::kill_tree(self.state.mark(), &self.mains, is_guilty);
         for (who, e) in refused {
-            self.say(Happening::new(now.wall, Kind::Warning, format!("cannot kill {who}: {e}")));
+            let text = format!("cannot kill {who}: {e}");
+            // It is tried again and again, and said once.
+            if self.swept.refused.insert(text.clone()) {
+                self.say(Happening::new(now.wall, Kind::Warning, text));
+            }
         }
         // What was no child of ours never comes by when it ends; look again with the next one that does, or the deadline.
         self.swept.lives.extend(doomed.iter().filter(|id| self.workers.get(id).is_some_and(|w| w.process.is_none())));
     }
 
-    /// Who of a life is still there.
-    pub(super) fn left_of(&self, id: WorkerId) -> Vec<proc::Named> {
-        let found = orphans::sweep(self.state.mark(), &self.mains);
+    /// Who of these lives is still there, those of each in turn: looked for once for all of them.
+    pub(super) fn left_of_each(&self, ids: &[WorkerId]) -> Vec<Vec<proc::Named>> {
+        let found = if ids.is_empty() { Vec::new() } else { orphans::sweep(self.state.mark(), &self.mains) };
+        ids.iter().map(|id| self.left_among(&found, *id)).collect()
+    }
+
+    fn left_among(&self, found: &[Orphan], id: WorkerId) -> Vec<proc::Named> {
         let mut left: Vec<_> = found.iter().filter(|orphan| self.is_of(orphan, id)).map(|o| o.stat.named()).collect();
-        let main = self.workers.get(&id).and_then(|worker| worker.process.as_ref());
-        left.extend(main.and_then(|process| proc::stat(process.pid())).map(|stat| stat.named()));
+        let known = self.workers.get(&id).into_iter().flat_map(|worker| worker.process.iter().chain(&worker.command));
+        left.extend(known.filter_map(|process| proc::stat(process.pid())).map(|stat| stat.named()));
         left
     }
 
     pub(super) fn say_survivors(&mut self, id: WorkerId, now: Now) {
-        let left: Vec<_> = self.left_of(id).iter().map(ToString::to_string).collect();
+        let left: Vec<_> = self.left_of_each(&[id]).iter().flatten().map(ToString::to_string).collect();
         let name = self.name(id);
         let who = if left.is_empty() { "something that cannot be seen".to_owned() } else { left.join(", ") };
         let text = format!("still there though killed: {who}");
@@ -145,9 +177,11 @@ impl Up<'_> {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.why = Some(text.into());
         }
-        // It may have ended without anybody telling us.
-        self.swept.lives.insert(id);
-        self.sweep(now);
+        // It may have ended without anybody telling us; the main process does tell.
+        if self.workers.get(&id).is_some_and(|worker| worker.process.is_none()) {
+            self.swept.lives.insert(id);
+            self.sweep(now, true);
+        }
     }
 
     /// At the very end: who is left, of whatever life.
