@@ -1,6 +1,7 @@
 //! Keys at a terminal: they behave as if quell were not there.
 
 use crate::harness::{Folder, LIMIT, read_until};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::openpty;
 use quell::sys::fd::{self, Interest};
 use serial_test::serial;
@@ -11,14 +12,16 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
 /// An interactive shell with job control, at a terminal of its own.
-struct Terminal {
+pub(crate) struct Terminal {
     shell: Child,
     screen: File,
 }
 
 impl Terminal {
-    fn new() -> Terminal {
+    pub(crate) fn new() -> Terminal {
         let pty = openpty(None, None).unwrap();
+        // Whoever had it too would keep the line from being cut.
+        fcntl(&pty.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
         let ends = [0, 1, 2].map(|_| pty.slave.try_clone().unwrap());
         let [stdin, stdout, stderr] = ends;
         let mut command = Command::new("sh");
@@ -45,16 +48,22 @@ impl Terminal {
         terminal
     }
 
-    fn type_in(&mut self, keys: &str) {
+    pub(crate) fn type_in(&mut self, keys: &str) {
         self.screen.write_all(keys.as_bytes()).unwrap();
     }
 
-    fn wait_for(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         read_until(&mut self.screen, text)
     }
 
+    /// The line is cut: the shell and what runs in the foreground are told.
+    pub(crate) fn hang_up(mut self) {
+        drop(self.screen);
+        self.shell.wait().unwrap();
+    }
+
     /// All that comes until the shell has ended.
-    fn leave(mut self) -> String {
+    pub(crate) fn leave(mut self) -> String {
         self.type_in("exit\n");
         let mut all = Vec::new();
         let mut chunk = [0; 4096];

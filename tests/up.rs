@@ -8,14 +8,19 @@ mod events;
 mod lives;
 mod logs;
 #[cfg(feature = "full-tests")]
+mod long;
+#[cfg(feature = "full-tests")]
 mod namespaces;
 mod ready;
 mod reload;
 #[cfg(feature = "full-tests")]
 mod scarce;
+#[cfg(feature = "full-tests")]
+mod services;
 mod status;
 mod stop;
 mod surroundings;
+mod terminal;
 
 use crate::harness::{Done, Folder, LIMIT, finish, names, quell, wait, wait_until};
 use nix::sys::signal::{Signal, kill};
@@ -24,6 +29,7 @@ use quell::sys::fd::{self, Interest};
 use quell::sys::reap::Process;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -43,6 +49,12 @@ pub fn configure(folder: &Folder, workers: &str) -> PathBuf {
     let path = folder.path().display();
     let head = format!("quell.state = \"{path}/state\"\nlog.dir = \"{path}/log\"\n");
     folder.write("quell.toml", head + workers)
+}
+
+/// A client's verb, to the supervisor of this folder's configuration.
+pub fn ask(folder: &Folder, verb: &[&str]) -> Done {
+    let mut command = quell();
+    finish(command.args(verb).arg("-c").arg(folder.join("quell.toml")))
 }
 
 impl Up {
@@ -115,6 +127,12 @@ impl Up {
         &self.heard
     }
 
+    /// Forgets what it has said until now.
+    #[cfg(feature = "full-tests")]
+    pub fn forget(&mut self) {
+        self.heard.clear();
+    }
+
     /// The supervisor's number, also where it runs below another program, and whatever number it has there.
     pub fn pid(&self) -> i32 {
         let mut looked_at = vec![self.child.id() as i32];
@@ -134,8 +152,7 @@ impl Up {
 
     /// A client's verb.
     pub fn ask(&self, verb: &[&str]) -> Done {
-        let mut command = quell();
-        finish(command.args(verb).arg("-c").arg(self.folder.join("quell.toml")))
+        ask(&self.folder, verb)
     }
 
     /// The same, where it has to work.
@@ -268,6 +285,24 @@ pub fn processes() -> Vec<Seen> {
 /// The children of a process, zombies among them.
 pub fn children(pid: i32) -> Vec<Seen> {
     processes().into_iter().filter(|seen| seen.parent == pid).collect()
+}
+
+/// The processes that carry in their environment that they are of the supervisor in this folder.
+pub fn carriers(folder: &std::path::Path) -> Vec<Seen> {
+    let state = std::fs::metadata(folder.join("state")).unwrap();
+    let mark = format!("QUELL_SUPERVISOR={:x}.{:x}", state.dev(), state.ino());
+    let carries = |seen: &Seen| {
+        let environ = std::fs::read(format!("/proc/{}/environ", seen.pid)).unwrap_or_default();
+        environ.split(|b| *b == 0).any(|one| one == mark.as_bytes())
+    };
+    processes().into_iter().filter(carries).collect()
+}
+
+/// What the descriptors of a process are, as `/proc` has them.
+#[cfg(feature = "full-tests")]
+pub fn descriptors(pid: i32) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    entries.filter_map(|entry| Some(std::fs::read_link(entry.ok()?.path()).ok()?.display().to_string())).collect()
 }
 
 /// Looks again and again until something holds that nobody announces.

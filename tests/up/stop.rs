@@ -1,6 +1,6 @@
 //! How workers are ended, and whatever they have left behind.
 
-use super::{Up, Watched, is_there, until};
+use super::{Up, Watched, carriers, is_there, until};
 use crate::harness::{quell, start};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -71,27 +71,10 @@ fn what_forks_all_the_time_is_ended() {
         "[worker.hare]\nshell = \"trap '' TERM; run() { (run &); }; run; run; run; echo running; while :; do sleep 1000; done\"\nready = { line = \"running\" }\nstop.grace = \"50ms\"\n",
     );
     up.ready("hare");
-    let mark = format!("QUELL_SUPERVISOR={}", mark(&up));
     up.must(&["stop", "hare"]);
-    let left = carriers(&mark);
+    let left = carriers(up.folder.path());
     assert!(left.is_empty(), "{left:?}");
     up.down();
-}
-
-/// What all workers of a supervisor carry in their environment.
-fn mark(up: &Up) -> String {
-    use std::os::unix::fs::MetadataExt;
-    let state = std::fs::metadata(up.folder.join("state")).unwrap();
-    format!("{:x}.{:x}", state.dev(), state.ino())
-}
-
-/// The processes with this in their environment.
-fn carriers(variable: &str) -> Vec<super::Seen> {
-    let carries = |seen: &super::Seen| {
-        let environ = std::fs::read(format!("/proc/{}/environ", seen.pid)).unwrap_or_default();
-        environ.split(|b| *b == 0).any(|one| one == variable.as_bytes())
-    };
-    super::processes().into_iter().filter(carries).collect()
 }
 
 /// C15: children whose parents have ended are reaped, whoever they belong to.
