@@ -33,7 +33,7 @@ use crate::sys::reap::Process;
 use crate::sys::signal::{Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::time;
-use crate::worker::{WorkerId, lifecycle};
+use crate::worker::WorkerId;
 use answer::Pending;
 use events::Events;
 use planes::Planes;
@@ -148,11 +148,12 @@ struct Up<'a> {
     probing: HashSet<WorkerId>,
     pending: Vec<Pending>,
     effects: VecDeque<Effect>,
+    /// Lives that are to begin.
+    spawns: VecDeque<WorkerId>,
     /// How many lives may still begin in this turn.
     spawns_left: usize,
     swept: Swept,
     oom: OomKills,
-    tickets: u64,
     nonce: u64,
     /// When all workers should be ready; none once that was so, or was said.
     start_by: Option<Tick>,
@@ -188,7 +189,7 @@ impl Up<'_> {
             }
             let now = time::now();
             self.spawns_left = SPAWNS_A_TURN;
-            let timeout = match self.server.has_backlog() || !self.effects.is_empty() {
+            let timeout = match self.server.has_backlog() || !self.spawns.is_empty() {
                 true => Some(std::time::Duration::ZERO),
                 false => self.deadline().map(|at| at.until(now.tick)),
             };
@@ -278,38 +279,41 @@ impl Up<'_> {
         self.effects.extend(effects);
     }
 
-    /// Carries out what is to be done, and what comes of that. What is left when too much was started for one turn stays in
-    /// its order.
+    /// Carries out what is to be done, and what comes of that. Lives begin last: when too many are to begin for one turn,
+    /// the others wait, and nothing else behind them.
     fn settle(&mut self, now: Now) {
-        while let Some(effect) = self.effects.pop_front() {
-            let spawns = matches!(effect, Effect::Life(_, lifecycle::Effect::Spawn));
-            if spawns && self.spawns_left == 0 {
-                self.effects.push_front(effect);
-                break;
+        loop {
+            while let Some(effect) = self.effects.pop_front() {
+                self.carry_out(effect, now);
             }
-            self.spawns_left -= usize::from(spawns);
-            match effect {
-                Effect::Life(id, effect) => self.carry_out(id, effect, now),
-                Effect::Changed(id, state) => self.changed(id, state, now),
-                Effect::Gone(id) => self.gone(id),
-                Effect::Started => {
-                    self.start_by = None;
-                    let text = "all workers are up, done, or given up";
-                    self.say(Happening::new(now.wall, Kind::Quell, text));
-                }
-                Effect::Essential(id) => {
-                    let name = self.name(id);
-                    let text = format!("{name} is essential and has ended, so quell ends");
-                    self.say(Happening::new(now.wall, Kind::Quell, text));
-                }
-                Effect::StopTimedOut => {
-                    let text = "the time for stopping is over: what is left is killed";
-                    self.say(Happening::new(now.wall, Kind::Warning, text));
-                }
-                Effect::End(code) => self.ended = Some(code),
-            }
+            let Some(id) = self.spawns.pop_front_if(|_| self.spawns_left > 0) else { break };
+            self.spawns_left -= 1;
+            self.spawn(id, now);
         }
         self.kill_doomed(now);
+    }
+
+    fn carry_out(&mut self, effect: Effect, now: Now) {
+        match effect {
+            Effect::Life(id, effect) => self.carry_out_life(id, effect, now),
+            Effect::Changed(id, state) => self.changed(id, state, now),
+            Effect::Gone(id) => self.gone(id),
+            Effect::Started => {
+                self.start_by = None;
+                let text = "all workers are up, done, or given up";
+                self.say(Happening::new(now.wall, Kind::Quell, text));
+            }
+            Effect::Essential(id) => {
+                let name = self.name(id);
+                let text = format!("{name} is essential and has ended, so quell ends");
+                self.say(Happening::new(now.wall, Kind::Quell, text));
+            }
+            Effect::StopTimedOut => {
+                let text = "the time for stopping is over: what is left is killed";
+                self.say(Happening::new(now.wall, Kind::Warning, text));
+            }
+            Effect::End(code) => self.ended = Some(code),
+        }
     }
 
     fn signal(&mut self, number: i32, now: Now) {
@@ -338,7 +342,10 @@ impl Up<'_> {
     fn leave(mut self, code: u8) -> u8 {
         let now = time::now();
         self.name_survivors(now);
-        self.planes.finish();
+        if !self.planes.finish() {
+            let text = "the disk does not answer: the last lines may be lost";
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+        }
         self.say(Happening::new(now.wall, Kind::Quell, "down"));
         self.answer_down(now);
         self.server.shutdown(&self.poller, time::now().tick);

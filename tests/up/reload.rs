@@ -101,3 +101,20 @@ fn nothing_is_reloaded_on_the_way_down() {
     assert!(up.end().success());
     assert_eq!(up.heard().iter().filter(|line| line.contains("db: started")).count(), 1);
 }
+
+/// A log folder that cannot be used is a mistake as any other: nothing changes.
+#[test]
+#[serial]
+fn a_log_folder_that_cannot_be_used_changes_nothing() {
+    let mut up = Up::start(&worker("a", 1000));
+    up.ready("a");
+    let a = up.pid_of("a");
+    up.folder.write("file", "");
+    let own = format!("[worker.a.log]\ndir = \"{}\"\n", up.folder.join("file/log").display());
+    configure(&up.folder, &(worker("a", 1000) + &own));
+    let refused = up.ask(&["reload"]);
+    assert_eq!(refused.code(), 1);
+    assert!(refused.stderr.contains("cannot log to"), "{refused:?}");
+    assert_eq!(up.pid_of("a"), a);
+    up.down();
+}

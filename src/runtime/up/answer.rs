@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// How long a status waits for the output planes; after that it shows what they last said, with its age.
 const PICTURE_WAIT: Duration = Duration::from_millis(2);
+/// The same where they have said nothing yet that could be shown.
+const PICTURE_WAIT_FIRST: Duration = Duration::from_millis(200);
 
 /// A request that is answered when it has had its effect.
 #[derive(Debug)]
@@ -31,8 +33,8 @@ pub(super) struct Pending {
 /// What is waited for.
 #[derive(Debug)]
 enum Goal {
-    /// Pictures from so many planes, for the status of these workers.
-    Pictures { ticket: u64, planes: usize, ids: Vec<WorkerId> },
+    /// Answers to these questions, for the status of these workers.
+    Pictures { tickets: Vec<u64>, ids: Vec<WorkerId> },
     /// Each of these runs a later life than this, and is ready; what else is to be told.
     Up { lives: Vec<(WorkerId, u64)>, lines: Vec<String> },
     /// The first are down; the others ran when that was asked for, and may have been stopped with them.
@@ -197,25 +199,22 @@ impl Up<'_> {
     }
 
     fn status(&mut self, client: ClientId, ids: Vec<WorkerId>, now: Now) -> Option<Reply> {
-        self.tickets += 1;
-        let ticket = self.tickets;
-        match self.planes.ask(ticket, &ids) {
-            0 => Some(Reply::Status(self.picture(&ids, now))),
-            planes => {
-                let goal = Goal::Pictures { ticket, planes, ids };
-                self.pending.push(Pending { client, goal, deadline: Some(now.tick.after(PICTURE_WAIT)) });
-                None
-            }
+        let tickets = self.planes.ask(&ids);
+        if tickets.is_empty() {
+            return Some(Reply::Status(self.picture(&ids, now)));
         }
+        let is_known = |id: &WorkerId| self.workers.get(id).is_none_or(|worker| worker.snapshot.is_some());
+        let wait = if ids.iter().all(is_known) { PICTURE_WAIT } else { PICTURE_WAIT_FIRST };
+        let goal = Goal::Pictures { tickets, ids };
+        self.pending.push(Pending { client, goal, deadline: Some(now.tick.after(wait)) });
+        None
     }
 
     /// A plane has answered a question.
     pub(super) fn pictured(&mut self, answered: u64) {
         for pending in &mut self.pending {
-            if let Goal::Pictures { ticket, planes, .. } = &mut pending.goal
-                && *ticket == answered
-            {
-                *planes = planes.saturating_sub(1);
+            if let Goal::Pictures { tickets, .. } = &mut pending.goal {
+                tickets.retain(|ticket| *ticket != answered);
             }
         }
     }
@@ -251,7 +250,7 @@ impl Up<'_> {
 
     fn reached(&self, goal: &Goal, over: bool, now: Now) -> Reached {
         match goal {
-            Goal::Pictures { planes, ids, .. } if *planes == 0 || over => {
+            Goal::Pictures { tickets, ids } if tickets.is_empty() || over => {
                 Reached::Yes(Reply::Status(self.picture(ids, now)))
             }
             Goal::Pictures { .. } => Reached::No,

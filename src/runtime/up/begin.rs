@@ -100,10 +100,10 @@ pub fn begin<'a>(
         probing: HashSet::new(),
         pending: Vec::new(),
         effects: VecDeque::new(),
+        spawns: VecDeque::new(),
         spawns_left: SPAWNS_A_TURN,
         swept: Swept::default(),
         oom: OomKills::watch(),
-        tickets: 0,
         // Not to be taken for a life under an earlier supervisor of this state directory.
         nonce: now.wall.0 as u64,
         start_by: None,

@@ -8,6 +8,7 @@ use crate::runtime::keeper::Keepers;
 use crate::runtime::plane::{FromPlane, Plane, ToPlane};
 use crate::supervisor::Event;
 use crate::sys::poller::Waker;
+use crate::sys::time;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle;
 use std::collections::HashMap;
@@ -15,12 +16,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+/// How many questions a plane may leave unanswered before it is asked no more.
+const UNANSWERED_MAX: usize = 8;
+/// How long the end of quell waits for the logs to be finished: longer than their keepers wait for the disk.
+const FINISH_WAIT: Duration = Duration::from_secs(15);
 
 /// The planes, and where each worker's lines go.
 #[derive(Debug)]
 pub(super) struct Planes {
     planes: Vec<(PathBuf, Plane)>,
     of: HashMap<WorkerId, usize>,
+    /// Questions that were not answered yet, and which plane has each.
+    asked: HashMap<u64, usize>,
+    tickets: u64,
     said: Receiver<FromPlane>,
     tell: Sender<FromPlane>,
     waker: Arc<Waker>,
@@ -29,7 +39,15 @@ pub(super) struct Planes {
 impl Planes {
     pub(super) fn new(waker: Waker) -> Planes {
         let (tell, said) = channel();
-        Planes { planes: Vec::new(), of: HashMap::new(), said, tell, waker: Arc::new(waker) }
+        Planes {
+            planes: Vec::new(),
+            of: HashMap::new(),
+            asked: HashMap::new(),
+            tickets: 0,
+            said,
+            tell,
+            waker: Arc::new(waker),
+        }
     }
 
     /// The plane of a log folder, started where there is none yet.
@@ -78,19 +96,28 @@ impl Planes {
         ids.for_each(|id| self.send(*id, ToPlane::Reopen(*id)));
     }
 
-    /// Asks for pictures; how many planes will answer.
-    pub(super) fn ask(&self, ticket: u64, ids: &[WorkerId]) -> usize {
-        let mut asked: HashMap<usize, Vec<WorkerId>> = HashMap::new();
+    /// Asks for pictures: the questions that will be answered. A plane that a disk holds up is not asked for ever more.
+    pub(super) fn ask(&mut self, ids: &[WorkerId]) -> Vec<u64> {
+        let mut by_plane: HashMap<usize, Vec<WorkerId>> = HashMap::new();
         for id in ids {
             if let Some(at) = self.of.get(id) {
-                asked.entry(*at).or_default().push(*id);
+                by_plane.entry(*at).or_default().push(*id);
             }
         }
-        let planes = asked.len();
-        for (at, ids) in asked {
-            self.planes[at].1.send(ToPlane::Snapshot(ticket, ids));
+        by_plane.retain(|plane, _| self.asked.values().filter(|asked| *asked == plane).count() < UNANSWERED_MAX);
+        let mut tickets = Vec::new();
+        for (at, ids) in by_plane {
+            self.tickets += 1;
+            self.asked.insert(self.tickets, at);
+            tickets.push(self.tickets);
+            self.planes[at].1.send(ToPlane::Snapshot(self.tickets, ids));
         }
-        planes
+        tickets
+    }
+
+    /// A question was answered.
+    fn answered(&mut self, ticket: u64) {
+        self.asked.remove(&ticket);
     }
 
     /// The next thing that one of them said.
@@ -98,14 +125,23 @@ impl Planes {
         self.said.try_recv().ok()
     }
 
-    /// Finishes all logs.
-    pub(super) fn finish(&mut self) {
+    /// Finishes all logs; false where a disk does not let them be finished.
+    pub(super) fn finish(&mut self) -> bool {
         for (_, plane) in &self.planes {
             plane.send(ToPlane::Finish);
         }
-        for (_, plane) in self.planes.drain(..) {
-            plane.join();
+        let by = time::now().tick.after(FINISH_WAIT);
+        let mut running = self.planes.len();
+        while running > 0 {
+            match self.said.recv_timeout(by.until(time::now().tick)) {
+                Ok(FromPlane::Ended) => running -= 1,
+                Ok(_) => {}
+                // What is still in a write(2) ends with us.
+                Err(_) => return false,
+            }
         }
+        self.planes.drain(..).for_each(|(_, plane)| plane.join());
+        true
     }
 }
 
@@ -142,6 +178,7 @@ impl Up<'_> {
                             worker.snapshot = Some(Box::new((now.tick, snapshot)));
                         }
                     }
+                    self.planes.answered(ticket);
                     self.pictured(ticket);
                 }
                 FromPlane::Ended => {

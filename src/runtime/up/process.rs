@@ -25,18 +25,24 @@ use std::time::Duration;
 const DRAIN: Duration = Duration::from_secs(1);
 
 impl Up<'_> {
-    pub(super) fn carry_out(&mut self, id: WorkerId, effect: Effect, now: Now) {
-        match effect {
-            Effect::Spawn => self.spawn(id, now),
-            Effect::StopCommand => self.run_stop_command(id, now),
-            Effect::Signal => self.signal_life(id, now),
-            Effect::Kill => self.doom(id),
-            Effect::Survivors => self.say_survivors(id, now),
+    pub(super) fn carry_out_life(&mut self, id: WorkerId, effect: Effect, now: Now) {
+        // A life that is to end before it has begun does not begin.
+        let pending = self.spawns.iter().position(|waiting| *waiting == id);
+        match (effect, pending) {
+            (Effect::Spawn, _) => self.spawns.push_back(id),
+            (Effect::StopCommand | Effect::Signal | Effect::Kill, Some(at)) => {
+                self.spawns.remove(at);
+                self.step(Event::SpawnFailed(id, 0), now);
+            }
+            (Effect::StopCommand, None) => self.run_stop_command(id, now),
+            (Effect::Signal, None) => self.signal_life(id, now),
+            (Effect::Kill, None) => self.doom(id),
+            (Effect::Survivors, _) => self.say_survivors(id, now),
         }
     }
 
     /// Starts a life.
-    fn spawn(&mut self, id: WorkerId, now: Now) {
+    pub(super) fn spawn(&mut self, id: WorkerId, now: Now) {
         self.nonce += 1;
         let nonce = self.nonce;
         let Some(worker) = self.workers.get_mut(&id) else { return };

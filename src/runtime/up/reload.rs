@@ -62,6 +62,12 @@ impl Up<'_> {
             self.configuration = old;
             return Err(format!("{} is still being removed; reload again when it is gone", wanted.name));
         }
+        for wanted in self.wanted() {
+            if let Err(e) = self.planes.open(&wanted.root) {
+                self.configuration = old;
+                return Err(format!("cannot log to {}: {e}", wanted.root.display()));
+            }
+        }
         let steps = plan::plan(&old.loaded.config, &self.configuration.loaded.config);
         let lines: Vec<_> =
             plan::to_text(&steps, &self.configuration.loaded.sources).lines().map(str::to_owned).collect();
