@@ -154,6 +154,8 @@ struct Up<'a> {
     oom: OomKills,
     tickets: u64,
     nonce: u64,
+    /// When all workers should be ready; none once that was so, or was said.
+    start_by: Option<Tick>,
     /// The code to leave with.
     ended: Option<u8>,
     since: Now,
@@ -176,6 +178,7 @@ impl Up<'_> {
     fn run(mut self) -> u8 {
         let ids: Vec<_> = self.supervisor.members().map(|(id, _)| id).filter(|id| self.starts(*id)).collect();
         let now = time::now();
+        self.start_by = Some(now.tick.after(self.configuration.loaded.config.quell.start_timeout.value));
         self.step(Event::Start(&ids), now);
         self.settle(now);
         crate::sys::memory::release_start_pages();
@@ -250,6 +253,9 @@ impl Up<'_> {
             self.step(Event::Deadline, now);
         }
         self.probe_due(now);
+        if self.start_by.is_some_and(|at| at <= now.tick) {
+            self.say_not_started(now);
+        }
         self.settle(now);
         if self.server.deadline().is_some_and(|at| at <= now.tick) {
             self.server.due(&self.poller, now.tick);
@@ -263,7 +269,7 @@ impl Up<'_> {
 
     fn deadline(&self) -> Option<Tick> {
         let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
-        earliest([self.supervisor.deadline(), self.server.deadline(), pending, self.probe_deadline()])
+        earliest([self.supervisor.deadline(), self.server.deadline(), pending, self.probe_deadline(), self.start_by])
     }
 
     fn step(&mut self, event: Event<'_>, now: Now) {
@@ -287,7 +293,9 @@ impl Up<'_> {
                 Effect::Changed(id, state) => self.changed(id, state, now),
                 Effect::Gone(id) => self.gone(id),
                 Effect::Started => {
-                    self.say(Happening::new(now.wall, Kind::Quell, "all workers are up, done, or given up"))
+                    self.start_by = None;
+                    let text = "all workers are up, done, or given up";
+                    self.say(Happening::new(now.wall, Kind::Quell, text));
                 }
                 Effect::Essential(id) => {
                     let name = self.name(id);

@@ -58,3 +58,23 @@ fn a_descriptor_that_is_flooded() {
     assert_eq!(up.status("web")["state"], "starting");
     up.down();
 }
+
+/// Who holds up the start is said when the time for it is over, and waited for on.
+#[test]
+#[serial]
+fn a_start_that_takes_too_long() {
+    let folder = crate::harness::Folder::new();
+    let path = super::configure(
+        &folder,
+        "[worker.web]\nshell = \"read line < pipe; echo ready; exec sleep 1000\"\ncwd = \"CWD\"\nready = { line = \"ready\" }\n",
+    );
+    let text = std::fs::read_to_string(&path).unwrap().replace("CWD", &folder.path().display().to_string());
+    std::fs::write(&path, text.replace("[quell]", "[quell]\nstart_timeout = \"50ms\"")).unwrap();
+    let fifo = folder.join("pipe");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut up = Up::of(folder, path);
+    up.until("the start takes longer than it should; not ready yet: web");
+    std::fs::write(&fifo, "go\n").unwrap();
+    up.ready("web");
+    up.down();
+}

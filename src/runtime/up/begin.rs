@@ -106,6 +106,7 @@ pub fn begin<'a>(
         tickets: 0,
         // Not to be taken for a life under an earlier supervisor of this state directory.
         nonce: now.wall.0 as u64,
+        start_by: None,
         ended: None,
         since: now,
     };

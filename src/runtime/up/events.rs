@@ -9,10 +9,10 @@ use crate::control::history::History;
 use crate::control::reply::Reply;
 use crate::control::status::Ended;
 use crate::runtime::server::ClientId;
-use crate::supervisor::Phase;
+use crate::supervisor::{Member, Phase};
 use crate::sys::signal;
 use crate::worker::WorkerId;
-use crate::worker::lifecycle::{End, Life, Rung, State};
+use crate::worker::lifecycle::{End, Life, Rung, State, Want};
 use crate::worker::outcome::Outcome;
 
 /// The target of what is told of workers, which is no note on something else.
@@ -45,6 +45,20 @@ impl Up<'_> {
         let now = crate::sys::time::now().tick;
         for client in &self.events.followers {
             self.server.reply(&self.poller, *client, &reply, now);
+        }
+    }
+
+    /// The time for the whole start is over: who holds it up. They are waited for on.
+    pub(super) fn say_not_started(&mut self, now: Now) {
+        self.start_by = None;
+        let held_up = |(id, member): (WorkerId, &Member)| {
+            let waits = member.desired == Want::Up && !member.is_ready() && member.life.state != State::Failed;
+            waits.then(|| self.name(id))
+        };
+        let names: Vec<_> = self.supervisor.members().filter_map(held_up).collect();
+        if self.supervisor.phase() == Phase::Starting && !names.is_empty() {
+            let text = format!("the start takes longer than it should; not ready yet: {}", names.join(", "));
+            self.say(Event::new(now.wall, Kind::Warning, text));
         }
     }
 

@@ -11,7 +11,6 @@ use crate::config::tables::{Log, Worker};
 pub fn not_yet(config: &Config) -> Vec<Report> {
     let mut found = Vec::new();
     idle(&config.quell.metrics, "metrics", &mut found);
-    idle(&config.quell.start_timeout, "start_timeout", &mut found);
     of_log(&config.log, &mut found);
     for (named, log) in config.workers.iter().zip(&config.logs).filter(|(named, _)| named.keys.enabled.value) {
         of_worker(named, &mut found);

@@ -1,6 +1,6 @@
 //! The output planes: one to a log folder, so that a disk that hangs holds up those that log to it and nobody else.
 
-use super::Up;
+use super::{Up, Worker};
 use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::directory::{OnDisk, Owning};
@@ -115,7 +115,9 @@ impl Up<'_> {
         while let Some(said) = self.planes.said() {
             match said {
                 FromPlane::Ready { worker, life } => {
-                    if self.workers.get(&worker).is_some_and(|known| known.lives == life) {
+                    // A life that is over says nothing for the next, which may be about to begin.
+                    let speaks = |known: &Worker| known.lives == life && known.process.is_some();
+                    if self.workers.get(&worker).is_some_and(speaks) {
                         self.step(Event::Life(worker, lifecycle::Event::Ready), now);
                     }
                 }

@@ -69,11 +69,14 @@ impl Up<'_> {
             self.swept.had.clear();
             self.swept.refused.clear();
         }
-        // What is known of another life that has begun stays.
+        // What is known of a life that goes on stays.
         if self.workers.get(&id).is_some_and(|worker| worker.process.is_some()) {
             return;
         }
-        if let Some(main) = self.workers.get_mut(&id).and_then(|worker| worker.main.take()) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let (main, nonce) = (worker.main.take(), worker.nonce);
+        // Another life's process may have been given the number meanwhile.
+        if let Some(main) = main.filter(|main| self.mains.get(main).is_some_and(|life| life.nonce == nonce)) {
             self.mains.remove(&main);
         }
     }
