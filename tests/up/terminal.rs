@@ -43,8 +43,8 @@ fn the_interrupt_key_stops_all_in_order() {
     let folder = Folder::new();
     let (mut terminal, quell, web) = start(&folder);
     terminal.type_in("\x03");
-    terminal.wait_for("web: killed by SIGTERM");
-    terminal.wait_for("quell: down");
+    let said = terminal.wait_for("quell: down");
+    assert!(said.contains("web: killed by SIGTERM"), "{said}");
     quell.ends();
     web.ends();
     terminal.type_in("echo rc=$?\n");
