@@ -102,6 +102,11 @@ impl RuleSet {
         (self.searches().plain.name(), self.searches().watch.name())
     }
 
+    /// Compiles the rules now, not with the first line.
+    pub fn compile(&self) {
+        self.searches();
+    }
+
     pub(super) fn searches(&self) -> &Searches {
         self.searches.get_or_init(|| Searches::new(&self.rules))
     }

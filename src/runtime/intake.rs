@@ -59,8 +59,7 @@ pub fn run<D: Directory>(
     signals: &mut Signals,
     mut reload: impl FnMut() -> Option<Sorting>,
 ) -> io::Result<(Ended, Ledger)> {
-    // From here on little of the program is needed, and the start's peak is not to stand under the buffers'.
-    memory::release_start_pages();
+    make_ready(&output);
     let mut room = Workspace::default();
     let input = output.begin(&mut room, 0, 0);
     // What is passed on is passed on at once.
@@ -121,6 +120,14 @@ pub fn run<D: Directory>(
     let ledger = output.finish(&mut room, time::now(), Box::new(|| ()));
     keepers.stop();
     Ok((failure.map_or(ended, Ended::Failed), ledger))
+}
+
+/// Compiles the rules. From then on little of the program is needed: what the start took, and what this takes, is not to
+/// stand under the buffers' peak.
+fn make_ready<D: Directory>(output: &Output<D>) {
+    memory::release_start_pages();
+    output.compile();
+    memory::release_start_pages();
 }
 
 /// Until when to leave the input alone after a read.

@@ -259,6 +259,11 @@ impl<D: Directory> Output<D> {
         Ok(())
     }
 
+    /// Compiles its rules now, not with the first line.
+    pub fn compile(&self) {
+        self.sorting.rules.compile();
+    }
+
     /// Sorts by other rules from now on; a line whose first piece has been sorted is sorted to its end by the old ones.
     pub fn reload(&mut self, sorting: Sorting) {
         self.reload = Some(Box::new(Reload { sorting, settings: None, line_bytes_max: None }));
