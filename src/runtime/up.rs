@@ -33,11 +33,13 @@ use crate::sys::reap::Process;
 use crate::sys::signal::{Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::time;
+use crate::sys::usage::Usage;
 use crate::worker::WorkerId;
 use answer::Pending;
 use events::Events;
 use planes::Planes;
 use ready::Ready;
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use sweep::Swept;
@@ -107,6 +109,8 @@ struct Worker {
     /// The last line of a life whose output ended before it did, by that one's number.
     spoke: Option<Box<(u32, String)>>,
     snapshot: Option<Box<(Tick, super::plane::Snapshot)>>,
+    /// What its process used when that was last looked at, and in which life.
+    usage: Cell<Option<(Tick, u64, Usage)>>,
 }
 
 /// How a life ended.

@@ -2,7 +2,7 @@
 
 use super::events::how;
 use super::{Last, Up, Worker};
-use crate::clock::Now;
+use crate::clock::{Now, Tick};
 use crate::control::status;
 use crate::control::status::{
     Count, Exit, Lines, Log, Process as Shown, Quell, Rule, Rung, State, Status, Stop, Wanted, Worker as Picture,
@@ -11,7 +11,7 @@ use crate::log::ledger;
 use crate::supervisor::Member;
 use crate::sys::proc::Named;
 use crate::sys::reap::Process;
-use crate::sys::usage;
+use crate::sys::usage::{self, Usage};
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Want};
 use crate::worker::outcome::Outcome;
@@ -29,6 +29,9 @@ fn ms(span: Duration) -> u64 {
 fn count(count: ledger::Count) -> Count {
     Count { lines: count.lines, bytes: count.bytes }
 }
+
+/// How often it is looked what a process uses.
+const USAGE_EVERY: Duration = Duration::from_millis(200);
 
 impl Up<'_> {
     pub(super) fn picture(&self, ids: &[WorkerId], now: Now) -> Status {
@@ -92,7 +95,7 @@ impl Up<'_> {
 
     fn picture_of(&self, id: WorkerId, member: &Member, worker: &Worker, stop: Option<Stop>, now: Now) -> Picture {
         let pid = worker.process.as_ref().map(Process::pid);
-        let usage = pid.and_then(usage::of);
+        let usage = pid.and_then(|pid| usage_of(worker, pid, now));
         let snapshot = worker.snapshot.as_deref();
         let lines = snapshot.map(|(_, snapshot)| {
             let tally = &snapshot.tally;
@@ -157,4 +160,15 @@ fn exit(last: &Last) -> Exit {
         lasted_ms: ms(last.lasted),
         last_line: last.line.clone(),
     }
+}
+
+/// What its process uses. It is looked at only so often: who asks again and again gets what was seen last.
+fn usage_of(worker: &Worker, pid: i32, now: Now) -> Option<Usage> {
+    let is_fresh = |(at, nonce, _): &(Tick, u64, Usage)| *nonce == worker.nonce && now.tick.until(*at) < USAGE_EVERY;
+    if let Some((_, _, usage)) = worker.usage.get().filter(is_fresh) {
+        return Some(usage);
+    }
+    let usage = usage::of(pid)?;
+    worker.usage.set(Some((now.tick, worker.nonce, usage)));
+    Some(usage)
 }

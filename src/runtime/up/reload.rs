@@ -12,6 +12,7 @@ use crate::supervisor::{Event, Phase};
 use crate::sys::signal;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{State, Want};
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
@@ -190,6 +191,7 @@ impl Up<'_> {
             last: None,
             spoke: None,
             snapshot: None,
+            usage: Cell::new(None),
         };
         self.workers.insert(id, worker);
         Some(id)
