@@ -178,7 +178,16 @@ mod tests {
     }
 
     fn stat(pid: i32, parent: i32, session: i32) -> Stat {
-        Stat { pid, name: format!("p{pid}"), parent, session, started: 0, is_stopped: false, has_ended: false }
+        Stat {
+            pid,
+            name: format!("p{pid}"),
+            parent,
+            session,
+            started: 0,
+            is_stopped: false,
+            is_ending: false,
+            has_ended: false,
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// How often children are asked for again, of what may fork without end.
 const LOOKS_MAX: usize = 8;
+/// The kernel's flag of a process that is ending (include/linux/sched.h, and proc_pid_stat(5), field 9).
+const PF_EXITING: u32 = 4;
 
 /// A process, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +129,8 @@ pub struct Stat {
     pub started: u64,
     /// A signal has stopped it.
     pub is_stopped: bool,
+    /// It is ending, and its environment may be gone already.
+    pub is_ending: bool,
     /// It has ended, and is only to be reaped.
     pub has_ended: bool,
 }
@@ -161,6 +165,7 @@ fn parse_stat(line: &str) -> Option<Stat> {
         session: field(6)?.parse().ok()?,
         started: field(22)?.parse().ok()?,
         is_stopped: field(3)? == "T",
+        is_ending: field(9)?.parse::<u32>().ok()? & PF_EXITING != 0,
         // A process whose first thread has ended goes on as long as others run.
         has_ended: field(3)? == "X" || (field(3)? == "Z" && threads <= 1),
     })
@@ -174,29 +179,30 @@ pub fn descendants(of: i32, except: impl Fn(i32) -> bool) -> Vec<Stat> {
         return Vec::new();
     }
     let knows_children = fs::exists(format!("/proc/{of}/task/{of}/children")).unwrap_or(false);
-    if knows_children { by_children(of, except) } else { by_parents(of, except) }
+    if !knows_children {
+        return by_parents(of, except);
+    }
+    let children = |parent| children_of(parent).into_iter().filter(|child| !except(*child)).collect();
+    by_children(of, children, stat)
 }
 
-/// From parent to child, where the kernel says who they are (CONFIG_PROC_CHILDREN).
-fn by_children(of: i32, except: impl Fn(i32) -> bool) -> Vec<Stat> {
+/// From parent to child, where the kernel says who they are (CONFIG_PROC_CHILDREN). Whose parent ends while this looks is
+/// handed to the first, whose list may have been read by then: it is read again until it shows nobody new.
+fn by_children(of: i32, children_of: impl Fn(i32) -> Vec<i32>, stat: impl Fn(i32) -> Option<Stat>) -> Vec<Stat> {
     let mut found: Vec<Stat> = Vec::new();
     let mut seen = HashSet::from([of]);
-    let mut parents = vec![of];
-    let mut looks_left = LOOKS_MAX;
-    while let Some(parent) = parents.pop() {
-        let before = found.len();
-        for child in children_of(parent).into_iter().filter(|child| !except(*child)) {
-            if seen.insert(child)
-                && let Some(stat) = stat(child).filter(|stat| !stat.has_ended)
-            {
-                found.push(stat);
-            }
+    for _ in 0..LOOKS_MAX {
+        let known = seen.len();
+        let mut parents = vec![of];
+        while let Some(parent) = parents.pop() {
+            // One that has ended counts as new too: its children may have been handed on just now.
+            let unseen = children_of(parent).into_iter().filter(|child| seen.insert(*child));
+            let new: Vec<_> = unseen.filter_map(&stat).filter(|stat| !stat.has_ended).collect();
+            parents.extend(new.iter().map(|stat| stat.pid));
+            found.extend(new);
         }
-        parents.extend(found[before..].iter().map(|stat| stat.pid));
-        // Whose parent has ended meanwhile hangs on the first now.
-        if parents.is_empty() && (parent != of || found.len() > before) && looks_left > 0 {
-            looks_left -= 1;
-            parents.push(of);
+        if seen.len() == known {
+            break;
         }
     }
     found
@@ -285,6 +291,36 @@ mod tests {
     }
 
     #[test]
+    fn whose_parent_ends_meanwhile_is_found() {
+        let row = |pid: i32, has_ended| Stat {
+            pid,
+            name: String::new(),
+            parent: 1,
+            session: pid,
+            started: 0,
+            is_stopped: false,
+            is_ending: false,
+            has_ended,
+        };
+        // 2 has ended between the reading of its name and the look at it, and 3, its child, is the child of 1 by then.
+        let looks = std::cell::Cell::new(0);
+        let children = |parent: i32| match parent {
+            1 if looks.replace(looks.get() + 1) == 0 => vec![2],
+            1 => vec![2, 3],
+            3 => vec![4],
+            _ => Vec::new(),
+        };
+        let found = by_children(1, children, |pid| Some(row(pid, pid == 2)));
+        assert_eq!(found.iter().map(|stat| stat.pid).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(looks.get(), 3);
+        // What is born without end is left in the end.
+        let endless =
+            |parent: i32| if parent == 1 { (2..3 + looks.replace(looks.get() + 1)).collect() } else { Vec::new() };
+        looks.set(0);
+        assert_eq!(by_children(1, endless, |pid| Some(row(pid, false))).len(), LOOKS_MAX);
+    }
+
+    #[test]
     fn a_line_of_a_process() {
         let rest = " 1 2 7 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 9876 1 2 3";
         let found = parse_stat(&format!("42 (a) b) (c) S{rest}")).unwrap();
@@ -295,10 +331,12 @@ mod tests {
             session: 7,
             started: 9876,
             is_stopped: false,
+            is_ending: false,
             has_ended: false,
         };
         assert_eq!(found, expected);
         assert!(parse_stat(&format!("42 (a) Z{rest}")).unwrap().has_ended);
+        assert!(parse_stat(&format!("42 (a) R{}", rest.replace("4194304", "4194308"))).unwrap().is_ending);
         // A thread of it still runs.
         assert!(!parse_stat(&format!("42 (a) Z{}", rest.replace("0 1 0", "0 2 0"))).unwrap().has_ended);
         assert_eq!(parse_stat("42 (a"), None);

@@ -86,9 +86,10 @@ impl Up<'_> {
         self.workers.get(&id).is_some_and(|worker| worker.command.is_some())
     }
 
+    /// One that is ending cannot be asked any more whose it is, and may be anybody's until it has ended.
     fn is_of(&self, orphan: &Orphan, id: WorkerId) -> bool {
-        let life = self.workers.get(&id).zip(orphan.life.as_ref());
-        life.is_some_and(|(worker, life)| life.worker == *worker.name && life.nonce == worker.nonce)
+        let Some(life) = &orphan.life else { return orphan.stat.is_ending };
+        self.workers.get(&id).is_some_and(|worker| life.worker == *worker.name && life.nonce == worker.nonce)
     }
 
     /// Sends the stop signal: to the main process's group, or to what is left where that process is gone. A stop command that
