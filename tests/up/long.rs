@@ -11,6 +11,8 @@ const RESTARTS: u32 = 100_000;
 const SHUTDOWNS: u32 = 1000;
 /// Before anything is measured.
 const WARM: u32 = 1000;
+/// So long nothing changes where nothing is being done.
+const QUIET: Duration = Duration::from_millis(300);
 const MIB: u64 = 1 << 20;
 
 fn is_whole() -> bool {
@@ -41,10 +43,21 @@ impl Held {
     fn by(up: &Up) -> Held {
         let pid = up.pid();
         until("no child is left", || children(pid).is_empty());
+        // The last lives' pipes are read out and the last archives compressed, when there have been as few descriptors as
+        // ever for a while.
+        let (mut least, mut since) = (usize::MAX, Instant::now());
+        until("what the last lives took is given back", || {
+            let now = descriptors(pid).len();
+            if now != least {
+                since = Instant::now();
+            }
+            least = least.min(now);
+            since.elapsed() > QUIET
+        });
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
         Held {
-            descriptors: descriptors(pid).len(),
+            descriptors: least,
             children: children(pid).len(),
             resident: resident.unwrap().parse::<u64>().unwrap() << 10,
         }

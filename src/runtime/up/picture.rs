@@ -2,7 +2,7 @@
 
 use super::events::how;
 use super::{Last, Up, Worker};
-use crate::clock::{Now, Tick};
+use crate::clock::Now;
 use crate::control::status;
 use crate::control::status::{
     Count, Exit, Lines, Log, Process as Shown, Quell, Rule, Rung, State, Status, Stop, Wanted, Worker as Picture,
@@ -11,7 +11,7 @@ use crate::log::ledger;
 use crate::supervisor::Member;
 use crate::sys::proc::Named;
 use crate::sys::reap::Process;
-use crate::sys::usage::{self, Usage};
+use crate::sys::usage;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Want};
 use crate::worker::outcome::Outcome;
@@ -30,8 +30,13 @@ fn count(count: ledger::Count) -> Count {
     Count { lines: count.lines, bytes: count.bytes }
 }
 
-/// How often it is looked what a process uses.
-const USAGE_EVERY: Duration = Duration::from_millis(200);
+/// What a process used so lately is not looked at again.
+const USAGE_FRESH: Duration = Duration::from_millis(200);
+/// What is shown of it is never older.
+const USAGE_OLDEST: Duration = Duration::from_secs(2);
+/// How many processes a status looks at where what is known of them is not too old: under a flood a thousand looks cost
+/// the loop its turn, and who asks again and again is to be answered at once.
+const USAGE_LOOKS: usize = 16;
 
 impl Up<'_> {
     pub(super) fn picture(&self, ids: &[WorkerId], now: Now) -> Status {
@@ -48,6 +53,7 @@ impl Up<'_> {
             config: self.configuration.path.clone(),
             state: self.state.path().display().to_string(),
         };
+        self.look_at_usage(ids, now);
         let stopping: Vec<_> = ids.iter().copied().filter(|id| self.is_stopping(*id)).collect();
         let mut left: HashMap<_, _> = stopping.iter().copied().zip(self.left_of_each(&stopping)).collect();
         let workers = ids.iter().filter_map(|id| {
@@ -56,6 +62,22 @@ impl Up<'_> {
             Some(self.picture_of(*id, member, worker, stop, now))
         });
         Status { quell, workers: workers.collect() }
+    }
+
+    /// Looks at what the processes of these workers use, at those first that nobody has looked at for longest.
+    fn look_at_usage(&self, ids: &[WorkerId], now: Now) {
+        let seen = |worker: &Worker| worker.usage.get().filter(|(_, nonce, _)| *nonce == worker.nonce);
+        let age = |worker: &Worker| seen(worker).map_or(Duration::MAX, |(at, ..)| now.tick.until(at));
+        let workers = ids.iter().filter_map(|id| self.workers.get(id));
+        let mut old: Vec<_> = workers
+            .filter_map(|worker| Some((age(worker), worker.process.as_ref()?.pid(), worker)))
+            .filter(|(age, ..)| *age >= USAGE_FRESH)
+            .collect();
+        old.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
+        let due = old.iter().enumerate().take_while(|(n, (age, ..))| *n < USAGE_LOOKS || *age >= USAGE_OLDEST);
+        for (_, (_, pid, worker)) in due {
+            worker.usage.set(usage::of(*pid).map(|usage| (now.tick, worker.nonce, usage)));
+        }
     }
 
     pub(super) fn shown_state(&self, id: WorkerId) -> State {
@@ -95,7 +117,7 @@ impl Up<'_> {
 
     fn picture_of(&self, id: WorkerId, member: &Member, worker: &Worker, stop: Option<Stop>, now: Now) -> Picture {
         let pid = worker.process.as_ref().map(Process::pid);
-        let usage = pid.and_then(|pid| usage_of(worker, pid, now));
+        let usage = worker.usage.get().map(|(.., usage)| usage).filter(|_| pid.is_some());
         let snapshot = worker.snapshot.as_deref();
         let lines = snapshot.map(|(_, snapshot)| {
             let tally = &snapshot.tally;
@@ -160,15 +182,4 @@ fn exit(last: &Last) -> Exit {
         lasted_ms: ms(last.lasted),
         last_line: last.line.clone(),
     }
-}
-
-/// What its process uses. It is looked at only so often: who asks again and again gets what was seen last.
-fn usage_of(worker: &Worker, pid: i32, now: Now) -> Option<Usage> {
-    let is_fresh = |(at, nonce, _): &(Tick, u64, Usage)| *nonce == worker.nonce && now.tick.until(*at) < USAGE_EVERY;
-    if let Some((_, _, usage)) = worker.usage.get().filter(is_fresh) {
-        return Some(usage);
-    }
-    let usage = usage::of(pid)?;
-    worker.usage.set(Some((now.tick, worker.nonce, usage)));
-    Some(usage)
 }
