@@ -10,6 +10,7 @@
 //! | [`line`] | what each line is: framing, filter lists, classification |
 //! | [`log`] | what is to become of log files: names, stamps, rotation, retention, the ledger |
 //! | [`worker`] | what is to become of a worker: its life as a table, its outcome |
+//! | [`task`] | what is to become of a task: its class, its tries, what a worker says of it |
 //! | [`supervisor`] | what is to become of many workers: who starts before whom, who stops after whom |
 //! | [`control`] | what is said over the control socket: requests, replies, events, the picture of what runs |
 //! | [`render`] | what people are shown of what runs |
@@ -18,8 +19,8 @@
 //! | [`cli`] | the command line: one file a verb |
 //!
 //! Only `sys`, `runtime` and `cli` do I/O or read the clock. `cli` uses `runtime`, which uses all but `render`;
-//! the others see `clock` and `config` only, never each other, but for `supervisor`, which leads many a `worker`, and
-//! `render`, which shows what `control` says. A test (`tests/tidy.rs`) holds this.
+//! the others see `clock` and `config` only, never each other, but for `supervisor`, which leads many a `worker`,
+//! `control`, which names a `task`, and `render`, which shows what `control` says. A test (`tests/tidy.rs`) holds this.
 //!
 //! Bytes take one way through the house, whichever verb reads them: `line::frame` cuts lines, `line::classify` sorts a
 //! block of them into runs, `runtime::route` counts each run and sends it to a `runtime::logdir`, to an inherited
@@ -41,4 +42,5 @@ pub mod render;
 pub mod runtime;
 pub mod supervisor;
 pub mod sys;
+pub mod task;
 pub mod worker;
