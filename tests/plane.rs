@@ -12,6 +12,8 @@ use quell::runtime::sorting::{Kept, Sorting};
 use quell::sys::fd;
 use quell::sys::poller::Poller;
 use serial_test::serial;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -29,6 +31,8 @@ struct House {
     plane: Plane,
     news: Receiver<FromPlane>,
     logs: PathBuf,
+    /// The number of each worker's newest life.
+    lives: RefCell<HashMap<u32, u32>>,
     /// The plane wakes it; it must not go before the plane.
     _poller: Poller,
 }
@@ -72,23 +76,27 @@ impl House {
         let (told, news) = channel();
         let waker = Arc::new(poller.waker(0).unwrap());
         let plane = Plane::start(Some(Arc::new(root)), Vec::new(), Keepers::new(), told, waker).unwrap();
-        House { plane, news, logs: logs.to_owned(), _poller: poller }
+        House { plane, news, logs: logs.to_owned(), lives: RefCell::default(), _poller: poller }
     }
 
     fn attach(&self, worker: u32, spec: Spec) {
+        self.lives.borrow_mut().insert(worker, 0);
         self.plane.send(ToPlane::Attach(WorkerId(worker), Box::new(spec)));
     }
 
     fn begin(&self, worker: u32, mark: &str) -> Ends {
         let (stdout, stdout_end) = fd::pipe().unwrap();
         let (stderr, stderr_end) = fd::pipe().unwrap();
-        self.plane.send(ToPlane::Begin { worker: WorkerId(worker), stdout, stderr, mark: Some(mark.into()) });
+        let life = self.lives.borrow_mut().get_mut(&worker).map(|life| { *life += 1; *life }).unwrap_or(1);
+        let (worker, mark) = (WorkerId(worker), Some(mark.into()));
+        self.plane.send(ToPlane::Begin { worker, life, tag: Box::default(), stdout, stderr, mark });
         let file = |end: OwnedFd| File::from(end);
         Ends { stdout: file(stdout_end), stderr: file(stderr_end) }
     }
 
     fn drain(&self, worker: u32, window: Duration, mark: &str) {
-        self.plane.send(ToPlane::Drain { worker: WorkerId(worker), window, mark: Some(mark.into()) });
+        let (life, mark) = (self.lives.borrow().get(&worker).copied().unwrap_or(1), Some(mark.into()));
+        self.plane.send(ToPlane::Drain { worker: WorkerId(worker), life, window, mark });
     }
 
     /// Waits for something that the plane says; what comes before is passed over.

@@ -20,6 +20,7 @@ mod services;
 mod status;
 mod stop;
 mod surroundings;
+mod tasks;
 mod terminal;
 
 use crate::harness::{Done, Folder, LIMIT, finish, names, quell, wait, wait_until};

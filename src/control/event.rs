@@ -66,6 +66,8 @@ pub enum Kind {
     LogTrouble,
     /// A process of it that had escaped was found, or ended.
     Orphan,
+    /// A try of a task has failed, or it was given up.
+    Task,
     /// Anything else that somebody should know.
     Warning,
     /// A word that this version does not know.

@@ -13,6 +13,7 @@ use crate::config::values::Limit;
 use crate::sys::limits::{self, Ceiling, Resource, UNLIMITED};
 use crate::sys::reap::Process;
 use crate::sys::signal::{Inherited, Signals};
+use crate::task::Task;
 use crate::sys::spawn::{Ends, Lows, PATH_DEFAULT, Program, SpawnError, Step, spawn_worker};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
@@ -26,6 +27,12 @@ pub const SUPERVISOR: &str = "QUELL_SUPERVISOR";
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 /// For a stop or reload command, the process that it is about (systemd.exec(5)).
 const MAIN_PID: &str = "MAINPID";
+/// The task that a process is for, which try it is, where its payload is.
+const TASK: &str = "QUELL_TASK";
+const ATTEMPT: &str = "QUELL_ATTEMPT";
+const PAYLOAD: &str = "QUELL_PAYLOAD";
+/// The trace that the task belongs to (W3C Trace Context).
+const TRACE: &str = "TRACEPARENT";
 const SHELL: &str = "/bin/sh";
 
 /// What all starts have in common.
@@ -67,6 +74,28 @@ pub fn folders(sources: &Sources, folder: &Path) -> Vec<PathBuf> {
     sources.iter().map(|source| of(&source.name)).collect()
 }
 
+/// The task that a process is started for.
+#[derive(Clone, Copy, Debug)]
+pub struct Errand<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// The file that holds its payload.
+    pub payload: &'a Path,
+}
+
+impl Errand<'_> {
+    fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let Errand { task, payload } = self;
+        let trace = task.trace.as_ref().map(|trace| (TRACE, OsString::from(&**trace)));
+        let plain = [
+            (TASK, task.id.to_string().into()),
+            (ATTEMPT, task.attempt.to_string().into()),
+            (PAYLOAD, payload.as_os_str().to_owned()),
+        ];
+        plain.into_iter().chain(trace).collect()
+    }
+}
+
 /// What is ready to be spawned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
@@ -86,7 +115,7 @@ pub struct LaunchError {
 }
 
 /// Makes what a worker's process is spawned from. `instance` is its number where there are several, `nonce` that of its
-/// life.
+/// life, `errand` the task that it is for.
 ///
 /// # Errors
 /// Why it cannot be, in words: its file of variables.
@@ -96,6 +125,7 @@ pub fn prepare(
     instance: Option<u32>,
     nonce: u64,
     here: &Here,
+    errand: Option<Errand<'_>>,
 ) -> Result<Launch, String> {
     let keys = &worker.keys;
     let argv: Vec<String> = match (&keys.command.value, &keys.shell.value) {
@@ -105,7 +135,8 @@ pub fn prepare(
     };
     let notify = matches!(&keys.ready.value, Ready::Word(word) if word.0 == ReadyWord::Notify);
     let socket = notify.then(|| (NOTIFY_SOCKET, here.notify_socket.clone().into_os_string()));
-    let program = made(config, worker, instance, nonce, here, argv, socket)?;
+    let further = socket.into_iter().chain(errand.iter().flat_map(Errand::variables)).collect();
+    let program = made(config, worker, instance, nonce, here, argv, further)?;
     let ready_fd = match &keys.ready.value {
         Ready::By(item) => item.0.fd.value.and_then(|fd| i32::try_from(fd.0).ok()),
         Ready::Word(_) => None,
@@ -129,7 +160,7 @@ pub fn prepare_command(
 ) -> Result<Launch, String> {
     let argv = command.0.iter().map(|word| environment::numbered(&word.0, instance)).collect();
     let main = (MAIN_PID, OsString::from(main.to_string()));
-    let program = made(config, worker, instance, nonce, here, argv, Some(main))?;
+    let program = made(config, worker, instance, nonce, here, argv, vec![main])?;
     Ok(Launch { program, ready_fd: None })
 }
 
@@ -140,7 +171,7 @@ fn made(
     nonce: u64,
     here: &Here,
     argv: Vec<String>,
-    further: Option<(&str, OsString)>,
+    further: Vec<(&str, OsString)>,
 ) -> Result<Program, String> {
     let keys = &worker.keys;
     let name = instance.map_or_else(|| worker.name.clone(), |number| format!("{}.{number}", worker.name));
@@ -227,13 +258,14 @@ impl LaunchError {
 }
 
 impl Launch {
-    /// Starts it; `ready` is the end of the pipe for `ready_fd`. Call it from the main thread only. Returns when the exec
+    /// Starts it; `stdin` is what it reads, `/dev/null` where there is none, `ready` the end of the pipe for `ready_fd`. Call it from the main thread only. Returns when the exec
     /// has happened.
     ///
     /// # Errors
     /// What failed, in words.
     pub fn spawn(
         &self,
+        stdin: Option<BorrowedFd<'_>>,
         stdout: BorrowedFd<'_>,
         stderr: BorrowedFd<'_>,
         ready: Option<BorrowedFd<'_>>,
@@ -242,7 +274,7 @@ impl Launch {
         lows: Option<&Lows>,
     ) -> Result<Process, LaunchError> {
         let further: Vec<_> = self.ready_fd.zip(ready).into_iter().collect();
-        let ends = Ends { stdout, stderr, further: &further };
+        let ends = Ends { stdin, stdout, stderr, further: &further };
         spawn_worker(&self.program, &ends, inherited, signals, lows)
             .map_err(|error| LaunchError { error, text: self.explain(error) })
     }

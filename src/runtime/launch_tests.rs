@@ -32,7 +32,7 @@ fn scene(text: &str) -> Scene {
 
 impl Scene {
     fn prepare(&self, name: &str, instance: Option<u32>) -> Result<Launch, String> {
-        prepare(&self.loaded.config, self.loaded.config.worker(name).unwrap(), instance, 7, &self.here)
+        prepare(&self.loaded.config, self.loaded.config.worker(name).unwrap(), instance, 7, &self.here, None)
     }
 
     fn program(&self, name: &str) -> Program {
@@ -143,7 +143,7 @@ fn failures_in_words() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let text = |name: &str| {
         let launch = scene.prepare(name, None).unwrap();
-        let spawned = launch.spawn(fd::stderr(), fd::stderr(), None, &inherited, &signals, None);
+        let spawned = launch.spawn(None, fd::stderr(), fd::stderr(), None, &inherited, &signals, None);
         spawned.map(|process| process.pid()).unwrap_err().to_string()
     };
     let shown = |name: &str| scene.path(name).display().to_string();
@@ -172,7 +172,7 @@ fn a_worker_says_that_it_is_ready_by_a_descriptor() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let (reader, writer) = fd::pipe().unwrap();
     let launch = scene.prepare("a", None).unwrap();
-    let process = launch.spawn(fd::stderr(), fd::stderr(), Some(writer.as_fd()), &inherited, &signals, None).unwrap();
+    let process = launch.spawn(None, fd::stderr(), fd::stderr(), Some(writer.as_fd()), &inherited, &signals, None).unwrap();
     drop(writer);
     inherited.restore().unwrap();
     let patience = Some(std::time::Duration::from_secs(60));

@@ -19,6 +19,7 @@ pub mod orphans;
 pub mod output;
 pub mod pace;
 pub mod pass;
+pub mod payload;
 pub mod places;
 pub mod plane;
 pub mod preflight;

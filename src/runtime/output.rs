@@ -19,6 +19,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+/// The longest that stands between a stamp and a line, in bytes: with the longest stamp it fits beside the block.
+pub const TAG_BYTES_MAX: usize = 24;
+
 /// One stream that is read, or one of a worker's earlier lives that has not ended yet.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -32,6 +35,8 @@ pub(super) struct Source {
     pub(super) awaited: Option<Arc<[u8]>>,
     /// Such a line has come.
     pub(super) answered: bool,
+    /// What stands before its lines in the log, behind the stamp.
+    pub(super) tag: Box<[u8]>,
 }
 
 /// What a read brought.
@@ -121,13 +126,20 @@ impl<D: Directory> Output<D> {
     pub fn begin(&mut self, room: &mut Workspace, stream: usize, owner: u32) -> usize {
         let place = self.sources.iter().position(Option::is_none).unwrap_or(self.sources.len());
         let tail = room.claim(owner);
-        let source = Source { stream, follow: Follow::default(), tail, ended: false, awaited: None, answered: false };
+        let (follow, tag) = (Follow::default(), Box::default());
+        let source = Source { stream, follow, tail, ended: false, awaited: None, answered: false, tag };
         if place == self.sources.len() {
             self.sources.reserve_exact(1);
             self.sources.push(None);
         }
         self.sources[place] = Some(source);
         place
+    }
+
+    /// What stands before each line of a stream in the log, behind the stamp, from now on; at most `TAG_BYTES_MAX`.
+    pub fn tag_lines(&mut self, place: usize, tag: Box<[u8]>) {
+        debug_assert!(tag.len() <= TAG_BYTES_MAX);
+        self.source(place).tag = tag;
     }
 
     /// Looks for a line that holds this, of whatever class; `has_answered` says when it has come.

@@ -54,10 +54,14 @@ pub enum ToPlane {
     /// (`FromPlane::LogTrouble`) and tried again, and meanwhile its pipes are not read, or its lines are dropped, as its
     /// settings say. A directory must not be attached again before `FromPlane::Detached`.
     Attach(WorkerId, Box<Spec>),
-    /// A life of it begins. An earlier one may still be read.
+    /// A life of it begins. Others may still be read.
     Begin {
         /// Whose.
         worker: WorkerId,
+        /// Its number, which no other life of this worker has.
+        life: u32,
+        /// What stands before each of its lines in the log, behind the stamp; at most `output::TAG_BYTES_MAX`.
+        tag: Box<[u8]>,
         /// Its standard output: the reading end, which does not block.
         stdout: OwnedFd,
         /// Its standard error.
@@ -65,10 +69,12 @@ pub enum ToPlane {
         /// Written into the log before what it prints.
         mark: Option<String>,
     },
-    /// The process of its newest life has ended: what is left is read, until it falls silent for so long.
+    /// The process of a life has ended: what is left is read, until it falls silent for so long.
     Drain {
         /// Whose.
         worker: WorkerId,
+        /// Which life.
+        life: u32,
         /// How long.
         window: Duration,
         /// Written into the log after that.
@@ -100,7 +106,7 @@ pub enum FromPlane {
     OutputEnded {
         /// Whose.
         worker: WorkerId,
-        /// Which life, counted from 1.
+        /// Which life.
         life: u32,
         /// Who held them open, where they were given up for that.
         holders: Vec<Named>,
@@ -111,7 +117,7 @@ pub enum FromPlane {
     Ready {
         /// Who.
         worker: WorkerId,
-        /// In which life, counted from 1.
+        /// In which life.
         life: u32,
     },
     /// Its log cannot be written, or can be again. This has been said on stderr, too.

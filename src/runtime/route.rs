@@ -38,12 +38,14 @@ impl<D: Directory> Output<D> {
             kept
         });
         if !runs.is_empty() {
-            self.send(room, index, range, now);
+            self.send(room, place, range, now);
         }
     }
 
     /// Sends the runs that are kept where they are to go.
-    fn send(&mut self, room: &mut Workspace, index: usize, range: Range<usize>, now: Now) {
+    fn send(&mut self, room: &mut Workspace, place: usize, range: Range<usize>, now: Now) {
+        let Some(Source { stream: index, tag: task, .. }) = &self.sources[place] else { return };
+        let index = *index;
         let Buffers { runs, stamp, stamped, critical, tagged, .. } = &mut room.buffers;
         let lines = room.block.bytes(range.clone());
         stamp.clear();
@@ -51,6 +53,7 @@ impl<D: Directory> Output<D> {
         tagged.clear();
         if let Some(log) = &self.log {
             log.stamp().write(now.wall, stamp);
+            stamp.extend_from_slice(task);
             for run in runs.iter().filter(|run| run.verdict.class >= Class::Anomaly) {
                 stamp_lines(stamp, &lines[run.range.clone()], critical);
             }
@@ -105,6 +108,7 @@ impl<D: Directory> Output<D> {
         if let Some(log) = &mut self.log {
             stamp.clear();
             log.stamp().write(now.wall, stamp);
+            stamp.extend_from_slice(&source.tag);
             let mark = if bytes.ends_with(b"\n") { b"" } else { CUT_MARK };
             room.block.between(stamp, range.clone(), mark, |record| {
                 let critical = if verdict.class >= Class::Anomaly { record } else { b"" };

@@ -5,6 +5,7 @@
 //! waits for no disk: that is the output planes' part. After the start nothing fails it; an error is an event.
 
 mod answer;
+mod asked;
 mod begin;
 mod events;
 mod not_yet;
@@ -15,6 +16,7 @@ mod ready;
 mod reload;
 mod specs;
 mod sweep;
+mod tasks;
 
 use crate::clock::{Now, Tick, earliest};
 use crate::config::load::{Loaded, Named, WorkerLog};
@@ -34,6 +36,7 @@ use crate::sys::signal::{Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::time;
 use crate::sys::usage::Usage;
+use crate::task::queue::Slot;
 use crate::worker::WorkerId;
 use answer::Pending;
 use events::Events;
@@ -43,6 +46,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use sweep::Swept;
+use tasks::{Held, Tasks};
 
 pub use begin::{BeginError, begin};
 pub use events::HAPPENED;
@@ -52,6 +56,7 @@ pub use not_yet::not_yet;
 const SIGNALS: usize = 0;
 const PLANES: usize = 1;
 const NOTIFY: usize = 2;
+const STORE: usize = 3;
 const SERVER: usize = 16;
 /// How many lives begin at most before anything else is looked at: each takes half a millisecond.
 const SPAWNS_A_TURN: usize = 16;
@@ -82,6 +87,8 @@ pub type Load<'a> = dyn FnMut() -> Result<Configuration, String> + 'a;
 struct Worker {
     /// `web`, or `web.2`.
     name: Box<str>,
+    /// The name of its log directory, where that is not its own: slots share one.
+    log: Option<Box<str>>,
     /// The table that it is made of, that one's place in the configuration in force, and its own number there.
     of: Box<str>,
     table: usize,
@@ -90,8 +97,8 @@ struct Worker {
     instance: Option<u32>,
     /// The number of its life.
     nonce: u64,
-    /// How many lives the output plane was told of.
-    lives: u32,
+    /// The number of its newest life, as its log counts.
+    life: u32,
     /// The number of the process that the life began with, until nothing of it is left.
     main: Option<i32>,
     /// None once it is reaped.
@@ -111,6 +118,9 @@ struct Worker {
     snapshot: Option<Box<(Tick, super::plane::Snapshot)>>,
     /// What its process used when that was last looked at, and in which life.
     usage: Cell<Option<(Tick, u64, Usage)>>,
+    /// Which slot it is, where it is one of a worker that is given tasks, and the task that it has.
+    slot: Option<Slot>,
+    task: Option<Box<Held>>,
 }
 
 /// How a life ended.
@@ -157,6 +167,8 @@ struct Up<'a> {
     /// How many lives may still begin in this turn.
     spawns_left: usize,
     swept: Swept,
+    /// None where the configuration had no queues at the start.
+    tasks: Option<Tasks>,
     oom: OomKills,
     nonce: u64,
     /// When all workers should be ready; none once that was so, or was said.
@@ -164,6 +176,13 @@ struct Up<'a> {
     /// The code to leave with.
     ended: Option<u8>,
     since: Now,
+}
+
+impl Worker {
+    /// The name of its log directory.
+    fn log_name(&self) -> &str {
+        self.log.as_deref().unwrap_or(&self.name)
+    }
 }
 
 impl Configuration {
@@ -258,6 +277,7 @@ impl Up<'_> {
             self.step(Event::Deadline, now);
         }
         self.probe_due(now);
+        self.tasks_due(now);
         if self.start_by.is_some_and(|at| at <= now.tick) {
             self.say_not_started(now);
         }
@@ -268,13 +288,19 @@ impl Up<'_> {
         if tokens.contains(&PLANES) {
             self.planes_said(now);
         }
+        if tokens.contains(&STORE) {
+            self.store_said(now);
+        }
         self.settle(now);
+        self.serve_tasks(now);
         self.answer_pending(now);
     }
 
     fn deadline(&self) -> Option<Tick> {
         let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
-        earliest([self.supervisor.deadline(), self.server.deadline(), pending, self.probe_deadline(), self.start_by])
+        let tasks = self.tasks.as_ref().and_then(Tasks::deadline);
+        let others = [self.server.deadline(), pending, self.probe_deadline(), self.start_by, tasks];
+        earliest(others.into_iter().chain([self.supervisor.deadline()]))
     }
 
     fn step(&mut self, event: Event<'_>, now: Now) {
@@ -351,6 +377,9 @@ impl Up<'_> {
             self.say(Happening::new(now.wall, Kind::Warning, text));
         }
         self.say(Happening::new(now.wall, Kind::Quell, "down"));
+        if let Some(tasks) = self.tasks.take() {
+            tasks.stop();
+        }
         self.answer_down(now);
         self.server.shutdown(&self.poller, time::now().tick);
         code

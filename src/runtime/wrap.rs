@@ -31,6 +31,8 @@ const PLANE: usize = 2;
 
 /// The one worker of the plane.
 const COMMAND: WorkerId = WorkerId(0);
+/// Its one life.
+const LIFE: u32 = 1;
 
 /// What to run, and how.
 #[derive(Debug)]
@@ -114,7 +116,7 @@ pub fn run(
         .and_then(|process| {
             drop((stdout_end, stderr_end));
             let mark = command.marks.then(|| format!("started pid {} ({})", process.pid(), command.label));
-            plane.send(ToPlane::Begin { worker: COMMAND, stdout, stderr, mark });
+            plane.send(ToPlane::Begin { worker: COMMAND, life: LIFE, tag: Box::default(), stdout, stderr, mark });
             step("cannot wait for the command", poller.add(&process, EXIT, Interest::Read))?;
             let control = Control {
                 command,
@@ -269,7 +271,7 @@ impl Control<'_> {
                     self.sweep_on(now);
                 }
                 Effect::Drain => {
-                    self.plane.send(ToPlane::Drain { worker: COMMAND, window: self.command.drain, mark: None });
+                    self.plane.send(ToPlane::Drain { worker: COMMAND, life: LIFE, window: self.command.drain, mark: None });
                 }
                 Effect::Release => self.plane.send(ToPlane::Release(COMMAND)),
             }

@@ -139,6 +139,8 @@ pub struct Program {
 /// The descriptors that a program gets.
 #[derive(Clone, Copy, Debug)]
 pub struct Ends<'a> {
+    /// For 0; a worker without one gets `/dev/null`, and who stands for us has ours.
+    pub stdin: Option<BorrowedFd<'a>>,
     /// For 1.
     pub stdout: BorrowedFd<'a>,
     /// For 2.
@@ -162,11 +164,11 @@ pub fn spawn(
     let files = candidates(&argv[0]);
     let strings = Strings::new(&files, argv, None)?;
     let manner = Manner::inherited(inherited, signals);
-    start(&strings, &Ends { stdout, stderr, further: &[] }, manner, None, None)
+    start(&strings, &Ends { stdin: None, stdout, stderr, further: &[] }, manner, None, None)
 }
 
-/// Starts a worker: in a session of its own, so that no terminal controls it and its process group is its own; stdin is
-/// `/dev/null`, no signal is blocked or ignored. Returns when the exec has happened.
+/// Starts a worker: in a session of its own, so that no terminal controls it and its process group is its own; no signal is
+/// blocked or ignored. Returns when the exec has happened.
 ///
 /// Call it from the main thread only: what dies with us (PDEATHSIG) dies with the thread that started it.
 ///

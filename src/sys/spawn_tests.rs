@@ -38,7 +38,7 @@ fn start_with(program: &Program, further: &[(i32, BorrowedFd<'_>)]) -> (Result<P
     let found = Inherited::take().unwrap();
     let signals = Signals::take(&found, &[libc::SIGTERM, libc::SIGCHLD]).unwrap();
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
-    let ends = Ends { stdout: writer.as_fd(), stderr: fd::stderr(), further };
+    let ends = Ends { stdin: None, stdout: writer.as_fd(), stderr: fd::stderr(), further };
     let lows = Lows::take().unwrap();
     let started = spawn_worker(program, &ends, &found, &signals, lows.as_ref());
     // SAFETY: as above.
@@ -191,7 +191,7 @@ fn a_worker_dies_with_its_supervisor() {
         if supervisor == 0 {
             let inherited = Inherited::take().unwrap();
             let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
-            let ends = Ends { stdout: writer.as_fd(), stderr: fd::stderr(), further: &[] };
+            let ends = Ends { stdin: None, stdout: writer.as_fd(), stderr: fd::stderr(), further: &[] };
             let worker = spawn_worker(&program, &ends, &inherited, &signals, None);
             // SAFETY: plain calls; it waits to be killed.
             unsafe {

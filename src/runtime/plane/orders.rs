@@ -26,11 +26,11 @@ impl Work {
     fn order(&mut self, order: ToPlane, now: Now) {
         match order {
             ToPlane::Attach(id, spec) => self.attach(id, *spec, now),
-            ToPlane::Begin { worker, stdout, stderr, mark } => {
-                self.with(worker, now, |work, place| work.begin(place, [stdout, stderr], mark, now));
+            ToPlane::Begin { worker, life, tag, stdout, stderr, mark } => {
+                self.with(worker, now, |work, place| work.begin(place, (life, tag), [stdout, stderr], mark, now));
             }
-            ToPlane::Drain { worker, window, mark } => self.with(worker, now, |work, place| {
-                work.drain(place, Drain::new(window, mark, now.tick), now);
+            ToPlane::Drain { worker, life, window, mark } => self.with(worker, now, |work, place| {
+                work.drain(place, life, Drain::new(window, mark, now.tick), now);
             }),
             ToPlane::Release(id) => self.with(id, now, |work, place| work.give_up_ended(place, now)),
             ToPlane::Mark(id, text) => self.with_served(id, now, |served| served.output.own_line(&text, now)),
@@ -83,19 +83,26 @@ impl Work {
         }
     }
 
-    fn begin(&mut self, place: u32, pipes: [OwnedFd; 2], mark: Option<String>, now: Now) {
+    fn begin(
+        &mut self,
+        place: u32,
+        life: (u32, Box<[u8]>),
+        pipes: [OwnedFd; 2],
+        mark: Option<String>,
+        now: Now,
+    ) {
         if let Some(served) = &mut self.workers[place as usize] {
             if let Some(mark) = mark {
                 served.output.own_line(&mark, now);
             }
-            served.begin(pipes, place, &mut self.room, &mut self.reactor, now);
+            served.begin(life, pipes, place, &mut self.room, &mut self.reactor, now);
         }
     }
 
-    /// The newest life has ended. Where all of its output has, too, only the mark is left to be written.
-    fn drain(&mut self, place: u32, mut drain: Drain, now: Now) {
+    /// A life has ended. Where all of its output has, too, only the mark is left to be written.
+    fn drain(&mut self, place: u32, life: u32, mut drain: Drain, now: Now) {
         let Some(served) = &mut self.workers[place as usize] else { return };
-        match served.lives.last_mut().filter(|life| life.drain.is_none()) {
+        match served.life(life) {
             Some(life) => life.drain = Some(Box::new(drain)),
             None => {
                 if let Some(mark) = drain.mark.take() {

@@ -34,8 +34,6 @@ pub(super) struct Served {
     pub(super) latency: Duration,
     pub(super) ready: Option<Arc<[u8]>>,
     pub(super) lives: Vec<Life>,
-    /// How many lives have begun.
-    pub(super) begun: u32,
     /// What was read waits to be written.
     pub(super) held_up: bool,
     /// Passing output on failed.
@@ -134,7 +132,6 @@ impl Served {
             latency: LATENCY,
             ready: None,
             lives: Vec::new(),
-            begun: 0,
             held_up: false,
             failed: false,
             unopened: None,
@@ -201,17 +198,17 @@ impl Served {
     /// A life begins: its pipes are read from now on.
     pub(super) fn begin(
         &mut self,
+        (number, tag): (u32, Box<[u8]>),
         pipes: [OwnedFd; 2],
         worker: u32,
         room: &mut Workspace,
         reactor: &mut Reactor<Watched>,
         now: Now,
     ) {
-        self.begun += 1;
-        let number = self.begun;
         let mut pumps = [None; 2];
         for ((stream, pipe), token) in pipes.into_iter().enumerate().zip(&mut pumps) {
             let place = self.output.begin(room, stream, worker);
+            self.output.tag_lines(place, tag.clone());
             if let Some(text) = &self.ready {
                 self.output.await_line(place, text.clone());
             }

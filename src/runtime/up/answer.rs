@@ -3,15 +3,16 @@
 use super::{Up, picture};
 use crate::clock::{Now, Tick};
 use crate::control::event::{Event as Happening, Kind};
+use crate::control::queue::Placed;
 use crate::control::reply::{Code, Reply};
 use crate::control::request::{Patience, Request, Target};
 use crate::control::status::State as Shown;
-use crate::runtime::plane::ToPlane;
 use crate::runtime::server::ClientId;
 use crate::supervisor::Event;
 use crate::sys::proc::Named;
 use crate::sys::reap::Process;
 use crate::sys::signal;
+use crate::task::TaskId;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{State, Want};
 use std::collections::HashSet;
@@ -25,20 +26,22 @@ const PICTURE_WAIT_FIRST: Duration = Duration::from_millis(200);
 /// A request that is answered when it has had its effect.
 #[derive(Debug)]
 pub(super) struct Pending {
-    client: ClientId,
-    goal: Goal,
+    pub(super) client: ClientId,
+    pub(super) goal: Goal,
     pub(super) deadline: Option<Tick>,
 }
 
 /// What is waited for.
 #[derive(Debug)]
-enum Goal {
+pub(super) enum Goal {
     /// Answers to these questions, for the status of these workers.
     Pictures { tickets: Vec<u64>, ids: Vec<WorkerId> },
     /// Each of these runs a later life than this, and is ready; what else is to be told.
     Up { lives: Vec<(WorkerId, u64)>, lines: Vec<String> },
     /// The first are down; the others ran when that was asked for, and may have been stopped with them.
     Down(Vec<WorkerId>, Vec<WorkerId>),
+    /// These tasks have ended; those that have not.
+    Tasks { placed: Vec<Placed>, left: HashSet<TaskId> },
     /// Everything is.
     End,
 }
@@ -71,35 +74,41 @@ impl Up<'_> {
                 Ok(self.status(client, ids, now))
             }
             Request::Start { workers, patience } => {
-                let ids = self.meant(&workers)?;
+                let (slots, ids) = self.meant_with_slots(&workers)?;
                 let lives = ids.iter().map(|id| (*id, 0)).collect();
+                let lines = self.open_crews(&slots, true);
                 self.step(Event::Start(&ids), now);
-                Ok(self.until_up(client, lives, Vec::new(), patience, now))
+                Ok(self.until_up(client, lives, lines, patience, now))
             }
             Request::Restart { workers, patience } => {
-                let ids = self.meant(&workers)?;
+                let (slots, ids) = self.meant_with_slots(&workers)?;
                 let lives = ids.iter().filter_map(|id| Some((*id, self.workers.get(id)?.nonce))).collect();
+                // Whoever has a task gives it back, and begins it anew.
+                let lines = self.open_crews(&slots, true);
+                self.step(Event::Stop(&slots), now);
                 self.step(Event::Restart(&ids), now);
-                Ok(self.until_up(client, lives, Vec::new(), patience, now))
+                Ok(self.until_up(client, lives, lines, patience, now))
             }
             Request::Stop { workers, patience } => {
                 let ids = self.meant(&workers)?;
                 let ran =
                     self.supervisor.members().filter(|(id, member)| !member.life.is_at_rest() && !ids.contains(id));
                 let others = ran.map(|(id, _)| id).collect();
+                self.open_crews(&ids, false);
                 self.step(Event::Stop(&ids), now);
+                self.give_back(&ids, now);
                 let done = Reply::Done { lines: self.lines(&ids, "stopping") };
                 Ok(self.patiently(client, Goal::Down(ids, others), patience, done, now))
             }
             Request::Signal { workers, signal: number } => self.pass_signal(&workers, number.name(), now).map(Some),
             Request::Rotate { workers } => {
                 let ids = self.meant(&workers)?;
-                ids.iter().for_each(|id| self.planes.send(*id, ToPlane::Rotate(*id)));
+                self.planes.rotate_all(ids.iter());
                 Ok(Some(Reply::Done { lines: self.lines(&ids, "rotated the log of") }))
             }
             Request::Reopen { workers } => {
                 let ids = self.meant(&workers)?;
-                ids.iter().for_each(|id| self.planes.send(*id, ToPlane::Reopen(*id)));
+                self.planes.reopen_all(ids.iter());
                 Ok(Some(Reply::Done { lines: self.lines(&ids, "reopened the log of") }))
             }
             Request::Reload { dry_run: true, .. } => {
@@ -119,6 +128,12 @@ impl Up<'_> {
                     return Ok(None);
                 }
                 Ok(Some(Reply::Done { lines: Vec::new() }))
+            }
+            Request::Put(put) => self.put(client, put, now).map(|()| None),
+            Request::Queue { queue, what } => self.of_queue(client, queue.as_ref(), what, now),
+            Request::Task { id, what } => self.of_task(client, id, what, now).map(|()| None),
+            Request::Fire { name } => {
+                Err((Code::NoSuchTrigger, format!("nothing waits for {:?} to be fired", name.as_str())))
             }
             Request::Down { patience } => {
                 self.say(Happening::new(now.wall, Kind::Quell, "going down: somebody asked for it"));
@@ -150,6 +165,12 @@ impl Up<'_> {
         let mut seen = HashSet::new();
         ids.retain(|id| seen.insert(*id));
         Ok(ids)
+    }
+
+    /// The workers that are meant: those that are slots, which run when there is a task, and the others.
+    fn meant_with_slots(&self, targets: &[Target]) -> Result<(Vec<WorkerId>, Vec<WorkerId>), (Code, String)> {
+        let is_slot = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.slot.is_some());
+        Ok(self.meant(targets)?.into_iter().partition(is_slot))
     }
 
     fn lines(&self, ids: &[WorkerId], what: &str) -> Vec<String> {
@@ -256,6 +277,10 @@ impl Up<'_> {
             Goal::Pictures { .. } => Reached::No,
             Goal::Up { lives, lines } => self.reached_up(lives, lines, over),
             Goal::Down(ids, others) => self.reached_down(ids, others, over),
+            Goal::Tasks { placed, left } if left.is_empty() || over => {
+                Reached::Yes(Reply::Put { tasks: placed.clone() })
+            }
+            Goal::Tasks { .. } => Reached::No,
             Goal::End if over => self.timed_out("still going down".into(), Vec::new()),
             Goal::End => Reached::No,
         }

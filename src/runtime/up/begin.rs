@@ -4,11 +4,14 @@ use super::events::Events;
 use super::planes::Planes;
 use super::specs::Sortings;
 use super::sweep::Swept;
-use super::{Configuration, Load, NOTIFY, PLANES, SERVER, SIGNALS, SPAWNS_A_TURN, Up};
+use super::tasks::Tasks;
+use super::{Configuration, Load, NOTIFY, PLANES, SERVER, SIGNALS, SPAWNS_A_TURN, STORE, Up};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::Here;
 use crate::runtime::server::Server;
+use crate::runtime::payload::Payloads;
 use crate::runtime::state::{State, StateError};
+use crate::runtime::store::{OpenError, Opened, Returned, Store};
 use crate::runtime::{leftovers, places};
 use crate::supervisor::Supervisor;
 use crate::sys::fd::Interest;
@@ -21,6 +24,8 @@ use crate::sys::{limits, reap, time};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +44,9 @@ pub enum BeginError {
         /// Why.
         error: io::Error,
     },
+    /// The store of tasks cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
     /// Something else of ours failed.
     #[error("cannot {step}: {error}")]
     Own {
@@ -79,6 +87,7 @@ pub fn begin<'a>(
     let here = Here::new(&state, before, &configuration.loaded.sources, &configuration.folder);
     let left = leftovers::find(&state);
     let now = time::now();
+    let (tasks, returned) = tasks(&configuration, &state, &poller, now)?.unzip();
     let mut up = Up {
         inherited,
         signals,
@@ -107,6 +116,7 @@ pub fn begin<'a>(
         // Not to be taken for a life under an earlier supervisor of this state directory.
         nonce: now.wall.0 as u64,
         start_by: None,
+        tasks,
         ended: None,
         since: now,
     };
@@ -114,6 +124,11 @@ pub fn begin<'a>(
     for leftover in left {
         let text = format!("an earlier quell left {leftover} running; it is not touched");
         up.say(Happening::new(now.wall, Kind::Orphan, text));
+    }
+    for returned in returned.into_iter().flatten() {
+        let Returned { id, queue, attempt } = returned;
+        let text = format!("task {id} of {queue} was under way when quell ended (try {attempt}); it waits again");
+        up.say(Happening::new(now.wall, Kind::Task, text));
     }
     up.take_in(now)?;
     Ok(up.run())
@@ -135,6 +150,26 @@ impl Up<'_> {
         let mut effects = Vec::new();
         self.supervisor.rewire(now.tick, &mut effects);
         self.effects.extend(effects);
+        self.arrange_tasks();
         Ok(())
     }
+}
+
+/// The store of tasks, where the configuration has queues; what was under way when the last supervisor ended is told.
+fn tasks(
+    configuration: &Configuration,
+    state: &State,
+    poller: &Poller,
+    now: crate::clock::Now,
+) -> Result<Option<(Tasks, Vec<Returned>)>, BeginError> {
+    if configuration.loaded.config.queues.is_empty() {
+        return Ok(None);
+    }
+    let waker = Arc::new(step("make an event loop", poller.waker(STORE))?);
+    let (told, said) = channel();
+    let (store, Opened { queues, returned }) = Store::open(state.path(), told, waker)?;
+    let payloads = step("make the folder of payloads", Payloads::open(state.path(), state.mark()))?;
+    let mut tasks = Tasks::new(store, said, payloads);
+    queues.into_iter().for_each(|counts| tasks.counted(counts, now));
+    Ok(Some((tasks, returned)))
 }

@@ -66,6 +66,16 @@ impl Up<'_> {
     pub(super) fn changed(&mut self, id: WorkerId, state: State, now: Now) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.since = now;
+        if worker.slot.is_some() || worker.task.is_some() {
+            if matches!(state, State::Down | State::Failed) {
+                self.slot_rests(id, now);
+            }
+            // The task is told of, not each process; but a stop is worth telling.
+            if !matches!(state, State::Stopping(_)) {
+                return;
+            }
+        }
+        let Some(worker) = self.workers.get_mut(&id) else { return };
         if state == State::Up {
             worker.why = None;
         }

@@ -1,10 +1,13 @@
 //! What a configuration may say and quell does not do yet: said at the start, not passed over.
 
+use super::specs::is_of_tasks;
 use crate::config::keys::Set;
 use crate::config::load::{Config, Named};
 use crate::config::report::Report;
 use crate::config::source::Place;
-use crate::config::tables::{Log, Worker};
+use crate::config::tables::{Log, Protocol, Worker};
+use crate::config::typed::Item;
+use crate::config::values::Store;
 
 /// A report for each key that is set and has no effect: a mistake where going on would be worse than not starting.
 #[must_use]
@@ -16,8 +19,11 @@ pub fn not_yet(config: &Config) -> Vec<Report> {
         of_worker(named, &mut found);
         of_log(&log.own, &mut found);
     }
-    let queues = config.queues.iter().map(|queue| warning(queue.place, "queues have no effect yet"));
-    found.extend(queues);
+    for queue in config.queues.iter().filter(|queue| queue.keys.store.value != Store::Embedded) {
+        let text = "tasks cannot be stored on Redis yet";
+        let place = queue.keys.store.place.unwrap_or(queue.place);
+        found.push(Report::error(place, text.to_owned()).help("take `store` out: they are stored here then"));
+    }
     found
 }
 
@@ -36,11 +42,14 @@ fn of_worker(named: &Named<Worker>, found: &mut Vec<Report>) {
     idle(&keys.expect, "expect", found);
     idle(&keys.watch.rss, "watch", found);
     idle(&keys.watch.cpu, "watch", found);
-    idle(&keys.protocol, "protocol", found);
-    idle(&keys.timeout, "timeout", found);
-    if let Some(place) = keys.start_on.place {
-        let text = "`start_on` has no effect yet: the worker waits until somebody starts it";
-        found.push(Report::warning(place, text).help(format!("`quell start {}` starts it", named.name)));
+    if keys.protocol.value.0 == Protocol::Lines {
+        let place = keys.protocol.place.unwrap_or(named.place);
+        let text = "`protocol = \"lines\"` has no effect yet: the worker is given no tasks";
+        found.push(Report::warning(place, text).help("take it out: then a process is started for each task"));
+    }
+    for Item(_, place) in keys.start_on.value.iter().filter(|Item(trigger, _)| !is_of_tasks(trigger)) {
+        let text = "this has no effect yet: only the tasks of a queue start a worker";
+        found.push(Report::warning(*place, text).help(format!("`quell start {}` starts it", named.name)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! How things are: the one status, made of what the supervisor knows, what the planes last said, and `/proc`.
 
 use super::events::how;
-use super::{Last, Up, Worker};
+use super::{Last, Up, Worker, specs};
 use crate::clock::Now;
 use crate::control::status;
 use crate::control::status::{
@@ -61,7 +61,7 @@ impl Up<'_> {
             let stop = stop_of(member, left.remove(id).unwrap_or_default());
             Some(self.picture_of(*id, member, worker, stop, now))
         });
-        Status { quell, workers: workers.collect() }
+        Status { quell, workers: workers.collect(), queues: self.queues_in_short() }
     }
 
     /// Looks at what the processes of these workers use, at those first that nobody has looked at for longest.
@@ -82,6 +82,10 @@ impl Up<'_> {
 
     pub(super) fn shown_state(&self, id: WorkerId) -> State {
         let Some(member) = self.supervisor.member(id) else { return State::Down };
+        if let Some(worker) = self.workers.get(&id).filter(|worker| worker.slot.is_some() && member.life.is_at_rest()) {
+            let is_open = self.tasks.as_ref().is_some_and(|tasks| tasks.is_open(&worker.of));
+            return if is_open { State::Waiting } else { State::Down };
+        }
         match member.life.state {
             lifecycle::State::Down if member.life.is_done() => State::Done,
             lifecycle::State::Down if member.desired == Want::Up => State::Waiting,
@@ -100,7 +104,20 @@ impl Up<'_> {
         self.workers.get(&id).is_some_and(waits)
     }
 
+    /// What a slot is about.
+    fn task_of(&self, worker: &Worker) -> Option<String> {
+        worker.slot?;
+        let queues = || specs::queues(&self.configuration.table(worker).keys).collect::<Vec<_>>().join(", ");
+        Some(match &worker.task {
+            Some(held) => format!("task {}, try {}", held.task.id, held.task.attempt),
+            None => format!("waits for tasks of {}", queues()),
+        })
+    }
+
     fn why(&self, id: WorkerId, worker: &Worker) -> Option<String> {
+        if let Some(text) = self.task_of(worker) {
+            return Some(text);
+        }
         let waiting = worker.snapshot.as_ref().and_then(|snapshot| snapshot.1.waiting.clone());
         match self.shown_state(id) {
             State::Waiting => {
@@ -135,7 +152,7 @@ impl Up<'_> {
             }
         });
         let log = self.planes.root(id).map(|root| Log {
-            dir: root.join(&*worker.name).display().to_string(),
+            dir: root.join(worker.log_name()).display().to_string(),
             bytes: snapshot.map_or(0, |(_, snapshot)| snapshot.log_bytes),
         });
         let next = member.life.deadline.filter(|_| member.life.state == lifecycle::State::Backoff);

@@ -5,19 +5,22 @@ use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::directory::{OnDisk, Owning};
 use crate::runtime::keeper::Keepers;
-use crate::runtime::plane::{FromPlane, Plane, ToPlane};
+use crate::runtime::plane::{FromPlane, Plane, Spec, ToPlane};
 use crate::supervisor::Event;
 use crate::sys::poller::Waker;
 use crate::sys::time;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+/// How long a pipe that outlives its worker may be silent before it is let go.
+const DRAIN: Duration = Duration::from_secs(1);
 /// How many questions a plane may leave unanswered before it is asked no more.
 const UNANSWERED_MAX: usize = 8;
 /// How long the end of quell waits for the logs to be finished: longer than their keepers wait for the disk.
@@ -27,7 +30,11 @@ const FINISH_WAIT: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Planes {
     planes: Vec<(PathBuf, Plane)>,
-    of: HashMap<WorkerId, usize>,
+    of: HashMap<WorkerId, Lane>,
+    /// Whose each life is that a log was told of and that is still read.
+    lives: HashMap<(WorkerId, u32), WorkerId>,
+    /// How many lives each log was told of.
+    begun: HashMap<WorkerId, u32>,
     /// Questions that were not answered yet, and which plane has each.
     asked: HashMap<u64, usize>,
     tickets: u64,
@@ -36,12 +43,27 @@ pub(super) struct Planes {
     waker: Arc<Waker>,
 }
 
+/// Where the lines of a worker go: the slots of one worker share a log, which has the number of the first of them.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    plane: usize,
+    log: WorkerId,
+}
+
+/// The ends of a life's pipes that are read.
+pub(super) struct Pipes {
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
 impl Planes {
     pub(super) fn new(waker: Waker) -> Planes {
         let (tell, said) = channel();
         Planes {
             planes: Vec::new(),
             of: HashMap::new(),
+            lives: HashMap::new(),
+            begun: HashMap::new(),
             asked: HashMap::new(),
             tickets: 0,
             said,
@@ -67,42 +89,83 @@ impl Planes {
     }
 
     /// A worker's lines go there from now on.
-    pub(super) fn attach(&mut self, plane: usize, id: WorkerId, message: ToPlane) {
-        self.of.insert(id, plane);
-        self.planes[plane].1.send(message);
+    pub(super) fn attach(&mut self, plane: usize, id: WorkerId, spec: Spec) {
+        self.of.insert(id, Lane { plane, log: id });
+        self.planes[plane].1.send(ToPlane::Attach(id, Box::new(spec)));
     }
 
-    pub(super) fn root(&self, id: WorkerId) -> Option<&Path> {
-        self.of.get(&id).map(|at| self.planes[*at].0.as_path())
-    }
-
-    /// Says something to the plane of a worker.
-    pub(super) fn send(&self, id: WorkerId, message: ToPlane) {
-        if let Some(at) = self.of.get(&id) {
-            self.planes[*at].1.send(message);
+    /// A worker's lines go where another's go.
+    pub(super) fn share(&mut self, with: WorkerId, id: WorkerId) {
+        if let Some(lane) = self.of.get(&with).copied() {
+            self.of.insert(id, lane);
         }
     }
 
+    pub(super) fn root(&self, id: WorkerId) -> Option<&Path> {
+        self.of.get(&id).map(|lane| self.planes[lane.plane].0.as_path())
+    }
+
+    /// Under which number the log of a worker is known.
+    pub(super) fn log(&self, id: WorkerId) -> Option<WorkerId> {
+        self.of.get(&id).map(|lane| lane.log)
+    }
+
+    /// Says something to the plane of a worker, about its log.
+    pub(super) fn send(&self, id: WorkerId, message: impl FnOnce(WorkerId) -> ToPlane) {
+        if let Some(lane) = self.of.get(&id) {
+            self.planes[lane.plane].1.send(message(lane.log));
+        }
+    }
+
+    /// A life of a worker begins: its number.
+    pub(super) fn begin(&mut self, id: WorkerId, tag: Box<[u8]>, pipes: Pipes, mark: Option<String>) -> u32 {
+        let Some(Lane { log, .. }) = self.of.get(&id).copied() else { return 0 };
+        let begun = self.begun.entry(log).or_default();
+        *begun += 1;
+        let life = *begun;
+        self.lives.insert((log, life), id);
+        let Pipes { stdout, stderr } = pipes;
+        self.send(id, |worker| ToPlane::Begin { worker, life, tag, stdout, stderr, mark });
+        life
+    }
+
+    /// The process of a life has ended.
+    pub(super) fn drain(&self, id: WorkerId, life: u32, mark: Option<String>) {
+        self.send(id, |worker| ToPlane::Drain { worker, life, window: DRAIN, mark });
+    }
+
+    /// A worker's lines go nowhere any more. Its log is finished when nobody else's go there.
     pub(super) fn detach(&mut self, id: WorkerId) {
-        self.send(id, ToPlane::Detach(id, None));
-        self.of.remove(&id);
+        let Some(Lane { plane, log }) = self.of.remove(&id) else { return };
+        if !self.of.values().any(|lane| lane.log == log) {
+            self.planes[plane].1.send(ToPlane::Detach(log, None));
+            self.lives.retain(|(known, _), _| *known != log);
+            self.begun.remove(&log);
+        }
     }
 
-    pub(super) fn rotate_all<'a>(&self, ids: impl Iterator<Item = &'a WorkerId>) {
-        ids.for_each(|id| self.send(*id, ToPlane::Rotate(*id)));
+    /// All logs, each once, and the plane of each.
+    fn logs<'a>(&'a self, ids: impl Iterator<Item = &'a WorkerId>) -> BTreeMap<WorkerId, usize> {
+        ids.filter_map(|id| self.of.get(id)).map(|lane| (lane.log, lane.plane)).collect()
     }
 
-    pub(super) fn reopen_all<'a>(&self, ids: impl Iterator<Item = &'a WorkerId>) {
-        ids.for_each(|id| self.send(*id, ToPlane::Reopen(*id)));
+    fn send_all<'a>(&'a self, ids: impl Iterator<Item = &'a WorkerId>, message: impl Fn(WorkerId) -> ToPlane) {
+        self.logs(ids).into_iter().for_each(|(log, plane)| self.planes[plane].1.send(message(log)));
+    }
+
+    pub(super) fn rotate_all<'a>(&'a self, ids: impl Iterator<Item = &'a WorkerId>) {
+        self.send_all(ids, ToPlane::Rotate);
+    }
+
+    pub(super) fn reopen_all<'a>(&'a self, ids: impl Iterator<Item = &'a WorkerId>) {
+        self.send_all(ids, ToPlane::Reopen);
     }
 
     /// Asks for pictures: the questions that will be answered. A plane that a disk holds up is not asked for ever more.
     pub(super) fn ask(&mut self, ids: &[WorkerId]) -> Vec<u64> {
         let mut by_plane: HashMap<usize, Vec<WorkerId>> = HashMap::new();
-        for id in ids {
-            if let Some(at) = self.of.get(id) {
-                by_plane.entry(*at).or_default().push(*id);
-            }
+        for (log, plane) in self.logs(ids.iter()) {
+            by_plane.entry(plane).or_default().push(log);
         }
         by_plane.retain(|plane, _| self.asked.values().filter(|asked| *asked == plane).count() < UNANSWERED_MAX);
         let mut tickets = Vec::new();
@@ -150,14 +213,16 @@ impl Up<'_> {
     pub(super) fn planes_said(&mut self, now: Now) {
         while let Some(said) = self.planes.said() {
             match said {
-                FromPlane::Ready { worker, life } => {
+                FromPlane::Ready { worker: log, life } => {
                     // A life that is over says nothing for the next, which may be about to begin.
-                    let speaks = |known: &Worker| known.lives == life && known.process.is_some();
-                    if self.workers.get(&worker).is_some_and(speaks) {
-                        self.step(Event::Life(worker, lifecycle::Event::Ready), now);
+                    let speaks = |known: &Worker| known.life == life && known.process.is_some();
+                    let id = self.planes.lives.get(&(log, life)).copied();
+                    if let Some(id) = id.filter(|id| self.workers.get(id).is_some_and(speaks)) {
+                        self.step(Event::Life(id, lifecycle::Event::Ready), now);
                     }
                 }
-                FromPlane::OutputEnded { worker, life, holders, last_line } => {
+                FromPlane::OutputEnded { worker: log, life, holders, last_line } => {
+                    let worker = self.planes.lives.remove(&(log, life)).unwrap_or(log);
                     self.output_ended(worker, life, last_line, now);
                     if holders.is_empty() {
                         continue;

@@ -1,6 +1,7 @@
 //! A worker's processes: started, signalled, reaped.
 
 use super::events::how;
+use super::planes::Pipes;
 use super::ready::Ready;
 use super::{COMMAND, EXIT, Last, READY, Up};
 use crate::clock::Now;
@@ -8,7 +9,6 @@ use crate::config::tables::Argv;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::{Launch, prepare, prepare_command};
 use crate::runtime::orphans::Life;
-use crate::runtime::plane::ToPlane;
 use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Poller;
@@ -20,9 +20,6 @@ use crate::worker::outcome::Outcome;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
-
-/// How long a pipe that outlives its worker may be silent before it is let go.
-const DRAIN: Duration = Duration::from_secs(1);
 
 impl Up<'_> {
     pub(super) fn carry_out_life(&mut self, id: WorkerId, effect: Effect, now: Now) {
@@ -54,8 +51,11 @@ impl Up<'_> {
         match self.try_spawn(id) {
             Ok(pid) => {
                 let Some(worker) = self.workers.get_mut(&id) else { return };
-                let name = worker.name.clone();
-                self.say(Happening::new(now.wall, Kind::Started, format!("started, pid {pid}")).of(name).pid(pid));
+                // What happens to a task is told, not what happens to the process that is started for it.
+                if worker.slot.is_none() {
+                    let name = worker.name.clone();
+                    self.say(Happening::new(now.wall, Kind::Started, format!("started, pid {pid}")).of(name).pid(pid));
+                }
                 self.await_ready(id, now);
             }
             Err((text, code)) => {
@@ -75,14 +75,16 @@ impl Up<'_> {
         let worker = self.workers.get_mut(&id).ok_or_else(|| other("it is gone".into()))?;
         let config = &self.configuration.loaded.config;
         let named = self.configuration.table(worker);
-        let launch = prepare(config, named, worker.instance, worker.nonce, &self.here).map_err(other)?;
+        let errand = worker.task.as_ref().and_then(|held| held.errand());
+        let (errand, stdin) = errand.map(|(errand, payload)| (errand, payload.as_fd())).unzip();
+        let launch = prepare(config, named, worker.instance, worker.nonce, &self.here, errand).map_err(other)?;
         let (stdout, stdout_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let (stderr, stderr_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let ready = launch.ready_fd.map(|_| fd::pipe()).transpose().map_err(|e| step("make a pipe", e))?;
         let (ready, ready_end): (Option<OwnedFd>, Option<OwnedFd>) = ready.unzip();
         let ends = (stdout_end.as_fd(), stderr_end.as_fd(), ready_end.as_ref().map(AsFd::as_fd));
         let process = launch
-            .spawn(ends.0, ends.1, ends.2, self.inherited, self.signals, self.lows.as_ref())
+            .spawn(stdin, ends.0, ends.1, ends.2, self.inherited, self.signals, self.lows.as_ref())
             .map_err(|e| (e.to_string(), e.shell_code()))?;
         let pid = process.pid();
         await_end(&self.poller, &process, EXIT | id.0 as usize).map_err(|e| step("wait for it", e))?;
@@ -95,12 +97,15 @@ impl Up<'_> {
         }
         worker.process = Some(process);
         worker.main = Some(pid);
-        worker.lives += 1;
         self.mains.insert(pid, Life { worker: worker.name.to_string(), nonce: worker.nonce });
         self.pids.insert(pid, id);
-        let marks = self.configuration.log(worker).whole.marks.value;
+        let marks = self.configuration.log(worker).whole.marks.value && worker.task.is_none();
         let mark = marks.then(|| format!("started pid {pid} ({})", worker.name));
-        self.planes.send(id, ToPlane::Begin { worker: id, stdout, stderr, mark });
+        let tag = worker.task.as_mut().map(|held| {
+            held.began = true;
+            held.tag()
+        });
+        worker.life = self.planes.begin(id, tag.unwrap_or_default(), Pipes { stdout, stderr }, mark);
         Ok(pid)
     }
 
@@ -129,18 +134,21 @@ impl Up<'_> {
         let started = self.supervisor.member(id).map_or(now.tick, |member| member.life.started);
         let lasted = now.tick.until(started);
         let text = outcome.describe(signal::name, lasted);
-        let life = worker.lives;
+        let life = worker.life;
         let line = worker.spoke.take().filter(|spoke| spoke.0 == life).map(|spoke| spoke.1);
         let member = self.supervisor.member(id);
         let failed = member.is_some_and(|member| member.has_failed(outcome));
         worker.last = Some(Box::new(Last { life, outcome, at: now, lasted, line, failed }));
-        let marks = self.configuration.log(worker).whole.marks.value;
+        let is_told = worker.task.is_none();
+        let marks = self.configuration.log(worker).whole.marks.value && is_told;
         let name = worker.name.clone();
         let mark = marks.then(|| format!("{text} ({name})"));
-        self.planes.send(id, ToPlane::Drain { worker: id, window: DRAIN, mark });
+        self.planes.drain(id, life, mark);
         self.stop_awaiting(id);
-        let event = Happening::new(now.wall, Kind::Exited, text).of(name.clone()).pid(pid).ended(how(outcome), lasted);
-        self.say(event);
+        if is_told {
+            let event = Happening::new(now.wall, Kind::Exited, text).of(name).pid(pid).ended(how(outcome), lasted);
+            self.say(event);
+        }
         self.say_last_words(id, now);
         self.name_oom(id, outcome, now);
         self.swept.ended.push((id, outcome));
@@ -189,7 +197,7 @@ impl Up<'_> {
         let launch: Launch = prepare_command(config, named, worker.instance, worker.nonce, &self.here, command, main)?;
         let stderr = fd::stderr();
         let process = launch
-            .spawn(stderr, stderr, None, self.inherited, self.signals, self.lows.as_ref())
+            .spawn(None, stderr, stderr, None, self.inherited, self.signals, self.lows.as_ref())
             .map_err(|e| e.to_string())?;
         await_end(&self.poller, &process, COMMAND | id.0 as usize).map_err(|e| e.to_string())?;
         self.mains.insert(process.pid(), Life { worker: worker.name.to_string(), nonce: worker.nonce });

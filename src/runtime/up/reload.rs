@@ -26,6 +26,8 @@ pub(super) struct Wanted {
     /// The place of its table in the configuration, and its number there.
     table: usize,
     instance: Option<u32>,
+    /// The name of its log directory, which the slots of a worker share.
+    log: String,
     /// The folder of its log directory.
     pub(super) root: PathBuf,
 }
@@ -56,7 +58,7 @@ impl Up<'_> {
         let new = (self.load)()?;
         let old = std::mem::replace(&mut self.configuration, new);
         let taken = self.wanted().into_iter().find(|wanted| {
-            let log = wanted.root.join(&wanted.name);
+            let log = wanted.root.join(&wanted.log);
             self.closing.values().any(|closing| *closing == log)
         });
         if let Some(wanted) = taken {
@@ -83,6 +85,7 @@ impl Up<'_> {
         let changed: HashSet<&str> =
             steps.iter().filter(|step| step.action == Action::Restart).map(|step| step.name.as_str()).collect();
         let lives = self.apply(&old, &changed, now);
+        self.arrange_tasks();
         Ok((lines, lives))
     }
 
@@ -109,7 +112,8 @@ impl Up<'_> {
             let Some(worker) = self.workers.get_mut(id) else { continue };
             let Loaded { config, .. } = &old.loaded;
             worker.leaving = Some(Box::new((config.workers[worker.table].clone(), config.logs[worker.table].clone())));
-            self.closing.extend(self.planes.root(*id).map(|root| (*id, root.join(&*worker.name))));
+            let log = self.planes.log(*id).filter(|log| !stays.iter().any(|id| self.planes.log(*id) == Some(*log)));
+            self.closing.extend(log.zip(self.planes.root(*id)).map(|(log, root)| (log, root.join(worker.log_name()))));
         }
         let mut sortings = Sortings::default();
         stays.iter().for_each(|id| self.respec(*id, &mut sortings));
@@ -137,8 +141,10 @@ impl Up<'_> {
         for (table, named) in config.workers.iter().enumerate().filter(|(_, named)| named.keys.enabled.value) {
             // Without a state directory there is no supervisor.
             let root = places::logs(&config.logs[table], Some(self.state.path())).unwrap_or_default();
+            let has_slots = specs::queues(&named.keys).next().is_some();
             for (name, instance) in specs::instances(named) {
-                wanted.push(Wanted { name, table, instance, root: root.clone() });
+                let log = if has_slots { named.name.clone() } else { name.clone() };
+                wanted.push(Wanted { name, table, instance, log, root: root.clone() });
             }
         }
         wanted
@@ -155,7 +161,7 @@ impl Up<'_> {
 
     /// Takes a worker in; it is not started.
     pub(super) fn add(&mut self, wanted: Wanted, sortings: &mut Sortings, now: Now) -> Option<WorkerId> {
-        let Wanted { name, table, instance, root } = wanted;
+        let Wanted { name, table, instance, log, root } = wanted;
         let plane = match self.planes.open(&root) {
             Ok(plane) => plane,
             Err(e) => {
@@ -166,20 +172,27 @@ impl Up<'_> {
         };
         let configuration = &mut self.configuration;
         let config = &configuration.loaded.config;
-        let (named, log) = (&config.workers[table], &config.logs[table]);
-        let sorting = sortings.of(&named.keys, &mut configuration.shelf);
+        let (named, logging) = (&config.workers[table], &config.logs[table]);
         let seed = now.tick.0 ^ u64::from(std::process::id()) << 32 ^ self.workers.len() as u64;
         let id = self.supervisor.add(specs::spec(config, named), seed);
-        let spec = specs::plane_spec(&log.whole, &named.keys, &name, sorting);
-        self.planes.attach(plane, id, ToPlane::Attach(id, Box::new(spec)));
+        let beside = |(_, worker): &(&WorkerId, &Worker)| worker.leaving.is_none() && *worker.log_name() == *log;
+        let mut logging_there = self.workers.iter().filter(beside).map(|(id, _)| *id);
+        match logging_there.find(|other| self.planes.root(*other) == Some(&root)) {
+            Some(other) => self.planes.share(other, id),
+            None => {
+                let sorting = sortings.of(&named.keys, &mut configuration.shelf);
+                self.planes.attach(plane, id, specs::plane_spec(&logging.whole, &named.keys, &log, sorting));
+            }
+        }
         let worker = Worker {
+            log: (log != name).then(|| log.into()),
             name: name.into(),
             of: named.name.as_str().into(),
             table,
             leaving: None,
             instance,
             nonce: 0,
-            lives: 0,
+            life: 0,
             main: None,
             process: None,
             command: None,
@@ -192,6 +205,8 @@ impl Up<'_> {
             spoke: None,
             snapshot: None,
             usage: Cell::new(None),
+            slot: None,
+            task: None,
         };
         self.workers.insert(id, worker);
         Some(id)
@@ -204,9 +219,11 @@ impl Up<'_> {
         let config = &configuration.loaded.config;
         let (named, log) = (&config.workers[worker.table], &config.logs[worker.table]);
         self.supervisor.respec(id, specs::spec(config, named));
-        let sorting = sortings.of(&named.keys, &mut configuration.shelf);
-        let spec = specs::plane_spec(&log.whole, &named.keys, &worker.name, sorting);
-        self.planes.send(id, ToPlane::Reload(id, Box::new(spec)));
+        if self.planes.log(id) == Some(id) {
+            let sorting = sortings.of(&named.keys, &mut configuration.shelf);
+            let spec = specs::plane_spec(&log.whole, &named.keys, worker.log_name(), sorting);
+            self.planes.send(id, |log| ToPlane::Reload(log, Box::new(spec)));
+        }
     }
 
     /// Tells a worker that goes on as it was that files which it reads may have changed.

@@ -2,7 +2,10 @@
 
 use crate::config::load::{Config, Named};
 use crate::config::policy::Rotate;
-use crate::config::tables::{self, Compress, Log, Ready, ReadyWord, StampKind, Worker, WorkerKind};
+use crate::config::tables::{
+    self, Compress, Log, Protocol, QueueEvent, Ready, ReadyWord, StampKind, Trigger, Worker, WorkerKind,
+};
+use crate::config::typed::{Item, Words};
 use crate::config::values::{Address, ListName, Tries};
 use crate::line::rules::RuleSet;
 use crate::log::settings::{Overflow, Settings};
@@ -30,9 +33,25 @@ pub(super) enum Readiness {
     Tcp(Address),
 }
 
-/// The instances of a worker, by name and number.
+/// The queues that a worker has its tasks from, with a process for each task; none where it has none.
+pub(super) fn queues(worker: &Worker) -> impl Iterator<Item = &str> {
+    let by_task = worker.protocol.value.0 == Protocol::Exec;
+    let triggers = worker.start_on.value.iter().filter(move |_| by_task).map(|Item(trigger, _)| trigger);
+    triggers.filter(|trigger| is_of_tasks(trigger)).filter_map(|trigger| Some(trigger.queue.value.as_ref()?.0.as_str()))
+}
+
+/// Whether a trigger is a queue whose tasks a worker is given, and no state of a queue.
+pub(super) fn is_of_tasks(trigger: &Trigger) -> bool {
+    let added = trigger.event.value.as_ref().is_none_or(|event| event.0 == QueueEvent::Added.word());
+    let plain = trigger.path.value.is_none() && trigger.depth.value.is_none() && trigger.batch.value.is_none();
+    trigger.queue.value.is_some() && added && plain
+}
+
+/// The instances of a worker, or its slots, by name and number.
 pub(super) fn instances(named: &Named<Worker>) -> Vec<(String, Option<u32>)> {
-    match named.keys.instances.value.0 {
+    let keys = &named.keys;
+    let has_slots = queues(keys).next().is_some();
+    match if has_slots { keys.slots.total.value.0 } else { keys.instances.value.0 } {
         1 => vec![(named.name.clone(), None)],
         count => (1..=count as u32).map(|n| (format!("{}.{n}", named.name), Some(n))).collect(),
     }
@@ -49,6 +68,8 @@ pub(super) fn spec(config: &Config, named: &Named<Worker>) -> Spec {
     let kind = keys.kind.value.as_ref().map(|kind| kind.0);
     let oneshot = kind == Some(WorkerKind::Oneshot) || (kind.is_none() && !keys.start_on.value.is_empty());
     let restart = match keys.restart.value.as_ref().map(|restart| restart.0) {
+        // What a task needs another try for, it gets another try for.
+        _ if queues(keys).next().is_some() => Restart::Never,
         Some(tables::Restart::Always) => Restart::Always,
         Some(tables::Restart::OnFailure) => Restart::OnFailure,
         Some(tables::Restart::Never) => Restart::Never,

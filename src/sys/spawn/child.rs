@@ -77,6 +77,8 @@ struct Worker<'a> {
     program: &'a Program,
     cwd: CString,
     oom_score_adj: Option<String>,
+    /// It was given something to read.
+    has_input: bool,
     parent: i32,
 }
 
@@ -91,15 +93,17 @@ impl<'a> Plan<'a> {
         program: Option<&'a Program>,
         report: RawFd,
     ) -> Result<Plan<'a>, SpawnError> {
-        let further = ends.further.iter().map(|(number, fd)| (fd.as_raw_fd(), *number));
-        let fds: Vec<_> =
-            [(ends.stdout.as_raw_fd(), 1), (ends.stderr.as_raw_fd(), 2)].into_iter().chain(further).collect();
+        let further = ends.further.iter().map(|(number, fd)| (*number, *fd));
+        let standard = [ends.stdin.map(|stdin| (0, stdin)), Some((1, ends.stdout)), Some((2, ends.stderr))];
+        let all = standard.into_iter().flatten().chain(further);
+        let fds: Vec<_> = all.map(|(number, fd)| (fd.as_raw_fd(), number)).collect();
         let worker = |program: &'a Program| {
             let step = |e: SpawnError| SpawnError { step: Step::Directory, ..e };
             Ok(Worker {
                 program,
                 cwd: c_string(program.cwd.as_os_str()).map_err(step)?,
                 oom_score_adj: program.oom_score_adj.map(|score| score.to_string()),
+                has_input: ends.stdin.is_some(),
                 parent: std::process::id() as i32,
             })
         };
@@ -252,6 +256,9 @@ impl<'a> Plan<'a> {
 // All below are async-signal-safe calls, of plain numbers and of strings that end in null and outlive the call.
 impl Worker<'_> {
     fn input(&self) -> nix::Result<()> {
+        if self.has_input {
+            return Ok(());
+        }
         // SAFETY: as above.
         unsafe {
             let null = Errno::result(libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC))?;

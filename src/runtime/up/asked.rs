@@ -1,0 +1,351 @@
+//! What clients ask of queues and tasks, and what the store's replies come to for them.
+
+use super::answer::{Goal, Pending};
+use super::tasks::{Known, Tasks};
+use super::{Up, Worker};
+use crate::clock::Now;
+use crate::control::payload::Payload;
+use crate::control::put::{OnKey as Clash, Put};
+use crate::control::queue::{
+    ByClass, Consumer, End, Limits as Shown, Outcome, PAYLOAD_BYTES_MAX, Placed, Placement,
+    Queue as Brief, QueueStatus, State as Stands, Store as StoreIs, TaskDetail, TaskPage, TaskRow,
+};
+use crate::control::reply::{Code, Reply as Answer};
+use crate::control::request::{Name, OfQueue, OfTask, Patience, ROWS_MAX};
+use crate::runtime::server::ClientId;
+use crate::runtime::store::{self, Entry, How, Key, Limits, NewTask, OnKey, Order, Reply, StoreError, Which};
+use crate::task::queue::QueueId;
+use crate::task::{Class, State, TaskId};
+use crate::worker::WorkerId;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// What an order is for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// For the desk of this generation.
+    Fetch {
+        generation: u64,
+        queue: QueueId,
+        class: Class,
+    },
+    /// A try begins in each of these slots.
+    Lease(Vec<WorkerId>),
+    /// A try is over; the order, should it have to be given again.
+    End(Box<Order>),
+    Due,
+    Purge,
+    /// Whether a task is gone that somebody waits for.
+    Gone(TaskId),
+    /// For a client.
+    Client(ClientId, Wanted),
+}
+
+/// What a client wants to know.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// Where what it put is; and what becomes of it, if it waits for that.
+    Put(QueueId, Patience),
+    Tasks,
+    Task(TaskId),
+    /// Of one task: whether there was something to change, and what to say then.
+    Changed(TaskId, &'static str),
+    /// Of a whole queue: how many were changed so far, by what, and what to say then.
+    Many(u64, Box<Order>, String),
+    Done(String),
+}
+
+type Refusal = (Code, String);
+
+impl Up<'_> {
+    /// The queue of this name, where the configuration has it.
+    fn queue_named(&self, name: &Name) -> Result<QueueId, Refusal> {
+        let known = self.tasks.as_ref().map(|tasks| &tasks.queues[..]).unwrap_or_default();
+        let names = || known.iter().filter(|queue| queue.place.is_some()).map(|queue| &*queue.name);
+        let found = known.iter().position(|queue| queue.place.is_some() && *queue.name == *name.as_str());
+        found.map(|at| QueueId(at as u32)).ok_or_else(|| {
+            let near = crate::config::kind::nearest(name.as_str(), names());
+            let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            (Code::NoSuchQueue, format!("there is no queue {:?}{near}", name.as_str()))
+        })
+    }
+
+    /// Has tasks stored; answered when they are.
+    pub(super) fn put(&mut self, client: ClientId, put: Put, now: Now) -> Result<(), Refusal> {
+        let id = self.queue_named(&put.queue)?;
+        let Some(tasks) = &mut self.tasks else { return Ok(()) };
+        let known = tasks.queue(id);
+        let Some(keys) = known.place.map(|place| &self.configuration.loaded.config.queues[place].keys) else {
+            return Ok(());
+        };
+        let on = |on| if on == Clash::Replace { OnKey::Replace } else { OnKey::DropNew };
+        let key = put.key.map(|key| Key { name: key.key.into(), on: on(key.on) });
+        let delay = Duration::from_millis(put.delay_ms.unwrap_or(0));
+        let trace: Option<Box<str>> = put.trace.map(|trace| trace.as_str().into());
+        let task = |payload: Payload| {
+            let (key, trace, payload) = (key.clone(), trace.clone(), payload.into());
+            NewTask { class: put.class, key, delay, trace, payload }
+        };
+        let order = Order::Put(store::Put {
+            queue: known.name.clone(),
+            durable: keys.durable.value,
+            limits: Limits { tasks: keys.max_tasks.value.0.unsigned_abs(), bytes: keys.max_bytes.value.0 },
+            tasks: put.payloads.into_iter().map(task).collect(),
+            start: 0,
+            now: now.wall,
+        });
+        tasks.order(Asked::Client(client, Wanted::Put(id, put.patience)), order);
+        Ok(())
+    }
+
+    /// Does something with a queue; the answer, if it is there at once.
+    pub(super) fn of_queue(
+        &mut self,
+        client: ClientId,
+        name: Option<&Name>,
+        what: OfQueue,
+        now: Now,
+    ) -> Result<Option<Answer>, Refusal> {
+        let id = name.map(|name| self.queue_named(name)).transpose()?;
+        let Some((tasks, id)) = self.tasks.as_mut().zip(id) else {
+            return Ok(Some(Answer::Queues(self.queues_shown(id, now))));
+        };
+        let queue = tasks.queue(id).name.clone();
+        let (order, wanted) = match what {
+            OfQueue::Stats => return Ok(Some(Answer::Queues(self.queues_shown(Some(id), now)))),
+            OfQueue::List { state, after, max } => {
+                let (after, max) = (after.unwrap_or(TaskId(0)), max.unwrap_or(ROWS_MAX).min(ROWS_MAX));
+                (Order::List { queue: Some(queue), state, after, max }, Wanted::Tasks)
+            }
+            OfQueue::Pause | OfQueue::Resume => {
+                let paused = what == OfQueue::Pause;
+                let done = if paused { format!("paused {queue}") } else { format!("resumed {queue}") };
+                (Order::Pause { queue, paused }, Wanted::Done(done))
+            }
+            OfQueue::Drain => {
+                tasks.desk.removed(id, |_| true);
+                let order = Order::Drain { queue: queue.clone() };
+                (order.clone(), Wanted::Many(0, Box::new(order), format!("of {queue} dropped")))
+            }
+            OfQueue::Kick => {
+                let order = Order::Kick(Which::Queue(queue.clone()));
+                (order.clone(), Wanted::Many(0, Box::new(order), format!("of {queue} kicked")))
+            }
+        };
+        tasks.order(Asked::Client(client, wanted), order);
+        Ok(None)
+    }
+
+    /// Does something with a task; answered when it is done.
+    pub(super) fn of_task(&mut self, client: ClientId, id: TaskId, what: OfTask, now: Now) -> Result<(), Refusal> {
+        let Some(tasks) = &mut self.tasks else {
+            return Err((Code::NoSuchTask, "there are no queues in the configuration".into()));
+        };
+        let (order, wanted) = match what {
+            OfTask::Show => (Order::Show { id }, Wanted::Task(id)),
+            OfTask::Kick => (Order::Kick(Which::Task(id)), Wanted::Changed(id, "kicked")),
+            OfTask::Bury => {
+                let why = "somebody asked for it".into();
+                (Order::Bury { id, why, now: now.wall }, Wanted::Changed(id, "buried"))
+            }
+            OfTask::Drop => (Order::Drop { id }, Wanted::Changed(id, "dropped")),
+        };
+        tasks.order(Asked::Client(client, wanted), order);
+        Ok(())
+    }
+
+    /// Answers a client what the store has replied.
+    pub(super) fn tell_client(&mut self, client: ClientId, wanted: Wanted, reply: Reply, now: Now) {
+        if let Some(answer) = self.answer_of_store(client, wanted, reply, now) {
+            self.server.reply(&self.poller, client, &answer, now.tick);
+        }
+    }
+
+    fn answer_of_store(&mut self, client: ClientId, wanted: Wanted, reply: Reply, now: Now) -> Option<Answer> {
+        Some(match (wanted, reply) {
+            (_, Reply::Failed(error)) => {
+                let code = if matches!(error, StoreError::NoSpace { .. }) { Code::Full } else { Code::Failed };
+                Answer::failed(code, error.to_string())
+            }
+            (_, Reply::Full(full)) => Answer::failed(Code::Full, full.to_string()),
+            (Wanted::Put(queue, patience), Reply::Put(placed)) => {
+                return self.placed(client, queue, patience, &placed, now);
+            }
+            (Wanted::Tasks, Reply::Listed { tasks, more }) => {
+                let tasks = tasks.into_iter().map(|entry| self.row(entry, None)).collect();
+                Answer::Tasks(TaskPage { tasks, more })
+            }
+            (Wanted::Task(_), Reply::Shown(Some(shown))) => {
+                let result = shown.entry.said.clone().filter(|_| shown.entry.state == State::Done);
+                let row = self.row(shown.entry, shown.payload.as_deref());
+                let (trace, result) = (shown.trace.map(Into::into), result.map(Into::into));
+                Answer::Task(TaskDetail { row, trace, result })
+            }
+            (Wanted::Task(id), _) => Answer::failed(Code::NoSuchTask, format!("there is no task {id}")),
+            (Wanted::Changed(id, _), Reply::Changed { tasks: 0, .. }) => {
+                let text = format!("there is no task {id} of which that can be done; `quell queue show {id}` says why");
+                Answer::failed(Code::NoSuchTask, text)
+            }
+            (Wanted::Changed(id, done), _) => {
+                if done != "kicked" {
+                    let (end, text) = (if done == "dropped" { End::Dropped } else { End::Buried }, None);
+                    self.task_ended(id, &Outcome { end, text });
+                }
+                Answer::Done { lines: vec![format!("{done} {id}")] }
+            }
+            (Wanted::Many(before, order, done), Reply::Changed { tasks: changed, more: true }) => {
+                let wanted = Wanted::Many(before + changed, order.clone(), done);
+                self.tasks.as_mut()?.order(Asked::Client(client, wanted), *order);
+                return None;
+            }
+            (Wanted::Many(before, _, done), Reply::Changed { tasks: changed, .. }) => {
+                self.look_who_is_gone();
+                Answer::Done { lines: vec![format!("{} tasks {done}", before + changed)] }
+            }
+            (Wanted::Done(done), _) => Answer::Done { lines: vec![done] },
+            (wanted, reply) => {
+                tracing::error!("the store has answered {wanted:?} by {reply:?}");
+                Answer::failed(Code::Failed, "the store has answered something else")
+            }
+        })
+    }
+
+    /// Tasks are stored: the client is told, or waits for what becomes of them.
+    fn placed(
+        &mut self,
+        client: ClientId,
+        queue: QueueId,
+        patience: Patience,
+        placed: &[store::Placed],
+        now: Now,
+    ) -> Option<Answer> {
+        for placed in placed {
+            if let How::Replaced(old) = placed.how {
+                self.task_ended(old, &Outcome { end: End::Dropped, text: None });
+            }
+        }
+        let placed: Vec<_> = placed.iter().map(|placed| shown(*placed)).collect();
+        let new = placed.iter().filter(|placed| placed.what != Placement::There).count();
+        self.tasks.as_mut()?.queue(queue).totals.put += new as u64;
+        if !patience.wait {
+            return Some(Answer::Put { tasks: placed });
+        }
+        let left: HashSet<_> = placed.iter().map(|placed| placed.id).collect();
+        let deadline = patience.timeout_ms.map(|ms| now.tick.after(Duration::from_millis(ms)));
+        self.pending.push(Pending { client, goal: Goal::Tasks { placed, left }, deadline });
+        None
+    }
+
+    /// A task has come to its end: whoever waits for that is told.
+    pub(super) fn task_ended(&mut self, id: TaskId, outcome: &Outcome) {
+        for pending in &mut self.pending {
+            if let Goal::Tasks { placed, left } = &mut pending.goal
+                && left.remove(&id)
+            {
+                let of_it = placed.iter_mut().filter(|placed| placed.id == id);
+                of_it.for_each(|placed| placed.outcome = Some(outcome.clone()));
+            }
+        }
+    }
+
+    /// Some tasks were dropped, and it is not known which: those that somebody waits for are looked for.
+    fn look_who_is_gone(&mut self) {
+        let left = self.pending.iter().filter_map(|pending| match &pending.goal {
+            Goal::Tasks { left, .. } => Some(left),
+            _ => None,
+        });
+        let left: Vec<_> = left.flatten().copied().collect();
+        let Some(tasks) = &mut self.tasks else { return };
+        left.into_iter().for_each(|id| tasks.order(Asked::Gone(id), Order::Show { id }));
+    }
+
+    /// A task, as a list has it.
+    fn row(&self, entry: Entry, payload: Option<&[u8]>) -> TaskRow {
+        let has = |worker: &&Worker| worker.task.as_ref().is_some_and(|held| held.task.id == entry.id);
+        let ended = matches!(entry.state, State::Done);
+        TaskRow {
+            id: entry.id,
+            queue: entry.queue.to_string(),
+            class: entry.class,
+            state: entry.state.into(),
+            attempt: entry.attempt,
+            put: entry.put,
+            due: entry.due,
+            ended: entry.ended,
+            key: entry.key.map(Into::into),
+            worker: self.workers.values().find(has).map(|worker| worker.name.to_string()),
+            why: entry.said.filter(|_| !ended).map(Into::into),
+            payload_bytes: entry.bytes,
+            payload: Payload::head(payload.unwrap_or_default(), PAYLOAD_BYTES_MAX),
+        }
+    }
+
+    /// Queues of the configuration in short, for the status.
+    pub(super) fn queues_in_short(&self) -> Vec<Brief> {
+        let tasks = self.tasks.iter().flat_map(|tasks| tasks.queues.iter().map(move |queue| (tasks, queue)));
+        tasks.filter(|(_, queue)| queue.place.is_some()).map(|(tasks, queue)| brief(tasks, queue)).collect()
+    }
+
+    /// All that is known of queues.
+    fn queues_shown(&self, only: Option<QueueId>, now: Now) -> Vec<QueueStatus> {
+        let Some(tasks) = &self.tasks else { return Vec::new() };
+        let wanted = (0..).map(QueueId).zip(&tasks.queues).filter(|(id, _)| only.is_none_or(|only| only == *id));
+        let mut shown = Vec::new();
+        for (id, known) in wanted {
+            let Some(place) = known.place else { continue };
+            let keys = &self.configuration.loaded.config.queues[place].keys;
+            let counts = known.counts.as_ref();
+            let tally = counts.map(|counts| counts.tally).unwrap_or_default();
+            let crews = tasks.crews.iter().filter(|crew| crew.queues.contains(&id));
+            let busy = |id: &&WorkerId| self.workers.get(id).is_some_and(|worker| worker.task.is_some());
+            let workers = crews.map(|crew| Consumer {
+                worker: crew.worker.to_string(),
+                slots: crew.slots.len() as u32,
+                busy: crew.slots.iter().filter(busy).count() as u32,
+            });
+            shown.push(QueueStatus {
+                queue: brief(tasks, known),
+                done: tally.done,
+                bytes: tally.bytes,
+                oldest_ms: tasks.desk.oldest(id).map(|put| millis(now.wall.until(put))),
+                next_due: counts.and_then(|counts| counts.next_due),
+                limits: Shown { tasks: keys.max_tasks.value.0.unsigned_abs(), bytes: keys.max_bytes.value.0 },
+                totals: known.totals,
+                workers: workers.collect(),
+                store: if tasks.why().is_some() { StoreIs::Failing } else { StoreIs::Ready },
+            });
+        }
+        shown
+    }
+}
+
+/// A queue in short.
+fn brief(tasks: &Tasks, queue: &Known) -> Brief {
+    let counts = queue.counts.as_ref();
+    let tally = counts.map(|counts| counts.tally).unwrap_or_default();
+    let [high, normal, low] = tally.waiting;
+    Brief {
+        name: queue.name.to_string(),
+        waiting: ByClass { high, normal, low },
+        delayed: tally.delayed,
+        running: tally.running,
+        buried: tally.buried,
+        set_aside: tally.damaged,
+        paused: counts.is_some_and(|counts| counts.paused),
+        why: tasks.why().map(str::to_owned),
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Where a payload is that was put, as clients are told.
+fn shown(placed: store::Placed) -> Placed {
+    let what = match placed.how {
+        How::New => Placement::New,
+        How::There => Placement::There,
+        How::Replaced(_) => Placement::Replaced,
+    };
+    Placed { id: placed.id, what, outcome: None }
+}

@@ -1,0 +1,531 @@
+//! Tasks: from the store to the slots of workers, and what became of them back to the store.
+//!
+//! `task::queue` decides which task goes where. A slot is a worker of the supervisor's like any other, with one life for each
+//! task: it is stopped, killed and swept as others are, and its task is over when nothing of that life is left.
+
+use super::asked::Asked;
+use super::{Up, Worker, specs};
+use crate::clock::{Now, Tick, earliest};
+use crate::config::unit::show_duration;
+use crate::control::event::{Event as Happening, Kind};
+use crate::control::queue::{End as Ended, Outcome as Came, Totals};
+use crate::runtime::launch::Errand;
+use crate::runtime::payload::{Payload, Payloads};
+use crate::runtime::store::{Counts, Ending, FromStore, Limits, Order, Reply, Store, StoreError, Ticket};
+use crate::supervisor::{Event, Phase};
+use crate::task::outcome::{self, End, Exit, Retry, Verdict};
+use crate::task::priority::Slots;
+use crate::task::queue::{Effect, FETCH_TASKS, QueueId, Queues, Slot};
+use crate::task::{Class, Task, TaskId};
+use crate::worker::WorkerId;
+use crate::worker::lifecycle::{self, State, Want};
+use crate::worker::outcome::Outcome;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// Payloads of so many bytes are fetched at once, and of one task in any case.
+const FETCH_BYTES: u64 = 1 << 20;
+/// How long to leave a store alone that has failed.
+const TROUBLE: Duration = Duration::from_secs(1);
+/// How often at most what has been kept long enough is deleted; not while nothing happens.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// How many results of a queue are kept at most.
+const RESULTS_MAX: u64 = 1_000_000;
+
+/// Queues, and those who work on their tasks.
+#[derive(Debug)]
+pub(super) struct Tasks {
+    store: Store,
+    said: Receiver<FromStore>,
+    payloads: Payloads,
+    pub(super) desk: Queues,
+    /// All queues that there have been since the start; those of the configuration have limits.
+    pub(super) queues: Vec<Known>,
+    pub(super) crews: Vec<Crew>,
+    /// How often the desk was made anew: what was asked for an earlier one is not for this one.
+    generation: u64,
+    /// Workers that are to take no tasks, as somebody has said.
+    closed: HashSet<Box<str>>,
+    /// What each order is for that has not been answered.
+    asked: HashMap<Ticket, Asked>,
+    tickets: u64,
+    /// When each task that has a time has had it.
+    deadlines: BTreeSet<(Tick, WorkerId)>,
+    /// When the next delayed task is due.
+    due: Option<Tick>,
+    /// The store has failed, and is left alone until then; what it is to be told again.
+    trouble: Option<(Tick, String)>,
+    untold: Vec<Order>,
+    purged: Option<Tick>,
+}
+
+/// What is known of a queue.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) name: Arc<str>,
+    /// None where the configuration does not have it any more.
+    pub(super) place: Option<usize>,
+    pub(super) counts: Option<Counts>,
+    pub(super) totals: Totals,
+}
+
+/// The slots of a worker.
+#[derive(Debug)]
+pub(super) struct Crew {
+    /// The worker, by its name in the configuration.
+    pub(super) worker: Box<str>,
+    pub(super) slots: Vec<WorkerId>,
+    pub(super) queues: Vec<QueueId>,
+}
+
+/// The task that a slot has.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) task: Task,
+    pub(super) queue: QueueId,
+    /// Where the process finds what is to be done; none before the try has begun.
+    payload: Option<Payload>,
+    /// When it has had its time.
+    until: Option<Tick>,
+    /// It has had it.
+    late: bool,
+    /// A process was started for it.
+    pub(super) began: bool,
+}
+
+impl Held {
+    /// What its process is told, and what it reads.
+    pub(super) fn errand(&self) -> Option<(Errand<'_>, &Payload)> {
+        let payload = self.payload.as_ref()?;
+        Some((Errand { task: &self.task, payload: payload.path() }, payload))
+    }
+
+    /// What stands before each line that its process prints.
+    pub(super) fn tag(&self) -> Box<[u8]> {
+        format!("[{}] ", self.task.id).into_bytes().into()
+    }
+}
+
+impl Tasks {
+    /// Nothing is arranged yet.
+    pub(super) fn new(store: Store, said: Receiver<FromStore>, payloads: Payloads) -> Tasks {
+        Tasks {
+            store,
+            said,
+            payloads,
+            desk: Queues::new(),
+            queues: Vec::new(),
+            crews: Vec::new(),
+            generation: 0,
+            closed: HashSet::new(),
+            asked: HashMap::new(),
+            tickets: 0,
+            deadlines: BTreeSet::new(),
+            due: None,
+            trouble: None,
+            untold: Vec::new(),
+            purged: None,
+        }
+    }
+
+    /// Gives the store an order.
+    pub(super) fn order(&mut self, asked: Asked, order: Order) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.asked.insert(ticket, asked);
+        self.store.send(ticket, order);
+    }
+
+    /// A queue by its name.
+    pub(super) fn named(&self, name: &str) -> Option<QueueId> {
+        let at = self.queues.iter().position(|queue| *queue.name == *name)?;
+        Some(QueueId(at as u32))
+    }
+
+    pub(super) fn queue(&mut self, id: QueueId) -> &mut Known {
+        &mut self.queues[id.0 as usize]
+    }
+
+    /// A queue that may not have been heard of.
+    fn heard_of(&mut self, name: &Arc<str>) -> QueueId {
+        self.named(name).unwrap_or_else(|| {
+            let (name, totals) = (name.clone(), Totals::default());
+            self.queues.push(Known { name, place: None, counts: None, totals });
+            QueueId(self.queues.len() as u32 - 1)
+        })
+    }
+
+    /// Whether a worker takes tasks.
+    pub(super) fn is_open(&self, worker: &str) -> bool {
+        !self.closed.contains(worker)
+    }
+
+    /// Why no task is begun, while the store fails.
+    pub(super) fn why(&self) -> Option<&str> {
+        self.trouble.as_ref().map(|(_, why)| why.as_str())
+    }
+
+    /// When there is something to do that nothing else brings.
+    pub(super) fn deadline(&self) -> Option<Tick> {
+        earliest([self.deadlines.first().map(|(at, _)| *at), self.due, self.trouble.as_ref().map(|(at, _)| *at)])
+    }
+
+    /// A queue has changed.
+    pub(super) fn counted(&mut self, counts: Counts, now: Now) {
+        let id = self.heard_of(&counts.queue);
+        if (id.0 as usize) < self.desk.queues() {
+            self.desk.pause(id, counts.paused);
+            for (class, first) in Class::ALL.into_iter().zip(counts.fresh) {
+                if let Some(first) = first {
+                    self.desk.fresh(id, class, first);
+                }
+            }
+        }
+        self.queue(id).counts = Some(counts);
+        let next_due = self.queues.iter().filter_map(|queue| queue.counts.as_ref()?.next_due).min();
+        self.due = next_due.map(|at| now.tick.after(at.until(now.wall)));
+    }
+
+    /// Ends the store, when all that it was told is done.
+    pub(super) fn stop(self) {
+        self.store.stop();
+    }
+}
+
+impl Up<'_> {
+    /// Arranges who works on which tasks, as the configuration in force has it. What is being worked on goes on.
+    pub(super) fn arrange_tasks(&mut self) {
+        let Some(tasks) = &mut self.tasks else { return };
+        let config = &self.configuration.loaded.config;
+        tasks.queues.iter_mut().for_each(|queue| queue.place = None);
+        for (place, queue) in config.queues.iter().enumerate() {
+            let id = tasks.heard_of(&queue.name.as_str().into());
+            tasks.queue(id).place = Some(place);
+        }
+        tasks.generation += 1;
+        (tasks.desk, tasks.crews) = (Queues::new(), Vec::new());
+        for queue in &tasks.queues {
+            let max_wait = queue.place.map_or(Duration::MAX, |place| config.queues[place].keys.max_wait.value);
+            let id = tasks.desk.add_queue(max_wait);
+            tasks.desk.pause(id, queue.counts.as_ref().is_some_and(|counts| counts.paused));
+        }
+        self.workers.values_mut().for_each(|worker| worker.slot = None);
+        for (table, named) in config.workers.iter().enumerate() {
+            let queues: Vec<_> = specs::queues(&named.keys).filter_map(|queue| tasks.named(queue)).collect();
+            if queues.is_empty() {
+                continue;
+            }
+            let is_of = |worker: &Worker| worker.leaving.is_none() && worker.table == table;
+            let slots = self.workers.iter_mut().filter(|(_, worker)| is_of(worker));
+            let slots: Vec<_> = slots.collect();
+            let total = slots.len() as u32;
+            let high = named.keys.slots.high.value.0 as u32;
+            let crew = tasks.desk.add_crew(queues.clone(), Slots { total, high });
+            tasks.desk.open(crew, !tasks.closed.contains(&*named.name));
+            let mut ids = Vec::with_capacity(slots.len());
+            for (number, (id, worker)) in (0..).zip(slots) {
+                let slot = Slot { crew, number };
+                match &worker.task {
+                    Some(held) => tasks.desk.occupy(slot, held.task.class),
+                    None => tasks.desk.free(slot),
+                }
+                worker.slot = Some(slot);
+                ids.push(*id);
+            }
+            tasks.crews.push(Crew { worker: named.name.as_str().into(), slots: ids, queues });
+        }
+    }
+
+    /// Gives tasks to slots that are free.
+    pub(super) fn serve_tasks(&mut self, now: Now) {
+        if self.supervisor.phase() == Phase::Stopping {
+            return;
+        }
+        let Some(tasks) = self.tasks.as_mut().filter(|tasks| tasks.trouble.is_none()) else { return };
+        let mut effects = Vec::new();
+        tasks.desk.settle(now.wall, &mut effects);
+        let (mut slots, mut ids) = (Vec::new(), Vec::new());
+        for effect in effects {
+            match effect {
+                Effect::Fetch { queue, class, after } => {
+                    let name = tasks.queue(queue).name.clone();
+                    let (tasks_max, bytes_max) = (FETCH_TASKS, FETCH_BYTES);
+                    let order = Order::Fetch { queue: name, class, after, tasks_max, bytes_max, now: now.wall };
+                    tasks.order(Asked::Fetch { generation: tasks.generation, queue, class }, order);
+                }
+                Effect::Begin { slot, queue, task } => {
+                    let id = tasks.crews[slot.crew.0 as usize].slots[slot.number as usize];
+                    let Some(worker) = self.workers.get_mut(&id) else { continue };
+                    slots.push(id);
+                    ids.push(task.id);
+                    let held = Held { task, queue, payload: None, until: None, late: false, began: false };
+                    worker.task = Some(Box::new(held));
+                }
+            }
+        }
+        if !ids.is_empty() {
+            tasks.order(Asked::Lease(slots), Order::Lease { ids });
+        }
+    }
+
+    /// Takes what the store has said.
+    pub(super) fn store_said(&mut self, now: Now) {
+        while let Some(said) = self.tasks.as_ref().and_then(|tasks| tasks.said.try_recv().ok()) {
+            let Some(tasks) = &mut self.tasks else { return };
+            match said {
+                FromStore::Counts(counts) => tasks.counted(counts, now),
+                FromStore::Reply(ticket, reply) => {
+                    if let Some(asked) = tasks.asked.remove(&ticket) {
+                        self.store_replied(asked, reply, now);
+                    }
+                }
+                FromStore::Ended => {
+                    let text = "the store of tasks has ended: no task is begun any more";
+                    self.say(Happening::new(now.wall, Kind::Warning, text));
+                }
+            }
+        }
+    }
+
+    fn store_replied(&mut self, asked: Asked, reply: Reply, now: Now) {
+        let Some(tasks) = &mut self.tasks else { return };
+        match (asked, reply) {
+            (Asked::Fetch { generation, queue, class }, Reply::Fetched { tasks: found, damaged }) => {
+                if generation == tasks.generation {
+                    tasks.desk.fetched(queue, class, found);
+                }
+                self.say_damaged(queue, &damaged, now);
+            }
+            (Asked::Fetch { generation, queue, class }, Reply::Failed(error)) => {
+                if generation == tasks.generation {
+                    tasks.desk.refused(queue, class);
+                }
+                self.store_failed(&error, now);
+            }
+            (Asked::Lease(slots), Reply::Leased(leased)) => {
+                for (id, (_, attempt)) in slots.into_iter().zip(leased) {
+                    match attempt {
+                        Some(attempt) => self.begin_task(id, attempt, now),
+                        // Somebody has dropped it meanwhile.
+                        None => drop(self.let_go(id)),
+                    }
+                }
+            }
+            (Asked::Lease(slots), Reply::Failed(error)) => {
+                for id in slots {
+                    let Some((held, tasks)) = self.let_go(id).zip(self.tasks.as_mut()) else { continue };
+                    tasks.desk.fresh(held.queue, held.task.class, held.task.id);
+                }
+                self.store_failed(&error, now);
+            }
+            (Asked::End(order), Reply::Failed(error)) => {
+                tasks.untold.push(*order);
+                self.store_failed(&error, now);
+            }
+            (Asked::Gone(id), Reply::Shown(None)) => {
+                self.task_ended(id, &Came { end: Ended::Dropped, text: None });
+            }
+            (Asked::Due, Reply::Failed(error)) => {
+                tasks.due = Some(now.tick.after(TROUBLE));
+                self.store_failed(&error, now);
+            }
+            (Asked::Client(client, wanted), reply) => self.tell_client(client, wanted, reply, now),
+            // What came of the others is in the counts.
+            _ => {}
+        }
+    }
+
+    /// The store could not do something that it has to do: it is told again a little later.
+    fn store_failed(&mut self, error: &StoreError, now: Now) {
+        let Some(tasks) = &mut self.tasks else { return };
+        let text = error.to_string();
+        let before = tasks.trouble.replace((now.tick.after(TROUBLE), text.clone()));
+        if before.is_none_or(|(_, known)| known != text) {
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+        }
+    }
+
+    fn say_damaged(&mut self, queue: QueueId, damaged: &[TaskId], now: Now) {
+        let Some(tasks) = self.tasks.as_mut().filter(|_| !damaged.is_empty()) else { return };
+        let ids: Vec<_> = damaged.iter().map(ToString::to_string).collect();
+        let (name, ids) = (tasks.queue(queue).name.clone(), ids.join(", "));
+        let text = format!("queue {name}: not what was put, and set aside: {ids}");
+        self.say(Happening::new(now.wall, Kind::Warning, text));
+    }
+
+    /// The try of a task that a slot has is stored: its process may begin.
+    fn begin_task(&mut self, id: WorkerId, attempt: u32, now: Now) {
+        let Some((worker, tasks)) = self.workers.get_mut(&id).zip(self.tasks.as_mut()) else { return };
+        let named = worker.leaving.as_deref().map_or_else(
+            || &self.configuration.loaded.config.workers[worker.table],
+            |(table, _)| table,
+        );
+        let Some(held) = &mut worker.task else { return };
+        held.task.attempt = attempt;
+        let is_gone = worker.slot.is_none() || !tasks.is_open(&worker.of);
+        if is_gone || self.supervisor.phase() == Phase::Stopping {
+            return self.end_task(id, None, now);
+        }
+        match tasks.payloads.hold(held.task.id, &held.task.payload) {
+            Ok(payload) => held.payload = Some(payload),
+            Err(e) => {
+                let why = format!("its payload cannot be handed over: {e}").into();
+                return self.end_task(id, Some(End::Failed { why }), now);
+            }
+        }
+        held.until = named.keys.timeout.value.map(|timeout| now.tick.after(timeout));
+        tasks.deadlines.extend(held.until.map(|until| (until, id)));
+        self.step(Event::Start(&[id]), now);
+    }
+
+    /// A slot has come to rest: its task is over.
+    pub(super) fn slot_rests(&mut self, id: WorkerId, now: Now) {
+        let Some((worker, member)) = self.workers.get(&id).zip(self.supervisor.member(id)) else { return };
+        let Some(held) = &worker.task else { return };
+        let end = match &worker.last {
+            _ if held.late => {
+                let timeout = self.configuration.table(worker).keys.timeout.value.unwrap_or_default();
+                Some(End::Failed { why: format!("not done after {}: killed", show_duration(timeout)).into() })
+            }
+            _ if !held.began && member.life.state == State::Failed => {
+                Some(End::Failed { why: worker.why.clone().unwrap_or_else(|| "it could not be started".into()) })
+            }
+            Some(last) if held.began && member.life.end != Some(lifecycle::End::Asked) => {
+                Some(End::of_exit(match last.outcome {
+                    Outcome::Exited(code) => Exit::Code(code),
+                    Outcome::Signalled { number, .. } => Exit::Signal(number),
+                }))
+            }
+            _ => None,
+        };
+        self.end_task(id, end, now);
+    }
+
+    /// Gives back the tasks of slots that will not work on them.
+    pub(super) fn give_back(&mut self, ids: &[WorkerId], now: Now) {
+        for id in ids {
+            let rests = self.supervisor.member(*id).is_some_and(|member| member.life.is_at_rest());
+            let leased = |worker: &Worker| worker.task.as_ref().is_some_and(|held| held.payload.is_some());
+            if rests && self.workers.get(id).is_some_and(leased) {
+                self.end_task(*id, None, now);
+            }
+        }
+    }
+
+    /// A try is over; none is one that somebody has ended, by no fault of the task's.
+    fn end_task(&mut self, id: WorkerId, end: Option<End>, now: Now) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let retry = Retry::from(&self.configuration.table(worker).keys.retry);
+        let name = worker.name.clone();
+        let Some((held, tasks)) = self.let_go(id).zip(self.tasks.as_mut()) else { return };
+        let Task { id: task, attempt, .. } = held.task;
+        let verdict = end.map(|end| outcome::decide(end, attempt, &retry, task.0));
+        let totals = &mut tasks.queue(held.queue).totals;
+        let mut came = None;
+        let (ending, text) = match verdict {
+            None => (Ending::Return, None),
+            Some(Verdict::Done { result }) => {
+                totals.done += 1;
+                came = Some(Came { end: Ended::Done, text: result.as_deref().map(Into::into) });
+                (Ending::Done { result }, None)
+            }
+            Some(Verdict::Again { after, why }) => {
+                totals.failed += 1;
+                let wait = show_duration(after);
+                let text = format!("task {task} failed ({why}), try {attempt} of {}; again in {wait}", retry.tries);
+                (Ending::Again { due: now.wall.after(after), why: Some(why) }, Some(text))
+            }
+            Some(Verdict::Buried { why }) => {
+                totals.failed += 1;
+                totals.buried += 1;
+                came = Some(Came { end: Ended::Buried, text: Some(why.as_ref().into()) });
+                let text = format!("task {task} is buried: {why}; `quell queue kick {task}` tries it again");
+                (Ending::Buried { why: Some(why) }, Some(text))
+            }
+        };
+        let order = Order::End { id: task, ending, now: now.wall };
+        tasks.order(Asked::End(Box::new(order.clone())), order);
+        self.purge(held.queue, now);
+        if let Some(came) = came {
+            self.task_ended(task, &came);
+        }
+        if let Some(text) = text {
+            self.say(Happening::new(now.wall, Kind::Task, text).of(name));
+        }
+    }
+
+    /// A slot has its task no more, and can take another.
+    fn let_go(&mut self, id: WorkerId) -> Option<Box<Held>> {
+        let (worker, tasks) = self.workers.get_mut(&id).zip(self.tasks.as_mut())?;
+        let held = worker.task.take()?;
+        if let Some(until) = held.until {
+            tasks.deadlines.remove(&(until, id));
+        }
+        if let Some(slot) = worker.slot {
+            tasks.desk.free(slot);
+        }
+        Some(held)
+    }
+
+    /// Has what was kept long enough deleted.
+    fn purge(&mut self, queue: QueueId, now: Now) {
+        let Some(tasks) = &mut self.tasks else { return };
+        let Some(place) = tasks.queue(queue).place else { return };
+        if tasks.purged.is_some_and(|at| now.tick.until(at) < PURGE_EVERY) {
+            return;
+        }
+        tasks.purged = Some(now.tick);
+        let keep_done = self.configuration.loaded.config.queues[place].keys.keep_done.value;
+        let before = crate::clock::Wall(now.wall.0.saturating_sub(keep_done.as_micros() as i64));
+        let order = Order::Purge { queue: tasks.queue(queue).name.clone(), before, done_max: RESULTS_MAX };
+        tasks.order(Asked::Purge, order);
+    }
+
+    /// Does what is due: tasks that have had their time, delayed ones whose time has come, a store that is to be tried again.
+    pub(super) fn tasks_due(&mut self, now: Now) {
+        let Some(tasks) = &mut self.tasks else { return };
+        if tasks.trouble.take_if(|(at, _)| *at <= now.tick).is_some() {
+            for order in std::mem::take(&mut tasks.untold) {
+                tasks.order(Asked::End(Box::new(order.clone())), order);
+            }
+        }
+        if tasks.due.take_if(|at| *at <= now.tick).is_some() {
+            tasks.order(Asked::Due, Order::Due { now: now.wall });
+        }
+        while let Some((_, id)) = self.tasks.as_mut().and_then(|tasks| late(&mut tasks.deadlines, now.tick)) {
+            if let Some(held) = self.workers.get_mut(&id).and_then(|worker| worker.task.as_mut()) {
+                held.late = true;
+            }
+            // Wanted down, too, or its end would be followed by a start.
+            self.step(Event::Life(id, lifecycle::Event::Kill), now);
+            self.step(Event::Life(id, lifecycle::Event::Want(Want::Down)), now);
+            if self.supervisor.member(id).is_some_and(|member| member.life.is_at_rest()) {
+                self.slot_rests(id, now);
+            }
+        }
+    }
+
+    /// Workers are to take tasks, or are to take none: those of these that have slots. What to say of that, each once.
+    pub(super) fn open_crews(&mut self, ids: &[WorkerId], open: bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        let Some(tasks) = &mut self.tasks else { return lines };
+        for worker in ids.iter().filter_map(|id| self.workers.get(id)) {
+            let Some(slot) = worker.slot else { continue };
+            tasks.desk.open(slot.crew, open);
+            match open {
+                true => _ = tasks.closed.remove(&worker.of),
+                false => _ = tasks.closed.insert(worker.of.clone()),
+            }
+            lines.push(format!("{} takes tasks", worker.of));
+        }
+        lines.dedup();
+        lines
+    }
+}
+
+/// The next task that has had its time.
+fn late(deadlines: &mut BTreeSet<(Tick, WorkerId)>, now: Tick) -> Option<(Tick, WorkerId)> {
+    deadlines.first().copied().filter(|(at, _)| *at <= now).inspect(|first| _ = deadlines.remove(first))
+}

@@ -1,0 +1,478 @@
+//! Which task is worked on next, and where. Pure: the store keeps the tasks, the runtime starts what works on them.
+//!
+//! Of each queue and class only the first few tasks that can be started are here, the window, in the order of their
+//! numbers; the store has the others, and is asked for more when the window runs low. Who works is a crew: the slots of
+//! one worker, each of which has one task at a time. A crew takes from one queue or from several.
+
+use super::priority::{Slots, Turns, promote};
+use super::{Class, Task, TaskId};
+use crate::clock::Wall;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// The store is asked for more when a window holds fewer.
+const WINDOW_LOW: usize = 64;
+/// So many tasks are asked for at once.
+pub const FETCH_TASKS: u32 = 256;
+
+/// A queue, by its place among those that were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueId(pub u32);
+
+/// A crew, by its place among those that were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CrewId(pub u32);
+
+/// One slot of a crew, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    /// Whose.
+    pub crew: CrewId,
+    /// Which.
+    pub number: u32,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask the store for the next waiting tasks of a queue and class, those behind this one; answered by `fetched`.
+    Fetch {
+        /// Which queue.
+        queue: QueueId,
+        /// Which class.
+        class: Class,
+        /// Behind which.
+        after: TaskId,
+    },
+    /// This slot works on this task; ended by `free`.
+    Begin {
+        /// Where.
+        slot: Slot,
+        /// From where.
+        queue: QueueId,
+        /// What.
+        task: Task,
+    },
+}
+
+/// All queues, and those who work on their tasks.
+#[derive(Debug, Default)]
+pub struct Queues {
+    queues: Vec<Queue>,
+    crews: Vec<Crew>,
+}
+
+/// What is here of a queue.
+#[derive(Debug)]
+struct Queue {
+    windows: [Window; 3],
+    /// A low task that has waited so long counts as a normal one.
+    max_wait: Duration,
+    paused: bool,
+}
+
+/// The first tasks of one class.
+#[derive(Debug, Default)]
+struct Window {
+    tasks: VecDeque<Task>,
+    /// All that wait and are not behind this one are here.
+    after: TaskId,
+    /// The store may have more behind that.
+    more: bool,
+    /// What it was asked, and has not answered.
+    asked: Option<TaskId>,
+}
+
+#[derive(Debug)]
+struct Crew {
+    queues: Vec<QueueId>,
+    slots: Slots,
+    turns: Turns,
+    /// Which queue is looked at first: each in turn.
+    first: usize,
+    /// Whether it takes tasks at all.
+    open: bool,
+    seats: Vec<Seat>,
+    /// Which seats are free, and how many tasks of each class are worked on.
+    free: BTreeSet<u32>,
+    running: [u32; 3],
+}
+
+/// What a slot is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seat {
+    /// It can take no task.
+    Away,
+    /// It can.
+    Free,
+    /// It has one, which counts as one of this class.
+    Busy(Class),
+}
+
+impl Queues {
+    /// Without queues and crews.
+    #[must_use]
+    pub fn new() -> Queues {
+        Queues::default()
+    }
+
+    /// Takes a queue in. What the store has of it is asked for when somebody can work on it.
+    pub fn add_queue(&mut self, max_wait: Duration) -> QueueId {
+        let windows = std::array::from_fn(|_| Window { more: true, ..Window::default() });
+        self.queues.push(Queue { windows, max_wait, paused: false });
+        QueueId(self.queues.len() as u32 - 1)
+    }
+
+    /// Takes a crew in, which works on the tasks of these queues. Its slots are away until `free` says otherwise.
+    pub fn add_crew(&mut self, queues: Vec<QueueId>, slots: Slots) -> CrewId {
+        let seats = vec![Seat::Away; slots.total as usize];
+        let (free, running) = (BTreeSet::new(), [0; 3]);
+        self.crews.push(Crew { queues, slots, turns: Turns::default(), first: 0, open: true, seats, free, running });
+        CrewId(self.crews.len() as u32 - 1)
+    }
+
+    /// Nobody is given tasks of this queue any more, or somebody is again.
+    pub fn pause(&mut self, queue: QueueId, paused: bool) {
+        self.queues[queue.0 as usize].paused = paused;
+    }
+
+    /// Whether a crew takes tasks.
+    pub fn open(&mut self, crew: CrewId, open: bool) {
+        self.crews[crew.0 as usize].open = open;
+    }
+
+    /// A slot can take a task: it has come, or has dealt with the one that it had.
+    pub fn free(&mut self, slot: Slot) {
+        self.crews[slot.crew.0 as usize].seat(slot.number, Seat::Free);
+    }
+
+    /// A slot has a task already, of this class.
+    pub fn occupy(&mut self, slot: Slot, class: Class) {
+        self.crews[slot.crew.0 as usize].seat(slot.number, Seat::Busy(class));
+    }
+
+    /// How many queues there are.
+    #[must_use]
+    pub fn queues(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// A slot can take no task.
+    pub fn leave(&mut self, slot: Slot) {
+        self.crews[slot.crew.0 as usize].seat(slot.number, Seat::Away);
+    }
+
+    /// Tasks can be started that could not be, this one before all others: they were put, or are due, or were given back.
+    pub fn fresh(&mut self, queue: QueueId, class: Class, first: TaskId) {
+        let window = self.window(queue, class);
+        window.more = true;
+        if first <= window.after {
+            window.tasks.retain(|task| task.id < first);
+            window.after = TaskId(first.0 - 1);
+        }
+    }
+
+    /// The store has answered: what waits behind the task that it was told, in order.
+    pub fn fetched(&mut self, queue: QueueId, class: Class, tasks: Vec<Task>) {
+        let window = self.window(queue, class);
+        // What has become startable before that since is still to be asked for, and this again behind it.
+        if window.asked.take() == Some(window.after) {
+            window.more |= !tasks.is_empty();
+            window.after = tasks.last().map_or(window.after, |task| task.id);
+            window.tasks.extend(tasks);
+        }
+    }
+
+    /// When the oldest of the tasks was put that are here.
+    #[must_use]
+    pub fn oldest(&self, queue: QueueId) -> Option<Wall> {
+        let windows = &self.queues.get(queue.0 as usize)?.windows;
+        windows.iter().filter_map(|window| window.tasks.front()).map(|task| task.put).min()
+    }
+
+    /// The store could not answer: it is to be asked again.
+    pub fn refused(&mut self, queue: QueueId, class: Class) {
+        let window = self.window(queue, class);
+        (window.asked, window.more) = (None, true);
+    }
+
+    /// These tasks are not to be started any more.
+    pub fn removed(&mut self, queue: QueueId, is_gone: impl Fn(TaskId) -> bool) {
+        for window in &mut self.queues[queue.0 as usize].windows {
+            window.tasks.retain(|task| !is_gone(task.id));
+        }
+    }
+
+    fn window(&mut self, queue: QueueId, class: Class) -> &mut Window {
+        &mut self.queues[queue.0 as usize].windows[class as usize]
+    }
+
+    /// Gives tasks to slots until there are none left of either, and asks the store for more of what runs low.
+    pub fn settle(&mut self, now: Wall, effects: &mut Vec<Effect>) {
+        for number in 0..self.crews.len() {
+            if self.crews[number].open {
+                while let Some(begin) = self.next(CrewId(number as u32), now) {
+                    effects.push(begin);
+                }
+                self.refill(number, effects);
+            }
+        }
+    }
+
+    /// The next task of a crew, and the slot that is to work on it.
+    fn next(&mut self, id: CrewId, now: Wall) -> Option<Effect> {
+        let crew = &mut self.crews[id.0 as usize];
+        let number = *crew.free.first()?;
+        let queues = &mut self.queues;
+        let offers = |class: Class| {
+            let in_turn = (0..crew.queues.len()).map(|at| crew.queues[(crew.first + at) % crew.queues.len()]);
+            in_turn.filter_map(|queue| Some((queue, queues[queue.0 as usize].offer(class, now)?))).next()
+        };
+        let class = crew.turns.next(|class| crew.slots.may_start(class, |class| crew.running[class as usize]) && offers(class).is_some())?;
+        let (queue, from) = offers(class)?;
+        let task = queues[queue.0 as usize].windows[from as usize].tasks.pop_front()?;
+        crew.first = (crew.first + 1) % crew.queues.len();
+        crew.seat(number, Seat::Busy(class));
+        Some(Effect::Begin { slot: Slot { crew: id, number }, queue, task })
+    }
+
+    fn refill(&mut self, crew: usize, effects: &mut Vec<Effect>) {
+        for queue in &self.crews[crew].queues {
+            let Queue { windows, paused, .. } = &mut self.queues[queue.0 as usize];
+            let low = windows.iter_mut().zip(Class::ALL).filter(|(window, _)| !*paused && window.is_low());
+            for (window, class) in low {
+                (window.asked, window.more) = (Some(window.after), false);
+                effects.push(Effect::Fetch { queue: *queue, class, after: window.after });
+            }
+        }
+    }
+}
+
+impl Crew {
+    fn seat(&mut self, number: u32, to: Seat) {
+        match std::mem::replace(&mut self.seats[number as usize], to) {
+            Seat::Busy(class) => self.running[class as usize] -= 1,
+            Seat::Free => _ = self.free.remove(&number),
+            Seat::Away => {}
+        }
+        match to {
+            Seat::Busy(class) => self.running[class as usize] += 1,
+            Seat::Free => _ = self.free.insert(number),
+            Seat::Away => {}
+        }
+    }
+}
+
+impl Window {
+    fn is_low(&self) -> bool {
+        self.more && self.asked.is_none() && self.tasks.len() < WINDOW_LOW
+    }
+}
+
+impl Queue {
+    /// Of which class the next task is that counts as one of this class.
+    fn offer(&self, class: Class, now: Wall) -> Option<Class> {
+        let counts = |from: Class| {
+            let task = self.windows[from as usize].tasks.front()?;
+            (promote(from, now.until(task.put), self.max_wait) == class).then_some((task.put, from))
+        };
+        if self.paused {
+            return None;
+        }
+        Class::ALL.into_iter().filter_map(counts).min().map(|(_, from)| from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    const MAX_WAIT: Duration = Duration::from_secs(300);
+
+    fn task(id: u64, class: Class, put: i64) -> Task {
+        Task { id: TaskId(id), class, attempt: 0, put: Wall(put), trace: None, payload: Box::default() }
+    }
+
+    fn slots(total: u32, high: u32) -> Slots {
+        Slots { total, high }
+    }
+
+    /// The store: what waits in it.
+    #[derive(Default)]
+    struct Store(BTreeMap<u64, Task>);
+
+    /// A queue, a crew with free slots, and the store.
+    struct Scene {
+        queues: Queues,
+        queue: QueueId,
+        crew: CrewId,
+        store: Store,
+    }
+
+    impl Scene {
+        fn new(slots: Slots) -> Scene {
+            let mut queues = Queues::new();
+            let queue = queues.add_queue(MAX_WAIT);
+            let crew = queues.add_crew(vec![queue], slots);
+            (0..slots.total).for_each(|number| queues.free(Slot { crew, number }));
+            Scene { queues, queue, crew, store: Store::default() }
+        }
+
+        fn wait(&mut self, id: u64, class: Class, put: i64) {
+            self.store.0.insert(id, task(id, class, put));
+            self.queues.fresh(self.queue, class, TaskId(id));
+        }
+
+        fn free(&mut self, number: u32) {
+            self.queues.free(Slot { crew: self.crew, number });
+        }
+
+        /// What is begun, by slot and task, until nothing is asked for any more.
+        fn begun(&mut self, now: Wall) -> Vec<(u32, u64)> {
+            let mut begun = Vec::new();
+            loop {
+                let mut effects = Vec::new();
+                self.queues.settle(now, &mut effects);
+                let mut asked = false;
+                for effect in effects {
+                    match effect {
+                        Effect::Begin { slot, task, .. } => {
+                            assert!(self.store.0.remove(&task.id.0).is_some(), "{task:?} does not wait");
+                            begun.push((slot.number, task.id.0));
+                        }
+                        Effect::Fetch { queue, class, after } => {
+                            let behind = self.store.0.range(after.0 + 1..).map(|(_, task)| task);
+                            let found = behind.filter(|task| task.class == class).take(FETCH_TASKS as usize).cloned();
+                            self.queues.fetched(queue, class, found.collect());
+                            asked = true;
+                        }
+                    }
+                }
+                if !asked {
+                    return begun;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_task_that_is_put_goes_to_a_free_slot() {
+        let mut scene = Scene::new(slots(2, 0));
+        (1..=3).for_each(|id| scene.wait(id, Class::Normal, 0));
+        assert_eq!(scene.begun(Wall(0)), [(0, 1), (1, 2)]);
+        scene.free(1);
+        assert_eq!(scene.begun(Wall(0)), [(1, 3)]);
+        scene.free(0);
+        assert_eq!(scene.begun(Wall(0)), []);
+    }
+
+    #[test]
+    fn what_is_given_back_comes_before_what_is_behind_it() {
+        let mut scene = Scene::new(slots(1, 0));
+        (1..=4).for_each(|id| scene.wait(id, Class::Normal, 0));
+        assert_eq!(scene.begun(Wall(0)), [(0, 1)]);
+        scene.wait(1, Class::Normal, 0);
+        for id in 1..=4 {
+            scene.free(0);
+            assert_eq!(scene.begun(Wall(0)), [(0, id)]);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_has_been_overtaken_is_asked_for_again() {
+        let mut scene = Scene::new(slots(1, 0));
+        (5..=6).for_each(|id| scene.wait(id, Class::Normal, 0));
+        assert_eq!(scene.begun(Wall(0)), [(0, 5)]);
+        scene.wait(9, Class::Normal, 0);
+        let mut effects = Vec::new();
+        scene.queues.settle(Wall(0), &mut effects);
+        assert_eq!(effects, [Effect::Fetch { queue: scene.queue, class: Class::Normal, after: TaskId(6) }]);
+        // While that is under way, another is given back.
+        scene.wait(3, Class::Normal, 0);
+        scene.queues.fetched(scene.queue, Class::Normal, vec![task(9, Class::Normal, 0)]);
+        for id in [3, 6, 9] {
+            scene.free(0);
+            assert_eq!(scene.begun(Wall(0)), [(0, id)]);
+        }
+    }
+
+    #[test]
+    fn a_window_is_bounded() {
+        let mut scene = Scene::new(slots(1, 0));
+        let count = 3 * u64::from(FETCH_TASKS);
+        (1..=count).for_each(|id| scene.wait(id, Class::Low, 0));
+        for id in 1..=count {
+            assert_eq!(scene.begun(Wall(0)), [(0, id)]);
+            scene.free(0);
+            let here = scene.queues.queues[0].windows[Class::Low as usize].tasks.len();
+            assert!(here <= FETCH_TASKS as usize + WINDOW_LOW, "{here}");
+        }
+    }
+
+    #[test]
+    fn high_has_slots_of_its_own() {
+        let mut scene = Scene::new(slots(3, 1));
+        (1..=3).for_each(|id| scene.wait(id, Class::Low, 0));
+        assert_eq!(scene.begun(Wall(0)), [(0, 1), (1, 2)]);
+        scene.wait(4, Class::High, 0);
+        assert_eq!(scene.begun(Wall(0)), [(2, 4)]);
+        scene.free(2);
+        assert_eq!(scene.begun(Wall(0)), []);
+    }
+
+    /// E7: what is low becomes normal with time, and comes when it would have come then.
+    #[test]
+    fn low_is_promoted() {
+        let mut scene = Scene::new(slots(1, 0));
+        scene.wait(1, Class::Low, 0);
+        scene.wait(2, Class::Normal, 1);
+        scene.wait(3, Class::Normal, 2);
+        let late = Wall(0).after(MAX_WAIT);
+        for id in 1..=3 {
+            assert_eq!(scene.begun(late), [(0, id)]);
+            scene.free(0);
+        }
+    }
+
+    #[test]
+    fn who_is_paused_closed_or_away_begins_nothing() {
+        let mut scene = Scene::new(slots(1, 0));
+        let (queue, crew) = (scene.queue, scene.crew);
+        scene.wait(1, Class::Normal, 0);
+        scene.queues.pause(queue, true);
+        assert_eq!(scene.begun(Wall(0)), []);
+        scene.queues.pause(queue, false);
+        scene.queues.open(crew, false);
+        assert_eq!(scene.begun(Wall(0)), []);
+        scene.queues.open(crew, true);
+        scene.queues.leave(Slot { crew, number: 0 });
+        assert_eq!(scene.begun(Wall(0)), []);
+        scene.store.0.clear();
+        scene.queues.removed(queue, |id| id == TaskId(1));
+        scene.free(0);
+        assert_eq!(scene.begun(Wall(0)), []);
+    }
+
+    #[test]
+    fn queues_take_turns() {
+        let mut queues = Queues::new();
+        let both = vec![queues.add_queue(MAX_WAIT), queues.add_queue(MAX_WAIT)];
+        let crew = queues.add_crew(both.clone(), slots(1, 0));
+        queues.settle(Wall(0), &mut Vec::new());
+        for (queue, first) in both.iter().zip([1, 11]) {
+            queues.fetched(*queue, Class::Normal, (first..first + 3).map(|id| task(id, Class::Normal, 0)).collect());
+        }
+        let order = (0..6).map(|_| {
+            let mut effects = Vec::new();
+            queues.free(Slot { crew, number: 0 });
+            queues.settle(Wall(0), &mut effects);
+            let begun = effects.into_iter().find_map(|effect| match effect {
+                Effect::Begin { task, .. } => Some(task.id.0),
+                Effect::Fetch { .. } => None,
+            });
+            begun.unwrap()
+        });
+        assert_eq!(order.collect::<Vec<_>>(), [1, 11, 2, 12, 3, 13]);
+    }
+}

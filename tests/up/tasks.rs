@@ -1,0 +1,225 @@
+//! Tasks: put, worked on, tried again, buried; and what is left of them when quell or a worker dies.
+
+use super::{Up, carriers, until};
+use crate::harness::{Folder, finish, quell};
+use nix::sys::signal::Signal;
+use serial_test::serial;
+
+/// A queue, and a worker that runs this for each of its tasks. What it is to work with comes first.
+fn with(script: &str, keys: &str) -> Up {
+    let quoted = serde_json::to_string(script).unwrap();
+    Up::start(&format!(
+        "[queue.jobs]\ndurable = \"never\"\n\
+         [worker.jobs]\nshell = {quoted}\nstart_on = [{{ queue = \"jobs\" }}]\nstop.grace = \"100ms\"\n{keys}\n"
+    ))
+}
+
+impl Up {
+    /// Puts tasks: their numbers.
+    fn put(&self, words: &[&str]) -> Vec<String> {
+        self.must(&[&["put", "jobs"], words].concat()).lines().map(str::to_owned).collect()
+    }
+
+    /// What is known of the queue.
+    fn queue(&self) -> serde_json::Value {
+        let stats = self.must(&["queue", "stats", "jobs", "--json"]);
+        let stats: serde_json::Value = serde_json::from_str(&stats).unwrap_or_else(|e| panic!("{e}: {stats}"));
+        stats["queues"][0].clone()
+    }
+
+    /// Waits until so many tasks stand so.
+    fn until_count(&self, what: &str, count: u64) {
+        let now = || self.queue()[what].as_u64();
+        until(&format!("{count} are {what}"), || now() == Some(count));
+    }
+
+    /// What `queue show` says of a task.
+    fn task(&self, id: &str) -> serde_json::Value {
+        serde_json::from_str(&self.must(&["queue", "show", id, "--json"])).unwrap()
+    }
+}
+
+/// What is to be done comes as a file and as stdin, who it is in the environment; the log says of which task a line is.
+#[test]
+#[serial]
+fn a_task_is_done() {
+    let script = "echo \"$QUELL_TASK/$QUELL_ATTEMPT: $(cat) = $(cat \"$QUELL_PAYLOAD\"), $TRACEPARENT\"";
+    let mut up = with(script, "");
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut put = quell();
+    put.args(["put", "jobs", "--wait", "hello", "-c"]).arg(up.folder.join("quell.toml")).env("TRACEPARENT", trace);
+    assert_eq!(finish(&mut put).text(), "1 done\n");
+    assert_eq!(up.put(&["two", "three"]), ["2", "3"]);
+    up.until_count("done", 3);
+    let line = |id: u32, payload: &str, trace: &str| format!("[{id}] {id}/1: {payload} = {payload}, {trace}");
+    up.until_logged("jobs", &line(3, "three", ""));
+    assert_eq!(up.printed("jobs"), [line(1, "hello", trace), line(2, "two", ""), line(3, "three", "")]);
+    up.down();
+    assert!(!up.heard.iter().any(|line| line.contains("started")), "each process is told of: {:#?}", up.heard);
+}
+
+/// E4: what fails is tried again a little later, and given up in the end; then it waits for somebody to look.
+#[test]
+#[serial]
+fn what_fails_is_tried_again_and_buried() {
+    let folder = Folder::new();
+    let mended = folder.join("mended");
+    let script = format!("test -e {} && exit 0; kill -9 $$", mended.display());
+    let mut up = with(&script, "retry = { tries = 3, first = \"10ms\" }");
+    let done = up.ask(&["put", "jobs", "--wait", "poison"]);
+    assert_eq!(done.code(), 1, "{done:?}");
+    up.until("task 1 failed (signal 9), try 1 of 3");
+    up.until("task 1 failed (signal 9), try 2 of 3");
+    up.until("task 1 is buried: signal 9, at try 3 of 3");
+    let list = up.must(&["queue", "list", "jobs", "--state", "buried"]);
+    assert!(list.contains("signal 9"), "{list}");
+    assert_eq!(up.task("1")["attempt"], 3);
+    std::fs::write(&mended, "").unwrap();
+    up.must(&["queue", "kick", "1"]);
+    up.until_count("done", 1);
+    assert_eq!(up.queue()["buried"], 0);
+    up.down();
+}
+
+/// What a program says by its exit code: 75 and 111 are no last words, 65 and 100 are.
+#[test]
+#[serial]
+fn exit_codes_say_what_is_to_come() {
+    let mut up = with("exit $(cat)", "retry = { tries = 2, first = \"10ms\" }");
+    let codes = ["0", "65", "100", "75", "1"];
+    up.put(&codes);
+    up.until_count("buried", 4);
+    up.until_count("done", 1);
+    let tries = |id: usize| up.task(&id.to_string())["attempt"].as_u64();
+    assert_eq!((1..=5).map(tries).collect::<Option<Vec<_>>>().unwrap(), [1, 1, 1, 2, 2]);
+    up.down();
+}
+
+/// E3, E5: a task that was under way when quell died is done by the next one, and its first try is counted.
+#[test]
+#[serial]
+fn quell_dies_with_a_task_in_hand() {
+    let mut up = with("echo try $QUELL_ATTEMPT; test $QUELL_ATTEMPT = 2 || exec sleep 1000", "");
+    up.put(&["a"]);
+    up.until_logged("jobs", "[1] try 1");
+    up.signal(Signal::SIGKILL);
+    up.end();
+    until("nobody is left", || carriers(up.folder.path()).is_empty());
+    let mut up = up.again();
+    up.until("task 1 of jobs was under way");
+    up.until_count("done", 1);
+    assert_eq!(up.printed("jobs"), ["[1] try 1", "[1] try 2"]);
+    up.down();
+}
+
+/// A worker that is stopped gives its task back; nobody begins it until that is started again.
+#[test]
+#[serial]
+fn a_stop_gives_a_task_back() {
+    let folder = Folder::new();
+    let go = folder.join("go");
+    let mut up = with(&format!("echo at it; test -e {} || exec sleep 1000", go.display()), "");
+    up.put(&["a"]);
+    up.until_logged("jobs", "[1] at it");
+    up.must(&["stop", "jobs"]);
+    up.until_count("running", 0);
+    assert_eq!(up.queue()["waiting"]["normal"], 1);
+    assert_eq!(up.status("jobs")["state"], "down");
+    std::fs::write(&go, "").unwrap();
+    assert!(up.must(&["start", "jobs"]).contains("jobs takes tasks"));
+    up.until_count("done", 1);
+    up.down();
+}
+
+/// E7: some slots are for what is urgent, and it does not wait behind what holds the others.
+#[test]
+#[serial]
+fn urgent_tasks_have_a_slot() {
+    let mut up = with("exec sleep $(cat)", "slots = { total = 3, high = 1 }");
+    up.put(&["--class", "low", "1000", "1000", "1000"]);
+    up.until_count("running", 2);
+    assert_eq!(up.put(&["--class", "high", "--wait", "0"]), ["4 done"]);
+    let queue = up.queue();
+    assert_eq!((&queue["running"], &queue["waiting"]["low"]), (&2.into(), &1.into()));
+    assert_eq!(queue["workers"][0]["slots"], 3);
+    up.down();
+}
+
+/// A task that takes too long is a failed try: its processes are killed, all of them, and then it is tried again.
+#[test]
+#[serial]
+fn a_task_has_its_time() {
+    let keys = "timeout = \"200ms\"\nretry = { tries = 1 }";
+    let mut up = with("trap '' TERM; setsid sleep 1000 & sleep 1000; sleep 1000", keys);
+    up.put(&["a"]);
+    up.until("task 1 is buried: not done after 200ms: killed");
+    until("nobody is left", || carriers(up.folder.path()).is_empty());
+    up.down();
+}
+
+/// A queue that is paused gives nobody a task, over a restart of quell too; what is delayed waits for its time.
+#[test]
+#[serial]
+fn pauses_and_delays() {
+    let mut up = with("true", "");
+    up.must(&["queue", "pause", "jobs"]);
+    up.put(&["a"]);
+    up.down();
+    let mut up = up.again();
+    assert_eq!((up.queue()["paused"].as_bool(), up.queue()["waiting"]["normal"].as_u64()), (Some(true), Some(1)));
+    up.must(&["queue", "resume", "jobs"]);
+    up.until_count("done", 1);
+    let began = std::time::Instant::now();
+    up.put(&["--delay", "300ms", "--wait", "b"]);
+    assert!(began.elapsed().as_millis() >= 300);
+    up.down();
+}
+
+/// Of one key there is one task that waits.
+#[test]
+#[serial]
+fn keys_and_drains() {
+    let mut up = with("true", "");
+    up.must(&["queue", "pause", "jobs"]);
+    let first = up.put(&["--key", "k", "a"]);
+    assert_eq!(up.put(&["--key", "k", "b"]), first);
+    assert_ne!(up.put(&["--key", "k", "--on-key", "replace", "c"]), first);
+    up.put(&["d", "e"]);
+    assert!(up.must(&["queue", "drain", "jobs"]).contains("3 tasks of jobs dropped"));
+    assert_eq!(up.queue()["waiting"]["normal"], 0);
+    let refused = up.ask(&["queue", "drop", "99"]);
+    assert_ne!(refused.code(), 0, "{refused:?}");
+    up.down();
+}
+
+/// What a reload changes of a worker's slots is so at once, and what is being worked on goes on.
+#[test]
+#[serial]
+fn slots_are_changed_by_a_reload() {
+    let mut up = with("exec sleep $(cat)", "slots = { total = 1 }");
+    up.put(&["1000", "1000", "1000"]);
+    up.until_count("running", 1);
+    let pid = up.pid_of("jobs");
+    let path = up.folder.join("quell.toml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("max_tasks", "").replace(
+        "[queue.jobs]\n",
+        "[queue.more]\n[queue.jobs]\nmax_tasks = 3\n",
+    );
+    std::fs::write(&path, text).unwrap();
+    up.must(&["reload"]);
+    assert_eq!(up.pid_of("jobs"), pid);
+    let full = up.ask(&["put", "jobs", "x"]);
+    assert!(full.code() == 1 && full.stderr.contains("max_tasks"), "{full:?}");
+    up.must(&["put", "more", "x"]);
+    up.down();
+}
+
+/// Whoever names a queue that there is not is told which there are.
+#[test]
+#[serial]
+fn there_is_no_such_queue() {
+    let mut up = with("true", "");
+    let refused = up.ask(&["put", "job", "x"]);
+    assert!(refused.code() == 1 && refused.stderr.contains("did you mean jobs?"), "{refused:?}");
+    up.down();
+}
