@@ -6,6 +6,7 @@
 
 pub mod outcome;
 pub mod priority;
+pub mod protocol;
 
 use crate::clock::Wall;
 use serde::{Deserialize, Serialize};
