@@ -7,6 +7,7 @@
 pub mod outcome;
 pub mod priority;
 pub mod protocol;
+pub mod schedule;
 
 use crate::clock::Wall;
 use serde::{Deserialize, Serialize};
