@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod priority;
 pub mod protocol;
 pub mod schedule;
+pub mod trigger;
 
 use crate::clock::Wall;
 use serde::{Deserialize, Serialize};
