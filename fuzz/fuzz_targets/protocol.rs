@@ -8,9 +8,7 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use quell::clock::Wall;
 use quell::config::unit::write_duration;
-use quell::task::protocol::{
-    CREDIT_MAX, RESULT_BYTES_MAX, Said, WHY_BYTES_MAX, fits, parse, write_task,
-};
+use quell::task::protocol::{CREDIT_MAX, RESULT_BYTES_MAX, Said, WHY_BYTES_MAX, fits, parse, write_task};
 use quell::task::{Class, Task, TaskId};
 
 #[derive(Arbitrary, Debug)]
