@@ -2,9 +2,11 @@
 
 mod paths;
 mod process;
+mod schedule;
 
 pub use paths::*;
 pub use process::*;
+pub use schedule::*;
 
 use super::decode::Cx;
 use super::kind::{Form, Kind, nearest};
@@ -313,50 +315,6 @@ impl FromText for Percent {
     fn to_text(&self) -> String {
         format!("{}%", self.0)
     }
-}
-
-/// When something happens again and again: five fields, as crontab(5) has them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule(pub String);
-
-impl FromText for Schedule {
-    const FORM: Form = Form { name: "a schedule", example: "0 3 * * *", pattern: "^([^ ]+ +){4,5}[^ ]+$|[$]" };
-
-    fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
-        let mut options = cronexpr::ParseOptions::default();
-        options.fallback_timezone_option = cronexpr::FallbackTimezoneOption::UTC;
-        let help = "write minute, hour, day, month and weekday, as in \"0 3 * * *\" (crontab(5))";
-        let crontab = cronexpr::parse_crontab_with(text, options).map_err(|e| {
-            let why = e.to_string();
-            let why = why.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned();
-            Wrong::new(format!("{text:?} is no schedule: {why}"), help)
-        })?;
-        // Any moment will do to see whether there is a next one; February has 29 days every four years, but for one in 1900.
-        match crontab.find_next("2024-01-01T00:00:00Z") {
-            Ok(_) => Ok(Schedule(text.to_owned())),
-            Err(_) => Err(Wrong::new(
-                format!("{text:?} never comes: {}", no_such_day(text)),
-                "write a day that its month has",
-            )),
-        }
-    }
-
-    fn to_text(&self) -> String {
-        self.0.clone()
-    }
-}
-
-/// Why a schedule never comes: its day and its months, as people call them.
-fn no_such_day(schedule: &str) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut fields = schedule.split_whitespace().skip(2);
-    let (day, months) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
-    let name = |month: &str| match month.parse::<usize>() {
-        Ok(number @ 1..=12) => MONTHS[number - 1].to_owned(),
-        _ => month.to_owned(),
-    };
-    let months: Vec<_> = months.split(',').map(name).collect();
-    format!("{day} {} never occurs", months.join(", "))
 }
 
 /// Where a queue's tasks are stored.
