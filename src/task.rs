@@ -4,8 +4,8 @@
 //! clock: when the process ends, the task returns at once, so a task that is being worked on is never given to another.
 //! It is done at least once: what was under way when quell or the machine died is done again.
 
-
 use crate::clock::Wall;
+use crate::config::kind::join;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -90,6 +90,29 @@ impl State {
             State::Buried => "buried",
         }
     }
+}
+
+impl FromStr for Class {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Class, String> {
+        let known = Class::ALL.into_iter().find(|class| class.word() == text);
+        known.ok_or_else(|| format!("{text:?} is no class; write {}", one_of(Class::ALL.map(Class::word))))
+    }
+}
+
+impl FromStr for State {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<State, String> {
+        let known = State::ALL.into_iter().find(|state| state.word() == text);
+        known.ok_or_else(|| format!("{text:?} is no state; write {}", one_of(State::ALL.map(State::word))))
+    }
+}
+
+/// `high, normal or low`.
+fn one_of<const N: usize>(words: [&str; N]) -> String {
+    join(words.into_iter().map(str::to_owned), "or")
 }
 
 impl fmt::Display for TaskId {

@@ -80,7 +80,8 @@ fn only_the_outer_layers_do_io() {
         "mio::",
     ];
     for (path, text) in sources(&src()) {
-        let inner = ["clock", "config", "line", "log", "worker", "task", "control", "render"].contains(&layer(&path).as_str());
+        let inner =
+            ["clock", "config", "line", "log", "worker", "task", "control", "render"].contains(&layer(&path).as_str());
         for (number, line) in (1..).zip(production(&text).lines()) {
             let code = line.split("//").next().unwrap();
             let at = || format!("{}:{number}: {line}", path.display());

@@ -114,11 +114,10 @@ impl Up<'_> {
                 for event in self.events.history.after(since.unwrap_or(0), last) {
                     self.server.reply(&self.poller, client, &Reply::Event(event.clone()), now.tick);
                 }
-                if follow {
-                    self.events.followers.push(client);
-                    return Ok(None);
-                }
-                Ok(Some(Reply::Done { lines: Vec::new() }))
+                Ok(self.end_of_past(client, follow))
+            }
+            Request::Put(_) | Request::Queue { .. } | Request::Task { .. } | Request::Fire { .. } => {
+                Err((Code::Failed, "queues are not served here yet".into()))
             }
             Request::Down { patience } => {
                 self.say(Happening::new(now.wall, Kind::Quell, "going down: somebody asked for it"));
@@ -127,6 +126,15 @@ impl Up<'_> {
                 Ok(self.patiently(client, Goal::End, patience, done, now))
             }
         }
+    }
+
+    /// What comes behind the events of the past: the end, or those of the future.
+    fn end_of_past(&mut self, client: ClientId, follow: bool) -> Option<Reply> {
+        if follow {
+            self.events.followers.push(client);
+            return None;
+        }
+        Some(Reply::Done { lines: Vec::new() })
     }
 
     /// The workers that are meant, all where none is named.

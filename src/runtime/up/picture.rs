@@ -61,7 +61,7 @@ impl Up<'_> {
             let stop = stop_of(member, left.remove(id).unwrap_or_default());
             Some(self.picture_of(*id, member, worker, stop, now))
         });
-        Status { quell, workers: workers.collect() }
+        Status { quell, workers: workers.collect(), queues: Vec::new() }
     }
 
     /// Looks at what the processes of these workers use, at those first that nobody has looked at for longest.
