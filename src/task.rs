@@ -7,16 +7,18 @@
 pub mod outcome;
 pub mod priority;
 pub mod protocol;
+pub mod queue;
 pub mod schedule;
 pub mod trigger;
 
 use crate::clock::Wall;
+use crate::config::kind::join;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// A task's number: the store gives it, in the order of puts, and never again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskId(pub u64);
 
 /// How urgent a task is.
@@ -100,6 +102,29 @@ impl State {
             State::Damaged => "damaged",
         }
     }
+}
+
+impl FromStr for Class {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Class, String> {
+        let known = Class::ALL.into_iter().find(|class| class.word() == text);
+        known.ok_or_else(|| format!("{text:?} is no class; write {}", one_of(Class::ALL.map(Class::word))))
+    }
+}
+
+impl FromStr for State {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<State, String> {
+        let known = State::ALL.into_iter().find(|state| state.word() == text);
+        known.ok_or_else(|| format!("{text:?} is no state; write {}", one_of(State::ALL.map(State::word))))
+    }
+}
+
+/// `high, normal or low`.
+fn one_of<const N: usize>(words: [&str; N]) -> String {
+    join(words.into_iter().map(str::to_owned), "or")
 }
 
 impl fmt::Display for TaskId {

@@ -1,5 +1,7 @@
 //! The verbs that ask a supervisor, against a server that answers as told.
 
+mod queue;
+
 use crate::harness::{Done, quell, start};
 use quell::clock::Wall;
 use quell::control::event::{Event, Kind};
@@ -131,7 +133,11 @@ fn tells(request: &Request) -> Vec<Reply> {
         config: "/c".into(),
         state: "/s".into(),
     };
-    vec![Reply::Status(Status { quell, workers: all.into_iter().filter(meant).collect() })]
+    vec![Reply::Status(Status {
+        quell,
+        workers: all.into_iter().filter(meant).collect(),
+        queues: vec![queue::status().queue],
+    })]
 }
 
 #[test]
@@ -201,7 +207,8 @@ fn status_and_its_codes() {
     let table = supervisor.run(&["status"]);
     let lines: Vec<_> = table.text().lines().collect();
     assert!(lines[0].starts_with("quell 1 (pid 1) running") && lines[1].starts_with("NAME  STATE"), "{lines:?}");
-    assert!(lines[2].starts_with("db    up") && lines.len() == 5, "{lines:?}");
+    assert!(lines[2].starts_with("db    up") && lines.len() == 8, "{lines:?}");
+    assert_eq!(lines[5..], ["", "QUEUE   WAITING  HIGH  BURIED  WHY", "thumbs        6     1       4  paused"]);
     let long = supervisor.run(&["status", "db", "web"]);
     assert!(long.text().starts_with("db\n  state       up for ") && long.text().contains("\n\nweb\n"), "{long:?}");
     let json: serde_json::Value = serde_json::from_slice(&supervisor.run(&["status", "--json"]).stdout).unwrap();
@@ -323,7 +330,7 @@ fn a_table_is_as_wide_as_the_terminal() {
 fn the_page_is_complete() {
     let page = include_str!("../docs/control.md");
     let requests: Vec<_> = page.lines().filter(|line| line.starts_with("{\"")).collect();
-    assert_eq!(requests.len(), 10);
+    assert_eq!(requests.len(), 17);
     for json in requests {
         Request::parse(json.as_bytes()).unwrap_or_else(|e| panic!("{json}: {e}"));
     }
@@ -335,6 +342,20 @@ fn the_page_is_complete() {
     let json = serde_json::to_value(&status).unwrap();
     for table in [&json["quell"], &json["workers"][0], &json["workers"][0]["lines"]] {
         table.as_object().unwrap().keys().for_each(|key| names(key));
+    }
+    let (queue, task) =
+        (serde_json::to_value(queue::status()).unwrap(), serde_json::to_value(queue::detail()).unwrap());
+    for table in [&queue, &queue["waiting"], &queue["limits"], &queue["totals"], &task] {
+        table.as_object().unwrap().keys().for_each(|key| names(key));
+    }
+    use quell::control::queue::{End, Placement, State as Stands, Store};
+    let ends = [End::Done, End::Buried, End::Dropped].map(End::word);
+    let places = [Placement::New, Placement::There, Placement::Replaced].map(Placement::word);
+    let stores = [Store::Opening, Store::Ready, Store::Failing, Store::Lost].map(Store::word);
+    let tasks = [Stands::Waiting, Stands::Delayed, Stands::Running, Stands::Done, Stands::Buried, Stands::Damaged];
+    [&ends[..], &places, &stores, &tasks.map(Stands::word)].concat().into_iter().for_each(names);
+    for code in [Code::NoSuchQueue, Code::NoSuchTask, Code::NoSuchTrigger, Code::Full, Code::Refused, Code::TimedOut] {
+        names(&serde_json::to_string(&code).unwrap());
     }
     use Kind::{Backoff, Exited, Failed, Killed, LogTrouble, Oom, Orphan, Ready, Reload, Signal, Started, Starting};
     use Kind::{Stopped, Stopping, Survivors, Warning};

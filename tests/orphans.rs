@@ -69,7 +69,7 @@ fn worker(life: &Life, mark: &str, script: &str, announcement: &str) -> (Process
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
     let inherited = Inherited::take().unwrap();
     let signals = Signals::take(&inherited, &[]).unwrap();
-    let ends = Ends { stdout: writer.as_fd(), stderr: writer.as_fd(), further: &[] };
+    let ends = Ends { stdin: None, stdout: writer.as_fd(), stderr: writer.as_fd(), further: &[] };
     let process = spawn_worker(&program, &ends, &inherited, &signals, None).unwrap();
     inherited.restore().unwrap();
     drop(writer);

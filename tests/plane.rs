@@ -87,7 +87,15 @@ impl House {
     fn begin(&self, worker: u32, mark: &str) -> Ends {
         let (stdout, stdout_end) = fd::pipe().unwrap();
         let (stderr, stderr_end) = fd::pipe().unwrap();
-        let life = self.lives.borrow_mut().get_mut(&worker).map(|life| { *life += 1; *life }).unwrap_or(1);
+        let life = self
+            .lives
+            .borrow_mut()
+            .get_mut(&worker)
+            .map(|life| {
+                *life += 1;
+                *life
+            })
+            .unwrap_or(1);
         let (worker, mark) = (WorkerId(worker), Some(mark.into()));
         self.plane.send(ToPlane::Begin { worker, life, tag: Box::default(), stdout, stderr, mark });
         let file = |end: OwnedFd| File::from(end);

@@ -10,7 +10,7 @@ use quell::clock::Wall;
 use quell::control::frame::{Decoder, HEAD_BYTES, REQUEST_BYTES_MAX, TooLarge, encode};
 use quell::control::reply::Reply;
 use quell::control::request::Request;
-use quell::render::{event, status, worker};
+use quell::render::{event, queue, status, worker};
 
 /// Small, so that what is too large is found.
 const BYTES_MAX: usize = 4096;
@@ -81,7 +81,7 @@ fn naive(mut stream: &[u8]) -> Cut {
 fn request(json: &[u8]) {
     if let Ok(request) = Request::parse(json) {
         let mut stream = Vec::new();
-        encode(&request, REQUEST_BYTES_MAX, &mut stream).expect("it was no larger");
+        encode(&request, REQUEST_BYTES_MAX, &mut stream).expect("what is small stays small");
         assert_eq!(Request::parse(&stream[HEAD_BYTES..]), Ok(request));
     }
 }
@@ -92,10 +92,7 @@ fn reply(json: &[u8], now: Wall, width: Option<usize>) {
     assert_eq!(serde_json::from_slice::<Reply>(&again).expect("it was understood"), reply);
     match &reply {
         Reply::Status(found) => {
-            let table = status::table(found, now, width);
-            let too_wide = |line: &str| width.is_some_and(|width| line.chars().count() > width.max(1));
-            assert!(!table.lines().any(too_wide), "{width:?}:\n{table}");
-            shown(&table);
+            table(&status::table(found, now, width), width);
             found.workers.iter().for_each(|found| shown(&worker::long(found, now)));
         }
         Reply::Event(found) => {
@@ -103,8 +100,25 @@ fn reply(json: &[u8], now: Wall, width: Option<usize>) {
             assert_eq!(line.matches('\n').count(), 1);
             shown(&line);
         }
+        Reply::Put { tasks } => {
+            let lines: String = tasks.iter().map(queue::placed).collect();
+            assert_eq!(lines.matches('\n').count(), tasks.len());
+            shown(&lines);
+        }
+        Reply::Tasks(found) => table(&queue::list(found, now, width), width),
+        Reply::Task(found) => shown(&queue::show(found, now)),
+        Reply::Queues(found) => {
+            table(&queue::table(found, now, width), width);
+            found.iter().for_each(|found| shown(&queue::long(found, now)));
+        }
         Reply::Done { .. } | Reply::Plan { .. } | Reply::Failed { .. } => {}
     }
+}
+
+fn table(text: &str, width: Option<usize>) {
+    let too_wide = |line: &str| width.is_some_and(|width| line.chars().count() > width.max(1));
+    assert!(!text.lines().any(too_wide), "{width:?}:\n{text}");
+    shown(text);
 }
 
 fn shown(text: &str) {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 /// How long the supervisor is waited for where it has nothing to wait for.
 pub(super) const SOON: Duration = Duration::from_secs(10);
+const SOMETHING_ELSE: &str = "the supervisor answers something else";
 
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -36,8 +37,13 @@ pub(super) struct Waiting {
     timeout: Option<Duration>,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|e| e.to_string())
+}
+
+/// A span as messages have it.
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<NoAnswer> for Failure {
@@ -78,7 +84,6 @@ impl Options {
 impl Waiting {
     /// What the supervisor is told of it.
     pub(super) fn patience(&self) -> Patience {
-        let millis = |timeout: Duration| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         Patience { wait: !self.no_wait, timeout_ms: self.timeout.map(millis) }
     }
 
@@ -88,6 +93,14 @@ impl Waiting {
             (true, _) => Some(SOON),
             (false, timeout) => timeout.map(|timeout| timeout.saturating_add(SOON)),
         }
+    }
+}
+
+/// Why there is no answer of the sort that was asked for.
+pub(super) fn failure(reply: Reply) -> Failure {
+    match reply {
+        Reply::Failed { text, .. } => Failure::new(text),
+        _ => Failure::new(SOMETHING_ELSE),
     }
 }
 
@@ -101,7 +114,7 @@ pub(super) fn show(reply: Reply) -> Result<End, Failure> {
         Reply::Plan { text } if text.is_empty() => (vec!["nothing changes".to_owned()], None),
         Reply::Plan { text } => (vec![text.trim_end().to_owned()], None),
         Reply::Failed { text, done, .. } => (done, Some(text)),
-        Reply::Status(_) | Reply::Event(_) => (Vec::new(), Some("the supervisor answers something else".to_owned())),
+        _ => (Vec::new(), Some(SOMETHING_ELSE.to_owned())),
     };
     let text: String = lines.iter().map(|line| format!("{}\n", visible(line))).collect();
     talk::answer(text.as_bytes())?;

@@ -8,6 +8,7 @@ mod down;
 mod events;
 mod explain;
 mod filter;
+mod fire;
 mod import;
 mod init;
 mod lists;
@@ -16,6 +17,8 @@ mod logging;
 mod logs;
 mod man;
 mod plan;
+mod put;
+mod queue;
 mod reload;
 mod rotate;
 mod run;
@@ -81,6 +84,9 @@ enum Verb {
     #[command(after_help = rotate::REOPEN)]
     Reopen(rotate::Options),
     Events(events::Options),
+    Put(put::Options),
+    Queue(queue::Options),
+    Fire(fire::Options),
     Down(down::Options),
     Logs(logs::Options),
     Check(check::Options),
@@ -163,6 +169,9 @@ pub fn main() -> ExitCode {
         Verb::Rotate(options) => options.execute(rotate::Change::Rotate),
         Verb::Reopen(options) => options.execute(rotate::Change::Reopen),
         Verb::Events(options) => options.execute(),
+        Verb::Put(options) => options.execute(),
+        Verb::Queue(options) => options.execute(),
+        Verb::Fire(options) => options.execute(),
         Verb::Down(options) => options.execute(),
         Verb::Logs(options) => options.execute(),
         Verb::Check(options) => options.execute(),

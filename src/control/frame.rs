@@ -84,6 +84,15 @@ impl Decoder {
     }
 }
 
+/// How many bytes a message, or a part of one, has as JSON.
+///
+/// # Panics
+/// As `encode`.
+#[must_use]
+pub fn json_bytes(message: &impl Serialize) -> usize {
+    serde_json::to_vec(message).expect("messages are plain data").len()
+}
+
 /// Adds a message to a stream.
 ///
 /// # Errors

@@ -5,6 +5,9 @@
 pub mod event;
 pub mod frame;
 pub mod history;
+pub mod payload;
+pub mod put;
+pub mod queue;
 pub mod reply;
 pub mod request;
 pub mod status;

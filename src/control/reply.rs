@@ -1,6 +1,7 @@
 //! What a client is answered.
 
 use super::event::Event;
+use super::queue::{Placed, QueueStatus, TaskDetail, TaskPage};
 use super::status::Status;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,17 @@ pub enum Reply {
     },
     /// Something that happened.
     Event(Event),
+    /// What was put is stored; where it was waited for, it has ended.
+    Put {
+        /// The task of each payload, in their order.
+        tasks: Vec<Placed>,
+    },
+    /// Tasks of a queue.
+    Tasks(TaskPage),
+    /// One task.
+    Task(Box<TaskDetail>),
+    /// Queues, in the order of the configuration.
+    Queues(Vec<QueueStatus>),
     /// It was not done, or not all of it.
     Failed {
         /// Why, for programs.
@@ -43,6 +55,14 @@ pub enum Code {
     BadRequest,
     /// There is no worker of that name.
     NoSuchWorker,
+    /// There is no queue of that name.
+    NoSuchQueue,
+    /// There is no task of that number, or none that this can be done to.
+    NoSuchTask,
+    /// Nothing waits for what was fired.
+    NoSuchTrigger,
+    /// The queue is full, or what stores it: nothing was put.
+    Full,
     /// It took longer than the client would wait; what was begun goes on.
     TimedOut,
     /// It cannot be done now, or not by this client.
@@ -74,6 +94,8 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::queue::Placement;
+    use crate::task::TaskId;
 
     #[test]
     fn a_reply_and_its_json() {
@@ -86,5 +108,11 @@ mod tests {
             r#"{"done":{"lines":["started db (pid 12)"]}}"#,
         );
         check(Reply::failed(Code::NoSuchWorker, "no x"), r#"{"failed":{"code":"no-such-worker","text":"no x"}}"#);
+        check(
+            Reply::Put { tasks: vec![Placed { id: TaskId(17), what: Placement::New, outcome: None }] },
+            r#"{"put":{"tasks":[{"id":17,"what":"new"}]}}"#,
+        );
+        check(Reply::Tasks(TaskPage { tasks: Vec::new(), more: false }), r#"{"tasks":{"tasks":[],"more":false}}"#);
+        check(Reply::Queues(Vec::new()), r#"{"queues":[]}"#);
     }
 }

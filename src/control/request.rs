@@ -1,8 +1,13 @@
 //! What a client may ask for: a closed set. Names are names, never paths, and never code.
 
+use super::put::Put;
 use crate::config::name;
 use crate::config::values::SIGNALS;
+use crate::task::{State, TaskId};
 use serde::{Deserialize, Serialize};
+
+/// The most tasks that one reply lists.
+pub const ROWS_MAX: u32 = 1000;
 
 /// One request. No workers means all of them; a signal alone has to name some.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +79,28 @@ pub enum Request {
         #[serde(default)]
         last: Option<u32>,
     },
+    /// Tasks for a queue; answered by [`Reply::Put`](super::reply::Reply::Put).
+    Put(Put),
+    /// A queue is looked at, or changed as a whole.
+    Queue {
+        /// Which; none means all of them where it is only looked at.
+        #[serde(default)]
+        queue: Option<Name>,
+        /// What is asked of it.
+        what: OfQueue,
+    },
+    /// One task is looked at, or changed.
+    Task {
+        /// Its number.
+        id: TaskId,
+        /// What is asked of it.
+        what: OfTask,
+    },
+    /// What waits for this name is started, as if it had happened.
+    Fire {
+        /// The name, as `start_on` has it.
+        name: Name,
+    },
     /// All workers are stopped, and quell ends.
     Down {
         /// Until it has.
@@ -81,8 +108,52 @@ pub enum Request {
     },
 }
 
-/// Whether a request is answered when it was taken, or when it has had its effect.
+/// What can be asked of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum OfQueue {
+    /// Its tasks, by their numbers; answered by [`Reply::Tasks`](super::reply::Reply::Tasks).
+    List {
+        /// Only those that stand so.
+        #[serde(default)]
+        state: Option<State>,
+        /// Only those behind this one.
+        #[serde(default)]
+        after: Option<TaskId>,
+        /// At most so many, and never more than [`ROWS_MAX`].
+        #[serde(default)]
+        max: Option<u32>,
+    },
+    /// What is known of it; answered by [`Reply::Queues`](super::reply::Reply::Queues).
+    Stats,
+    /// All its tasks are dropped that wait, are delayed or buried.
+    Drain,
+    /// No task of it is started.
+    Pause,
+    /// Its tasks are started again.
+    Resume,
+    /// Those that are buried or delayed are tried at once, as if they were new.
+    Kick,
+    /// Somebody else has put tasks into its store: they are looked for.
+    Look,
+}
+
+/// What can be asked of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OfTask {
+    /// What is known of it; answered by [`Reply::Task`](super::reply::Reply::Task).
+    Show,
+    /// It is tried at once, as if it were new.
+    Kick,
+    /// It is given up.
+    Bury,
+    /// It goes, and nothing stays of it.
+    Drop,
+}
+
+/// Whether a request is answered when it was taken, or when it has had its effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Patience {
     /// The answer comes with the effect.
@@ -97,6 +168,11 @@ pub struct Patience {
 #[serde(try_from = "String", into = "String")]
 pub struct Target(String);
 
+/// A queue, or what `quell fire` says: a name, and nothing but a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(String);
+
 /// A signal, by its place among `SIGNALS`: the numbers differ between machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
@@ -110,8 +186,18 @@ impl Request {
     pub fn parse(json: &[u8]) -> Result<Request, String> {
         match serde_json::from_slice(json).map_err(|e| e.to_string())? {
             Request::Signal { workers, .. } if workers.is_empty() => Err("a signal for whom? name workers".into()),
+            Request::Queue { queue: None, what } if !what.is_harmless() => Err("which queue? name one".into()),
+            Request::Put(put) => put.check().map(|()| Request::Put(put)),
             request => Ok(request),
         }
+    }
+}
+
+impl OfQueue {
+    /// Whether it may be asked of all queues at once: it changes nothing.
+    #[must_use]
+    pub fn is_harmless(self) -> bool {
+        matches!(self, OfQueue::List { .. } | OfQueue::Stats | OfQueue::Look)
     }
 }
 
@@ -155,6 +241,37 @@ impl From<Target> for String {
     }
 }
 
+impl Name {
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Name, String> {
+        name::check(&text).map_err(|e| format!("{text:?} is no name: {e}"))?;
+        Ok(Name(text))
+    }
+}
+
+impl std::str::FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Name, String> {
+        Name::try_from(text.to_owned())
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> String {
+        name.0
+    }
+}
+
 impl Signal {
     /// The name, without SIG.
     #[must_use]
@@ -192,6 +309,8 @@ impl From<Signal> for &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::put::{Key, OnKey};
+    use crate::task::Class;
 
     #[test]
     fn a_request_and_its_json() {
@@ -206,6 +325,49 @@ mod tests {
         check(r#"{"events":{"follow":true,"since":7,"last":null}}"#);
         check(r#"{"down":{"patience":{"wait":true,"timeout_ms":null}}}"#);
         assert_eq!(Request::parse(br#"{"rotate":{}}"#), Ok(Request::Rotate { workers: Vec::new() }));
+    }
+
+    #[test]
+    fn what_is_said_of_tasks() {
+        let check = |json: &str, expected: Request| {
+            assert_eq!(Request::parse(json.as_bytes()).as_ref(), Ok(&expected));
+            assert_eq!(serde_json::to_string(&expected).unwrap(), json);
+        };
+        let queue = |what| Request::Queue { queue: Some("thumbs".parse().unwrap()), what };
+        let list = OfQueue::List { state: Some(State::Buried), after: Some(TaskId(17)), max: None };
+        check(r#"{"queue":{"queue":"thumbs","what":{"list":{"state":"buried","after":17,"max":null}}}}"#, queue(list));
+        check(r#"{"queue":{"queue":"thumbs","what":"pause"}}"#, queue(OfQueue::Pause));
+        check(r#"{"queue":{"queue":null,"what":"stats"}}"#, Request::Queue { queue: None, what: OfQueue::Stats });
+        check(r#"{"task":{"id":17,"what":"kick"}}"#, Request::Task { id: TaskId(17), what: OfTask::Kick });
+        check(r#"{"fire":{"name":"deploy"}}"#, Request::Fire { name: "deploy".parse().unwrap() });
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let json = format!(
+            "{}{}{}",
+            r#"{"put":{"queue":"thumbs","class":"high","key":{"key":"a b","on":"replace"},"delay_ms":1500,"trace":""#,
+            trace,
+            r#"","payloads":[{"base64":"/w=="}],"patience":{"wait":true,"timeout_ms":9}}}"#
+        );
+        let put = Put {
+            queue: "thumbs".parse().unwrap(),
+            class: Class::High,
+            key: Some(Key { key: "a b".into(), on: OnKey::Replace }),
+            delay_ms: Some(1500),
+            trace: Some(trace.parse().unwrap()),
+            payloads: vec![b"\xff"[..].into()],
+            patience: Patience { wait: true, timeout_ms: Some(9) },
+        };
+        check(&json, Request::Put(put.clone()));
+        let least = r#"{"put":{"queue":"thumbs","payloads":["x"]}}"#;
+        let plain = Put {
+            class: Class::Normal,
+            key: None,
+            delay_ms: None,
+            trace: None,
+            payloads: vec![b"x"[..].into()],
+            patience: Patience::default(),
+            ..put
+        };
+        assert_eq!(Request::parse(least.as_bytes()), Ok(Request::Put(plain)));
     }
 
     /// F8: names, not paths, come over the wire. And nothing but what the set has.
@@ -223,6 +385,17 @@ mod tests {
             r#"{"stop":{"patience":{"wait":true}}}"#,
             r#"{"signal":{"workers":[],"signal":"KILL"}}"#,
             r#"{"signal":{"workers":["a"],"signal":"9"}}"#,
+            r#"{"put":{"queue":"../x","payloads":["x"]}}"#,
+            r#"{"put":{"queue":"x","payloads":[]}}"#,
+            r#"{"put":{"queue":"x","payloads":["x"],"klass":"high"}}"#,
+            r#"{"put":{"queue":"x","payloads":["x"],"class":"highest"}}"#,
+            r#"{"put":{"queue":"x","payloads":["x","y"],"key":{"key":"k"}}}"#,
+            r#"{"put":{"queue":"x","payloads":["x"],"trace":"a b"}}"#,
+            r#"{"queue":{"what":"drain"}}"#,
+            r#"{"queue":{"queue":"x","what":{"list":{"sate":"done"}}}}"#,
+            r#"{"task":{"id":-1,"what":"show"}}"#,
+            r#"{"task":{"id":1,"what":"list"}}"#,
+            r#"{"fire":{"name":"a b"}}"#,
         ] {
             assert!(Request::parse(json.as_bytes()).is_err(), "{json}");
         }

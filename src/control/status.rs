@@ -3,16 +3,20 @@
 //! Times are microseconds since the epoch (`…_us`), spans milliseconds (`…_ms`). A reader skips keys that it does not
 //! know, and takes a word that it does not know for `unknown`: it may be older than the supervisor.
 
+use super::queue::Queue;
 use crate::clock::Wall;
 use serde::{Deserialize, Serialize};
 
-/// quell itself, and its workers.
+/// quell itself, its workers, and its queues.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The supervisor.
     pub quell: Quell,
     /// Those that were asked for, in the order of the configuration.
     pub workers: Vec<Worker>,
+    /// All queues, in the order of the configuration.
+    #[serde(default)]
+    pub queues: Vec<Queue>,
 }
 
 /// The supervisor.
@@ -249,6 +253,7 @@ macro_rules! words {
         }
     };
 }
+pub(super) use words;
 
 words!(Phase: Starting "starting", Running "running", Stopping "stopping");
 words!(State: Down "down", Starting "starting", Up "up", Stopping "stopping", Backoff "backoff", Failed "failed", Done "done", Waiting "waiting");

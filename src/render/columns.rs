@@ -20,6 +20,18 @@ pub struct Column {
     pub rank: u8,
 }
 
+/// A column of words.
+#[must_use]
+pub const fn text(title: &'static str, rank: u8) -> Column {
+    Column { title, is_number: false, rank }
+}
+
+/// A column of numbers.
+#[must_use]
+pub const fn number(title: &'static str, rank: u8) -> Column {
+    Column { title, is_number: true, rank }
+}
+
 /// Lays rows out, each with a cell for each column; a column without any text is left out, a cell without one is `-`.
 /// `width` is that of the terminal: what is longer is cut off there. Without one nothing is.
 #[must_use]
@@ -61,6 +73,12 @@ pub fn lay_out(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -
     text
 }
 
+/// A line that stands alone, and a newline.
+#[must_use]
+pub fn line(text: &str, width: Option<usize>) -> String {
+    cut(text, width.unwrap_or(usize::MAX)) + "\n"
+}
+
 /// A line that is no longer than this.
 #[must_use]
 pub fn cut(line: &str, chars_max: usize) -> String {
@@ -80,12 +98,7 @@ fn chars(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    const COLUMNS: [Column; 4] = [
-        Column { title: "NAME", is_number: false, rank: STAYS },
-        Column { title: "N", is_number: true, rank: 1 },
-        Column { title: "WORD", is_number: false, rank: 2 },
-        Column { title: "WHY", is_number: false, rank: STAYS },
-    ];
+    const COLUMNS: [Column; 4] = [text("NAME", STAYS), number("N", 1), text("WORD", 2), text("WHY", STAYS)];
 
     #[track_caller]
     fn check(rows: &[[&str; 4]], width: Option<usize>, expected: &[&str]) {

@@ -1,8 +1,8 @@
 //! The status as a table: what a person looks for first, one worker a line.
 
-use super::columns::{Column, STAYS, cut, lay_out};
+use super::columns::{Column, STAYS, lay_out, line, number, text};
 use super::worker::{short_exit, short_why, suppressed};
-use super::{ago, one_line};
+use super::{ago, one_line, queue, short};
 use crate::clock::Wall;
 use crate::config::unit::{show_duration, show_size};
 use crate::control::status::{Quell, State, Status, Worker};
@@ -28,37 +28,35 @@ const COLUMNS: [Column; 14] = [
     text("WHY", STAYS),
 ];
 
-const fn text(title: &'static str, rank: u8) -> Column {
-    Column { title, is_number: false, rank }
-}
-
-const fn number(title: &'static str, rank: u8) -> Column {
-    Column { title, is_number: true, rank }
-}
-
-/// The table, and a line about quell above it. `width` is the terminal's in columns; none where it is no terminal.
+/// The table, a line about quell above it, and the queues below. `width` is the terminal's in columns; none where it is
+/// no terminal.
 #[must_use]
 pub fn table(status: &Status, now: Wall, width: Option<usize>) -> String {
-    let mut shown = cut(&head(&status.quell, now), width.unwrap_or(usize::MAX));
-    shown.push('\n');
-    if status.workers.is_empty() {
-        shown.push_str("no workers\n");
-        return shown;
+    let mut shown = line(&head(&status.quell, now), width);
+    match &status.workers[..] {
+        [] => shown.push_str(&line("no workers", width)),
+        workers => workers_table(workers, now, width, &mut shown),
     }
-    let rows: Vec<_> = status.workers.iter().map(|worker| row(worker, now)).collect();
+    if !status.queues.is_empty() {
+        shown.push('\n');
+        shown.push_str(&queue::short_table(&status.queues, width));
+    }
+    shown
+}
+
+fn workers_table(workers: &[Worker], now: Wall, width: Option<usize>, shown: &mut String) {
+    let rows: Vec<_> = workers.iter().map(|worker| row(worker, now)).collect();
     shown.push_str(&lay_out(&COLUMNS, &rows, width));
-    let late: Vec<_> = status.workers.iter().filter(|worker| age(worker) > AGE_MAX).collect();
+    let late: Vec<_> = workers.iter().filter(|worker| age(worker) > AGE_MAX).collect();
     if let Some(oldest) = late.iter().map(|worker| age(worker)).max() {
         let names: Vec<_> = late.iter().map(|worker| one_line(&worker.name)).collect();
-        let line = format!(
+        let text = format!(
             "lines and log of {}: as of {} ago; a disk that hangs holds them up",
             names.join(", "),
             show_duration(oldest)
         );
-        shown.push_str(&cut(&line, width.unwrap_or(usize::MAX)));
-        shown.push('\n');
+        shown.push_str(&line(&text, width));
     }
-    shown
 }
 
 /// How old what is known of a worker's output is.
@@ -95,16 +93,6 @@ fn row(worker: &Worker, now: Wall) -> Vec<String> {
         show(worker.last_exit.as_ref().map(|exit| format!("{}, {} ago", short_exit(exit), ago(exit.at, now)))),
         show(short_why(worker)),
     ]
-}
-
-/// `9999`, `12.3k`, `4.5M`.
-fn short(count: u64) -> String {
-    const STEPS: [(&str, u64); 3] = [("G", 1_000_000_000), ("M", 1_000_000), ("k", 10_000)];
-    let scale = |unit: &str, from: u64| if unit == "k" { 1_000 } else { from };
-    STEPS.iter().find(|(_, from)| count >= *from).map_or(count.to_string(), |(unit, from)| {
-        let tenths = count / (scale(unit, *from) / 10);
-        format!("{}.{}{unit}", tenths / 10, tenths % 10)
-    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::control::queue::{ByClass, Queue};
 use crate::control::status::{Count, Ended, Exit, Lines, Log, Phase, Process, Rule, Rung, Stop, Wanted};
 use crate::render::worker::long;
 
@@ -86,7 +87,7 @@ fn status() -> Status {
         config: "/etc/quell/quell.toml".into(),
         state: "/var/lib/quell".into(),
     };
-    Status { quell, workers: vec![db, web, waits, stops] }
+    Status { quell, workers: vec![db, web, waits, stops], queues: Vec::new() }
 }
 
 #[track_caller]
@@ -197,6 +198,30 @@ proxy
 fn nothing_to_show() {
     let shown = table(&Status { workers: Vec::new(), ..status() }, NOW, None);
     assert_eq!(shown, "quell 0.1.0 (pid 800) running, up for 1h02m, /etc/quell/quell.toml\nno workers\n");
+}
+
+#[test]
+fn queues_stand_below() {
+    let waiting = ByClass { high: 2, normal: 0, low: 1 };
+    let queue = Queue {
+        name: "thumbs".into(),
+        waiting,
+        delayed: 0,
+        running: 4,
+        buried: 0,
+        damaged: 0,
+        paused: false,
+        why: None,
+    };
+    let shown = table(&Status { workers: Vec::new(), queues: vec![queue], ..status() }, NOW, Some(30));
+    let expected = "\
+quell 0.1.0 (pid 800) running…
+no workers
+
+QUEUE   WAITING  HIGH  RUNNING
+thumbs        3     2        4
+";
+    assert_eq!(shown, expected);
 }
 
 #[test]

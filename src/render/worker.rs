@@ -1,27 +1,17 @@
 //! One worker in full: a field a line.
 
 use super::event::time;
-use super::{ago, one_line, percent};
+use super::{ago, listed, one_line, percent};
 use crate::clock::Wall;
 use crate::config::unit::{show_duration, show_size};
 use crate::control::status::{Count, Ended, Exit, Lines, Process, Rule, Rung, Stop, Wanted, Worker};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Where values begin.
-const INDENT: usize = 14;
-
 /// The long form of a worker.
 #[must_use]
 pub fn long(worker: &Worker, now: Wall) -> String {
-    let mut text = format!("{}\n", one_line(&worker.name));
-    for (name, value) in fields(worker, now) {
-        if let Some(value) = value {
-            writeln!(text, "  {name:<width$}{value}", width = INDENT - 2)
-                .expect("a String takes what is written to it");
-        }
-    }
-    text
+    listed(&one_line(&worker.name), fields(worker, now))
 }
 
 fn fields(worker: &Worker, now: Wall) -> [(&'static str, Option<String>); 17] {

@@ -13,8 +13,8 @@ use crate::config::values::Limit;
 use crate::sys::limits::{self, Ceiling, Resource, UNLIMITED};
 use crate::sys::reap::Process;
 use crate::sys::signal::{Inherited, Signals};
-use crate::task::Task;
 use crate::sys::spawn::{Ends, Lows, PATH_DEFAULT, Program, SpawnError, Step, spawn_worker};
+use crate::task::Task;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -103,6 +103,17 @@ pub struct Launch {
     pub program: Program,
     /// The number at which the worker finds the pipe that it is to write a newline to, where it says so that it is ready.
     pub ready_fd: Option<i32>,
+}
+
+/// What a process has as 0, 1 and 2; `/dev/null` for 0 where there is nothing to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Standard<'a> {
+    /// 0.
+    pub stdin: Option<BorrowedFd<'a>>,
+    /// 1.
+    pub stdout: BorrowedFd<'a>,
+    /// 2.
+    pub stderr: BorrowedFd<'a>,
 }
 
 /// Why a worker was not started, in words.
@@ -258,16 +269,14 @@ impl LaunchError {
 }
 
 impl Launch {
-    /// Starts it; `stdin` is what it reads, `/dev/null` where there is none, `ready` the end of the pipe for `ready_fd`. Call it from the main thread only. Returns when the exec
+    /// Starts it; `ready` is the end of the pipe for `ready_fd`. Call it from the main thread only. Returns when the exec
     /// has happened.
     ///
     /// # Errors
     /// What failed, in words.
     pub fn spawn(
         &self,
-        stdin: Option<BorrowedFd<'_>>,
-        stdout: BorrowedFd<'_>,
-        stderr: BorrowedFd<'_>,
+        Standard { stdin, stdout, stderr }: Standard<'_>,
         ready: Option<BorrowedFd<'_>>,
         inherited: &Inherited,
         signals: &Signals,

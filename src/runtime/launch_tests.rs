@@ -48,6 +48,10 @@ fn env(program: &Program) -> Vec<&str> {
     program.env.iter().map(|variable| variable.to_str().unwrap()).collect()
 }
 
+fn standard() -> Standard<'static> {
+    Standard { stdin: None, stdout: fd::stderr(), stderr: fd::stderr() }
+}
+
 #[test]
 fn programs_are_found_as_the_check_finds_them() {
     let scene = scene(
@@ -143,7 +147,7 @@ fn failures_in_words() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let text = |name: &str| {
         let launch = scene.prepare(name, None).unwrap();
-        let spawned = launch.spawn(None, fd::stderr(), fd::stderr(), None, &inherited, &signals, None);
+        let spawned = launch.spawn(standard(), None, &inherited, &signals, None);
         spawned.map(|process| process.pid()).unwrap_err().to_string()
     };
     let shown = |name: &str| scene.path(name).display().to_string();
@@ -172,7 +176,7 @@ fn a_worker_says_that_it_is_ready_by_a_descriptor() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let (reader, writer) = fd::pipe().unwrap();
     let launch = scene.prepare("a", None).unwrap();
-    let process = launch.spawn(None, fd::stderr(), fd::stderr(), Some(writer.as_fd()), &inherited, &signals, None).unwrap();
+    let process = launch.spawn(standard(), Some(writer.as_fd()), &inherited, &signals, None).unwrap();
     drop(writer);
     inherited.restore().unwrap();
     let patience = Some(std::time::Duration::from_secs(60));

@@ -4,41 +4,47 @@
 use crate::sys::dir::Dir;
 use crate::sys::identity;
 use crate::task::TaskId;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The folder of such files, ours alone.
 #[derive(Debug)]
-pub struct Payloads {
-    folder: PathBuf,
+pub struct Payloads(Arc<Folder>);
+
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    dir: Dir,
 }
 
 /// A payload. The file goes when this is dropped; whoever has it open can read it to its end.
 #[derive(Debug)]
 pub struct Payload {
+    folder: Arc<Folder>,
+    name: String,
     path: PathBuf,
     file: File,
 }
 
 impl Payloads {
-    /// Makes the folder, which `mark` names: that of the state directory. What an earlier supervisor has left in it is
-    /// deleted.
+    /// Makes the folder: in memory, with a name that `mark` makes, else in the state directory. What an earlier supervisor
+    /// has left in it is deleted.
     ///
     /// # Errors
-    /// As mkdir(2) and unlink(2).
+    /// As mkdir(2), open(2) and unlink(2).
     pub fn open(state: &Path, mark: &str) -> io::Result<Payloads> {
-        let folder = match memory() {
+        let path = match memory() {
             Some(memory) => memory.join("quell").join(mark),
             None => state.join("payloads"),
         };
-        Dir::create_private(&folder)?;
-        for entry in fs::read_dir(&folder)? {
-            fs::remove_file(entry?.path())?;
+        let dir = Dir::create_private(&path)?;
+        for name in dir.names()? {
+            dir.remove(&name)?;
         }
-        Ok(Payloads { folder })
+        Ok(Payloads(Arc::new(Folder { path, dir })))
     }
 
     /// Puts a payload into a file.
@@ -46,14 +52,20 @@ impl Payloads {
     /// # Errors
     /// As open(2) and write(2); then there is no file.
     pub fn hold(&self, task: TaskId, bytes: &[u8]) -> io::Result<Payload> {
-        let path = self.folder.join(task.to_string());
-        let mut written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        let opened = written.write_all(bytes).and_then(|()| File::open(&path));
-        match opened {
-            Ok(file) => Ok(Payload { path, file }),
+        let Folder { path, dir } = &*self.0;
+        let name = task.to_string();
+        let written = dir.create_new(&name).and_then(|file| {
+            let mut left = bytes;
+            while !left.is_empty() {
+                left = &left[file.write(left)?..];
+            }
+            dir.read(&name)
+        });
+        match written {
+            Ok(file) => Ok(Payload { folder: self.0.clone(), path: path.join(&name), name, file }),
             Err(e) => {
                 // The first failure is the one to tell.
-                let _ = fs::remove_file(&path);
+                let _ = dir.remove(&name);
                 Err(e)
             }
         }
@@ -85,24 +97,24 @@ impl AsFd for Payload {
 
 impl Drop for Payload {
     fn drop(&mut self) {
-        if let Err(e) = fs::remove_file(&self.path) {
+        if let Err(e) = self.folder.dir.remove(&self.name) {
             tracing::warn!("cannot remove {}: {e}", self.path.display());
         }
     }
 }
 
-impl Drop for Payloads {
+impl Drop for Folder {
     fn drop(&mut self) {
         // It stays where something is left in it.
-        let _ = fs::remove_dir(&self.folder);
+        let _ = std::fs::remove_dir(&self.path);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::io::Read;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_payload_is_there_as_long_as_it_is_needed() {
@@ -112,7 +124,6 @@ mod tests {
         let payload = payloads.hold(TaskId(7), b"a\0b").unwrap();
         let path = payload.path().to_owned();
         assert_eq!(fs::read(&path).unwrap(), b"a\0b");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let mut bytes = Vec::new();
         File::from(payload.as_fd().try_clone_to_owned().unwrap()).read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, b"a\0b");

@@ -108,7 +108,7 @@ impl<D: Directory> Output<D> {
         if let Some(log) = &mut self.log {
             stamp.clear();
             log.stamp().write(now.wall, stamp);
-            stamp.extend_from_slice(&source.tag);
+            stamp.extend_from_slice(self.sources[place].as_ref().map_or(&[][..], |source| &source.tag));
             let mark = if bytes.ends_with(b"\n") { b"" } else { CUT_MARK };
             room.block.between(stamp, range.clone(), mark, |record| {
                 let critical = if verdict.class >= Class::Anomaly { record } else { b"" };

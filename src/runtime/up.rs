@@ -54,9 +54,8 @@ pub use not_yet::not_yet;
 
 /// The tokens of what there is one of; the server's come behind them, and each worker's above those.
 const SIGNALS: usize = 0;
-const PLANES: usize = 1;
+const THREADS: usize = 1;
 const NOTIFY: usize = 2;
-const STORE: usize = 3;
 const SERVER: usize = 16;
 /// How many lives begin at most before anything else is looked at: each takes half a millisecond.
 const SPAWNS_A_TURN: usize = 16;
@@ -285,10 +284,9 @@ impl Up<'_> {
         if self.server.deadline().is_some_and(|at| at <= now.tick) {
             self.server.due(&self.poller, now.tick);
         }
-        if tokens.contains(&PLANES) {
+        if tokens.contains(&THREADS) {
             self.planes_said(now);
-        }
-        if tokens.contains(&STORE) {
+            self.settle(now);
             self.store_said(now);
         }
         self.settle(now);
@@ -299,8 +297,8 @@ impl Up<'_> {
     fn deadline(&self) -> Option<Tick> {
         let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
         let tasks = self.tasks.as_ref().and_then(Tasks::deadline);
-        let others = [self.server.deadline(), pending, self.probe_deadline(), self.start_by, tasks];
-        earliest(others.into_iter().chain([self.supervisor.deadline()]))
+        let own = [self.start_by, tasks, pending];
+        earliest([self.supervisor.deadline(), self.server.deadline(), self.probe_deadline(), earliest(own)])
     }
 
     fn step(&mut self, event: Event<'_>, now: Now) {

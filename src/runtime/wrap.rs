@@ -271,7 +271,12 @@ impl Control<'_> {
                     self.sweep_on(now);
                 }
                 Effect::Drain => {
-                    self.plane.send(ToPlane::Drain { worker: COMMAND, life: LIFE, window: self.command.drain, mark: None });
+                    self.plane.send(ToPlane::Drain {
+                        worker: COMMAND,
+                        life: LIFE,
+                        window: self.command.drain,
+                        mark: None,
+                    });
                 }
                 Effect::Release => self.plane.send(ToPlane::Release(COMMAND)),
             }

@@ -228,7 +228,9 @@ impl Queues {
             let in_turn = (0..crew.queues.len()).map(|at| crew.queues[(crew.first + at) % crew.queues.len()]);
             in_turn.filter_map(|queue| Some((queue, queues[queue.0 as usize].offer(class, now)?))).next()
         };
-        let class = crew.turns.next(|class| crew.slots.may_start(class, |class| crew.running[class as usize]) && offers(class).is_some())?;
+        let class = crew.turns.next(|class| {
+            crew.slots.may_start(class, |class| crew.running[class as usize]) && offers(class).is_some()
+        })?;
         let (queue, from) = offers(class)?;
         let task = queues[queue.0 as usize].windows[from as usize].tasks.pop_front()?;
         crew.first = (crew.first + 1) % crew.queues.len();

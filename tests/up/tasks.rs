@@ -8,10 +8,12 @@ use serial_test::serial;
 /// A queue, and a worker that runs this for each of its tasks. What it is to work with comes first.
 fn with(script: &str, keys: &str) -> Up {
     let quoted = serde_json::to_string(script).unwrap();
-    Up::start(&format!(
+    let mut up = Up::start(&format!(
         "[queue.jobs]\ndurable = \"never\"\n\
          [worker.jobs]\nshell = {quoted}\nstart_on = [{{ queue = \"jobs\" }}]\nstop.grace = \"100ms\"\n{keys}\n"
-    ))
+    ));
+    up.until("all workers are up");
+    up
 }
 
 impl Up {
@@ -24,7 +26,7 @@ impl Up {
     fn queue(&self) -> serde_json::Value {
         let stats = self.must(&["queue", "stats", "jobs", "--json"]);
         let stats: serde_json::Value = serde_json::from_str(&stats).unwrap_or_else(|e| panic!("{e}: {stats}"));
-        stats["queues"][0].clone()
+        stats[0].clone()
     }
 
     /// Waits until so many tasks stand so.
@@ -64,7 +66,7 @@ fn a_task_is_done() {
 fn what_fails_is_tried_again_and_buried() {
     let folder = Folder::new();
     let mended = folder.join("mended");
-    let script = format!("test -e {} && exit 0; kill -9 $$", mended.display());
+    let script = format!("test -e {} && exit 0; kill -9 $$$$", mended.display());
     let mut up = with(&script, "retry = { tries = 3, first = \"10ms\" }");
     let done = up.ask(&["put", "jobs", "--wait", "poison"]);
     assert_eq!(done.code(), 1, "{done:?}");
@@ -166,6 +168,7 @@ fn pauses_and_delays() {
     up.put(&["a"]);
     up.down();
     let mut up = up.again();
+    up.until("all workers are up");
     assert_eq!((up.queue()["paused"].as_bool(), up.queue()["waiting"]["normal"].as_u64()), (Some(true), Some(1)));
     up.must(&["queue", "resume", "jobs"]);
     up.until_count("done", 1);
@@ -201,16 +204,18 @@ fn slots_are_changed_by_a_reload() {
     up.until_count("running", 1);
     let pid = up.pid_of("jobs");
     let path = up.folder.join("quell.toml");
-    let text = std::fs::read_to_string(&path).unwrap().replace("max_tasks", "").replace(
+    let text = std::fs::read_to_string(&path).unwrap().replace(
         "[queue.jobs]\n",
-        "[queue.more]\n[queue.jobs]\nmax_tasks = 3\n",
+        "[queue.more]\n[worker.more]\nshell = \"true\"\nstart_on = [{ queue = \"more\" }]\n[queue.jobs]\nmax_tasks = 3\n",
     );
+    let text = text.replace("total = 1", "total = 2");
     std::fs::write(&path, text).unwrap();
     up.must(&["reload"]);
     assert_eq!(up.pid_of("jobs"), pid);
     let full = up.ask(&["put", "jobs", "x"]);
     assert!(full.code() == 1 && full.stderr.contains("max_tasks"), "{full:?}");
-    up.must(&["put", "more", "x"]);
+    assert_eq!(up.must(&["put", "more", "--wait", "x"]), "4 done\n");
+    up.until_count("running", 2);
     up.down();
 }
 

@@ -83,14 +83,7 @@ impl Work {
         }
     }
 
-    fn begin(
-        &mut self,
-        place: u32,
-        life: (u32, Box<[u8]>),
-        pipes: [OwnedFd; 2],
-        mark: Option<String>,
-        now: Now,
-    ) {
+    fn begin(&mut self, place: u32, life: (u32, Box<[u8]>), pipes: [OwnedFd; 2], mark: Option<String>, now: Now) {
         if let Some(served) = &mut self.workers[place as usize] {
             if let Some(mark) = mark {
                 served.output.own_line(&mark, now);

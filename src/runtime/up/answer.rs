@@ -123,25 +123,30 @@ impl Up<'_> {
                 for event in self.events.history.after(since.unwrap_or(0), last) {
                     self.server.reply(&self.poller, client, &Reply::Event(event.clone()), now.tick);
                 }
-                if follow {
-                    self.events.followers.push(client);
-                    return Ok(None);
-                }
-                Ok(Some(Reply::Done { lines: Vec::new() }))
+                Ok(self.end_of_past(client, follow))
             }
-            Request::Put(put) => self.put(client, put, now).map(|()| None),
+            Request::Put(put) => self.put(client, put, now),
             Request::Queue { queue, what } => self.of_queue(client, queue.as_ref(), what, now),
-            Request::Task { id, what } => self.of_task(client, id, what, now).map(|()| None),
-            Request::Fire { name } => {
-                Err((Code::NoSuchTrigger, format!("nothing waits for {:?} to be fired", name.as_str())))
-            }
-            Request::Down { patience } => {
-                self.say(Happening::new(now.wall, Kind::Quell, "going down: somebody asked for it"));
-                self.step(Event::Shutdown, now);
-                let done = Reply::Done { lines: vec!["going down".into()] };
-                Ok(self.patiently(client, Goal::End, patience, done, now))
-            }
+            Request::Task { id, what } => self.of_task(client, id, what, now),
+            Request::Fire { name } => Err((Code::NoSuchTrigger, format!("nothing waits for {:?}", name.as_str()))),
+            Request::Down { patience } => Ok(self.go_down(client, patience, now)),
         }
+    }
+
+    fn go_down(&mut self, client: ClientId, patience: Patience, now: Now) -> Option<Reply> {
+        self.say(Happening::new(now.wall, Kind::Quell, "going down: somebody asked for it"));
+        self.step(Event::Shutdown, now);
+        let done = Reply::Done { lines: vec!["going down".into()] };
+        self.patiently(client, Goal::End, patience, done, now)
+    }
+
+    /// What comes behind the events of the past: the end, or those of the future.
+    fn end_of_past(&mut self, client: ClientId, follow: bool) -> Option<Reply> {
+        if follow {
+            self.events.followers.push(client);
+            return None;
+        }
+        Some(Reply::Done { lines: Vec::new() })
     }
 
     /// The workers that are meant, all where none is named.

@@ -7,8 +7,8 @@ use crate::clock::Now;
 use crate::control::payload::Payload;
 use crate::control::put::{OnKey as Clash, Put};
 use crate::control::queue::{
-    ByClass, Consumer, End, Limits as Shown, Outcome, PAYLOAD_BYTES_MAX, Placed, Placement,
-    Queue as Brief, QueueStatus, State as Stands, Store as StoreIs, TaskDetail, TaskPage, TaskRow,
+    ByClass, Consumer, End, Limits as Shown, Outcome, PAYLOAD_BYTES_MAX, Placed, Placement, Queue as Brief,
+    QueueStatus, Store as StoreIs, TaskDetail, TaskPage, TaskRow,
 };
 use crate::control::reply::{Code, Reply as Answer};
 use crate::control::request::{Name, OfQueue, OfTask, Patience, ROWS_MAX};
@@ -18,6 +18,7 @@ use crate::task::queue::QueueId;
 use crate::task::{Class, State, TaskId};
 use crate::worker::WorkerId;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What an order is for.
@@ -71,12 +72,12 @@ impl Up<'_> {
     }
 
     /// Has tasks stored; answered when they are.
-    pub(super) fn put(&mut self, client: ClientId, put: Put, now: Now) -> Result<(), Refusal> {
+    pub(super) fn put(&mut self, client: ClientId, put: Put, now: Now) -> Result<Option<Answer>, Refusal> {
         let id = self.queue_named(&put.queue)?;
-        let Some(tasks) = &mut self.tasks else { return Ok(()) };
+        let Some(tasks) = &mut self.tasks else { return Ok(None) };
         let known = tasks.queue(id);
         let Some(keys) = known.place.map(|place| &self.configuration.loaded.config.queues[place].keys) else {
-            return Ok(());
+            return Ok(None);
         };
         let on = |on| if on == Clash::Replace { OnKey::Replace } else { OnKey::DropNew };
         let key = put.key.map(|key| Key { name: key.key.into(), on: on(key.on) });
@@ -95,7 +96,7 @@ impl Up<'_> {
             now: now.wall,
         });
         tasks.order(Asked::Client(client, Wanted::Put(id, put.patience)), order);
-        Ok(())
+        Ok(None)
     }
 
     /// Does something with a queue; the answer, if it is there at once.
@@ -107,29 +108,22 @@ impl Up<'_> {
         now: Now,
     ) -> Result<Option<Answer>, Refusal> {
         let id = name.map(|name| self.queue_named(name)).transpose()?;
-        let Some((tasks, id)) = self.tasks.as_mut().zip(id) else {
+        if what == OfQueue::Stats {
             return Ok(Some(Answer::Queues(self.queues_shown(id, now))));
-        };
-        let queue = tasks.queue(id).name.clone();
+        }
+        let none = || (Code::NoSuchQueue, "there are no queues in the configuration".to_owned());
+        let tasks = self.tasks.as_mut().ok_or_else(none)?;
+        let named = id.map(|id| tasks.queue(id).name.clone());
         let (order, wanted) = match what {
-            OfQueue::Stats => return Ok(Some(Answer::Queues(self.queues_shown(Some(id), now)))),
             OfQueue::List { state, after, max } => {
-                let (after, max) = (after.unwrap_or(TaskId(0)), max.unwrap_or(ROWS_MAX).min(ROWS_MAX));
-                (Order::List { queue: Some(queue), state, after, max }, Wanted::Tasks)
+                let (after, max) = (after.unwrap_or_default(), max.unwrap_or(ROWS_MAX).min(ROWS_MAX));
+                (Order::List { queue: named, state, after, max }, Wanted::Tasks)
             }
-            OfQueue::Pause | OfQueue::Resume => {
-                let paused = what == OfQueue::Pause;
-                let done = if paused { format!("paused {queue}") } else { format!("resumed {queue}") };
-                (Order::Pause { queue, paused }, Wanted::Done(done))
-            }
-            OfQueue::Drain => {
-                tasks.desk.removed(id, |_| true);
-                let order = Order::Drain { queue: queue.clone() };
-                (order.clone(), Wanted::Many(0, Box::new(order), format!("of {queue} dropped")))
-            }
-            OfQueue::Kick => {
-                let order = Order::Kick(Which::Queue(queue.clone()));
-                (order.clone(), Wanted::Many(0, Box::new(order), format!("of {queue} kicked")))
+            OfQueue::Look => (Order::Look, Wanted::Done("looked".into())),
+            _ => {
+                let (id, queue) =
+                    id.zip(named).ok_or_else(|| (Code::BadRequest, "which queue? name one".to_owned()))?;
+                tasks.change(id, queue, what)
             }
         };
         tasks.order(Asked::Client(client, wanted), order);
@@ -137,7 +131,13 @@ impl Up<'_> {
     }
 
     /// Does something with a task; answered when it is done.
-    pub(super) fn of_task(&mut self, client: ClientId, id: TaskId, what: OfTask, now: Now) -> Result<(), Refusal> {
+    pub(super) fn of_task(
+        &mut self,
+        client: ClientId,
+        id: TaskId,
+        what: OfTask,
+        now: Now,
+    ) -> Result<Option<Answer>, Refusal> {
         let Some(tasks) = &mut self.tasks else {
             return Err((Code::NoSuchTask, "there are no queues in the configuration".into()));
         };
@@ -151,7 +151,7 @@ impl Up<'_> {
             OfTask::Drop => (Order::Drop { id }, Wanted::Changed(id, "dropped")),
         };
         tasks.order(Asked::Client(client, wanted), order);
-        Ok(())
+        Ok(None)
     }
 
     /// Answers a client what the store has replied.
@@ -179,7 +179,7 @@ impl Up<'_> {
                 let result = shown.entry.said.clone().filter(|_| shown.entry.state == State::Done);
                 let row = self.row(shown.entry, shown.payload.as_deref());
                 let (trace, result) = (shown.trace.map(Into::into), result.map(Into::into));
-                Answer::Task(TaskDetail { row, trace, result })
+                Answer::Task(Box::new(TaskDetail { row, trace, result }))
             }
             (Wanted::Task(id), _) => Answer::failed(Code::NoSuchTask, format!("there is no task {id}")),
             (Wanted::Changed(id, _), Reply::Changed { tasks: 0, .. }) => {
@@ -276,7 +276,7 @@ impl Up<'_> {
             worker: self.workers.values().find(has).map(|worker| worker.name.to_string()),
             why: entry.said.filter(|_| !ended).map(Into::into),
             payload_bytes: entry.bytes,
-            payload: Payload::head(payload.unwrap_or_default(), PAYLOAD_BYTES_MAX),
+            payload: payload.map(|payload| Payload::head(payload, PAYLOAD_BYTES_MAX)),
         }
     }
 
@@ -319,6 +319,29 @@ impl Up<'_> {
     }
 }
 
+impl Tasks {
+    /// What the store is to do with a queue as a whole.
+    fn change(&mut self, id: QueueId, queue: Arc<str>, what: OfQueue) -> (Order, Wanted) {
+        let many = |order: Order, done: String| (order.clone(), Wanted::Many(0, Box::new(order), done));
+        match what {
+            OfQueue::Drain => {
+                self.desk.removed(id, |_| true);
+                let done = format!("of {queue} dropped");
+                many(Order::Drain { queue }, done)
+            }
+            OfQueue::Kick => {
+                let done = format!("of {queue} kicked");
+                many(Order::Kick(Which::Queue(queue)), done)
+            }
+            _ => {
+                let paused = what == OfQueue::Pause;
+                let done = if paused { format!("paused {queue}") } else { format!("resumed {queue}") };
+                (Order::Pause { queue, paused }, Wanted::Done(done))
+            }
+        }
+    }
+}
+
 /// A queue in short.
 fn brief(tasks: &Tasks, queue: &Known) -> Brief {
     let counts = queue.counts.as_ref();
@@ -330,7 +353,7 @@ fn brief(tasks: &Tasks, queue: &Known) -> Brief {
         delayed: tally.delayed,
         running: tally.running,
         buried: tally.buried,
-        set_aside: tally.damaged,
+        damaged: tally.damaged,
         paused: counts.is_some_and(|counts| counts.paused),
         why: tasks.why().map(str::to_owned),
     }

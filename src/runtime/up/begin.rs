@@ -5,11 +5,11 @@ use super::planes::Planes;
 use super::specs::Sortings;
 use super::sweep::Swept;
 use super::tasks::Tasks;
-use super::{Configuration, Load, NOTIFY, PLANES, SERVER, SIGNALS, SPAWNS_A_TURN, STORE, Up};
+use super::{Configuration, Load, NOTIFY, SERVER, SIGNALS, SPAWNS_A_TURN, THREADS, Up};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::Here;
-use crate::runtime::server::Server;
 use crate::runtime::payload::Payloads;
+use crate::runtime::server::Server;
 use crate::runtime::state::{State, StateError};
 use crate::runtime::store::{OpenError, Opened, Returned, Store};
 use crate::runtime::{leftovers, places};
@@ -17,7 +17,7 @@ use crate::supervisor::Supervisor;
 use crate::sys::fd::Interest;
 use crate::sys::notify::Mailbox;
 use crate::sys::oom::OomKills;
-use crate::sys::poller::Poller;
+use crate::sys::poller::{Poller, Waker};
 use crate::sys::signal::{Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::{limits, reap, time};
@@ -79,7 +79,7 @@ pub fn begin<'a>(
     step("become a subreaper", reap::become_subreaper())?;
     let poller = step("make an event loop", Poller::new())?;
     step("wait for signals", poller.add(&*signals, SIGNALS, Interest::Read))?;
-    let planes = Planes::new(step("make an event loop", poller.waker(PLANES))?);
+    let planes = Planes::new(step("make an event loop", poller.waker(THREADS))?);
     let mut server = step("listen for clients", Server::bind(&socket))?;
     step("listen for clients", server.register(&poller, SERVER))?;
     let mailbox = step("listen for what workers say", Mailbox::bind(&state.notify_socket()))?;
@@ -87,7 +87,7 @@ pub fn begin<'a>(
     let here = Here::new(&state, before, &configuration.loaded.sources, &configuration.folder);
     let left = leftovers::find(&state);
     let now = time::now();
-    let (tasks, returned) = tasks(&configuration, &state, &poller, now)?.unzip();
+    let (tasks, returned) = tasks(&configuration, &state, planes.waker(), now)?.unzip();
     let mut up = Up {
         inherited,
         signals,
@@ -159,13 +159,12 @@ impl Up<'_> {
 fn tasks(
     configuration: &Configuration,
     state: &State,
-    poller: &Poller,
+    waker: Arc<Waker>,
     now: crate::clock::Now,
 ) -> Result<Option<(Tasks, Vec<Returned>)>, BeginError> {
     if configuration.loaded.config.queues.is_empty() {
         return Ok(None);
     }
-    let waker = Arc::new(step("make an event loop", poller.waker(STORE))?);
     let (told, said) = channel();
     let (store, Opened { queues, returned }) = Store::open(state.path(), told, waker)?;
     let payloads = step("make the folder of payloads", Payloads::open(state.path(), state.mark()))?;

@@ -72,6 +72,11 @@ impl Planes {
         }
     }
 
+    /// What wakes the control plane, for other threads too: it has one.
+    pub(super) fn waker(&self) -> Arc<Waker> {
+        self.waker.clone()
+    }
+
     /// The plane of a log folder, started where there is none yet.
     pub(super) fn open(&mut self, root: &Path) -> io::Result<usize> {
         if let Some(at) = self.planes.iter().position(|(known, _)| known == root) {

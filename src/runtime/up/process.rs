@@ -7,7 +7,7 @@ use super::{COMMAND, EXIT, Last, READY, Up};
 use crate::clock::Now;
 use crate::config::tables::Argv;
 use crate::control::event::{Event as Happening, Kind};
-use crate::runtime::launch::{Launch, prepare, prepare_command};
+use crate::runtime::launch::{Launch, Standard, prepare, prepare_command};
 use crate::runtime::orphans::Life;
 use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
@@ -19,7 +19,6 @@ use crate::worker::lifecycle::{self, Effect};
 use crate::worker::outcome::Outcome;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
 
 impl Up<'_> {
     pub(super) fn carry_out_life(&mut self, id: WorkerId, effect: Effect, now: Now) {
@@ -82,9 +81,9 @@ impl Up<'_> {
         let (stderr, stderr_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let ready = launch.ready_fd.map(|_| fd::pipe()).transpose().map_err(|e| step("make a pipe", e))?;
         let (ready, ready_end): (Option<OwnedFd>, Option<OwnedFd>) = ready.unzip();
-        let ends = (stdout_end.as_fd(), stderr_end.as_fd(), ready_end.as_ref().map(AsFd::as_fd));
+        let standard = Standard { stdin, stdout: stdout_end.as_fd(), stderr: stderr_end.as_fd() };
         let process = launch
-            .spawn(stdin, ends.0, ends.1, ends.2, self.inherited, self.signals, self.lows.as_ref())
+            .spawn(standard, ready_end.as_ref().map(AsFd::as_fd), self.inherited, self.signals, self.lows.as_ref())
             .map_err(|e| (e.to_string(), e.shell_code()))?;
         let pid = process.pid();
         await_end(&self.poller, &process, EXIT | id.0 as usize).map_err(|e| step("wait for it", e))?;
@@ -197,7 +196,13 @@ impl Up<'_> {
         let launch: Launch = prepare_command(config, named, worker.instance, worker.nonce, &self.here, command, main)?;
         let stderr = fd::stderr();
         let process = launch
-            .spawn(None, stderr, stderr, None, self.inherited, self.signals, self.lows.as_ref())
+            .spawn(
+                Standard { stdin: None, stdout: stderr, stderr },
+                None,
+                self.inherited,
+                self.signals,
+                self.lows.as_ref(),
+            )
             .map_err(|e| e.to_string())?;
         await_end(&self.poller, &process, COMMAND | id.0 as usize).map_err(|e| e.to_string())?;
         self.mains.insert(process.pid(), Life { worker: worker.name.to_string(), nonce: worker.nonce });

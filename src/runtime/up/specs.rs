@@ -47,13 +47,17 @@ pub(super) fn is_of_tasks(trigger: &Trigger) -> bool {
     trigger.queue.value.is_some() && added && plain
 }
 
-/// The instances of a worker, or its slots, by name and number.
+/// The instances of a worker, or its slots, by name and number. Slots have one even where there is only one: a reload that
+/// adds others leaves that alone.
 pub(super) fn instances(named: &Named<Worker>) -> Vec<(String, Option<u32>)> {
     let keys = &named.keys;
-    let has_slots = queues(keys).next().is_some();
-    match if has_slots { keys.slots.total.value.0 } else { keys.instances.value.0 } {
+    let numbered = |count: i64| (1..=count as u32).map(|n| (format!("{}.{n}", named.name), Some(n))).collect();
+    if queues(keys).next().is_some() {
+        return numbered(keys.slots.total.value.0);
+    }
+    match keys.instances.value.0 {
         1 => vec![(named.name.clone(), None)],
-        count => (1..=count as u32).map(|n| (format!("{}.{n}", named.name), Some(n))).collect(),
+        count => numbered(count),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came, Totals};
 use crate::runtime::launch::Errand;
 use crate::runtime::payload::{Payload, Payloads};
-use crate::runtime::store::{Counts, Ending, FromStore, Limits, Order, Reply, Store, StoreError, Ticket};
+use crate::runtime::store::{Counts, Ending, FromStore, Order, Reply, Store, StoreError, Ticket};
 use crate::supervisor::{Event, Phase};
 use crate::task::outcome::{self, End, Exit, Retry, Verdict};
 use crate::task::priority::Slots;
@@ -358,10 +358,10 @@ impl Up<'_> {
     /// The try of a task that a slot has is stored: its process may begin.
     fn begin_task(&mut self, id: WorkerId, attempt: u32, now: Now) {
         let Some((worker, tasks)) = self.workers.get_mut(&id).zip(self.tasks.as_mut()) else { return };
-        let named = worker.leaving.as_deref().map_or_else(
-            || &self.configuration.loaded.config.workers[worker.table],
-            |(table, _)| table,
-        );
+        let named = worker
+            .leaving
+            .as_deref()
+            .map_or_else(|| &self.configuration.loaded.config.workers[worker.table], |(table, _)| table);
         let Some(held) = &mut worker.task else { return };
         held.task.attempt = attempt;
         let is_gone = worker.slot.is_none() || !tasks.is_open(&worker.of);

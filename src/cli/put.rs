@@ -1,0 +1,169 @@
+//! `quell put`: tasks for a queue.
+
+mod lines;
+
+use super::config::count;
+use super::{End, Failure, ask, talk};
+use crate::clock::Tick;
+use crate::control::put::{Key, OnKey, Put};
+use crate::control::queue::{self, Placed, Placement};
+use crate::control::reply::Reply;
+use crate::control::request::{Name, Patience, Request};
+use crate::render;
+use crate::runtime::client::Client;
+use crate::sys::time;
+use crate::task::Class;
+use clap::Args;
+use lines::Lines;
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// Put tasks into a queue, and print their numbers, one a line
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each payload is a task, and so is each line with --stdin; a task is as long as one request, which is 64 KiB of JSON: put the
+path of what is longer. What is printed is stored as durably as the queue asks for. With --wait each line says how its task
+ended, and the exit code is 1 unless all of them are done. TRACEPARENT, where it is set, goes with the tasks.
+
+Examples:
+  quell put thumbs in/a.png in/b.png
+  find in -name '*.png' | quell put thumbs --stdin --class low
+  quell put mail --key digest --on-key replace --delay 10m '{\"to\":\"all\"}'
+  quell put thumbs --wait --timeout 1m in/a.png")]
+pub(super) struct Options {
+    #[command(flatten)]
+    ask: ask::Options,
+    /// How urgent they are: high, normal or low
+    #[arg(long, value_name = "CLASS", default_value = "normal")]
+    class: Class,
+    /// What the task is about, where the queue is not to hold two for that
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Where there is one with this key: drop-new (the default) or replace
+    #[arg(long, value_name = "WHAT", requires = "key")]
+    on_key: Option<OnKey>,
+    /// They are not due before this has passed
+    #[arg(long, value_name = "DURATION", value_parser = ask::duration)]
+    delay: Option<Duration>,
+    /// Each line of standard input is a task
+    #[arg(long, conflicts_with_all = ["payloads", "key"])]
+    stdin: bool,
+    /// Wait until they have ended; with --stdin, more are put when those before have
+    #[arg(long)]
+    wait: bool,
+    /// The longest wait; the tasks stay
+    #[arg(long, value_name = "DURATION", value_parser = ask::duration, requires = "wait")]
+    timeout: Option<Duration>,
+    /// The queue
+    queue: Name,
+    /// What is to be done; what begins with a dash stands behind --
+    #[arg(value_name = "PAYLOAD")]
+    payloads: Vec<OsString>,
+}
+
+/// A connection, and what became of the tasks that went over it.
+struct Session {
+    client: Client,
+    wait: bool,
+    deadline: Option<Tick>,
+    /// How many were stored.
+    stored: u64,
+    /// How many of them were waited for, and are not done.
+    undone: u64,
+}
+
+impl Options {
+    pub(super) fn execute(&self) -> Result<End, Failure> {
+        if self.payloads.is_empty() && !self.stdin {
+            let text = "put what? name a payload, or give a task a line with --stdin; `quell put --help` has examples";
+            return Err(Failure::usage(text));
+        }
+        let put = self.put();
+        if !self.stdin {
+            put.check().map_err(Failure::usage)?;
+        }
+        let deadline = self.timeout.map(|timeout| time::now().tick.after(timeout));
+        let client = self.ask.connect()??;
+        let mut session = Session { client, wait: self.wait, deadline, stored: 0, undone: 0 };
+        let result = if self.stdin { session.put_lines(&put) } else { session.put(put) };
+        result.map_err(|failure| session.interrupted(failure))?;
+        session.end()
+    }
+
+    /// What is put, as far as the command line says it.
+    fn put(&self) -> Put {
+        Put {
+            queue: self.queue.clone(),
+            class: self.class,
+            key: self.key.clone().map(|key| Key { key, on: self.on_key.unwrap_or_default() }),
+            delay_ms: self.delay.map(ask::millis),
+            // What is no trace is nobody's (W3C Trace Context, section 3.2.4).
+            trace: std::env::var("TRACEPARENT").ok().and_then(|trace| trace.parse().ok()),
+            payloads: self.payloads.iter().map(|payload| payload.as_encoded_bytes().into()).collect(),
+            patience: Patience::default(),
+        }
+    }
+}
+
+impl Session {
+    /// Puts a task for each line of standard input.
+    fn put_lines(&mut self, put: &Put) -> Result<(), Failure> {
+        let mut lines = Lines::default();
+        while let Some(payloads) = lines.batch()? {
+            self.put(Put { payloads, ..put.clone() })?;
+        }
+        Ok(())
+    }
+
+    /// Puts tasks, with as many requests as it takes, and shows what became of them.
+    fn put(&mut self, put: Put) -> Result<(), Failure> {
+        let whole = put.split().map_err(|e| Failure::new(format!("a task that does not fit: {e}")))?;
+        for put in whole {
+            let (patience, longest) = self.patience();
+            match self.client.ask(&Request::Put(Put { patience, ..put }), longest)? {
+                Reply::Put { tasks } => self.show(&tasks)?,
+                other => return Err(ask::failure(other)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the supervisor is told of how long it may take, and how long it may take for us.
+    fn patience(&self) -> (Patience, Option<Duration>) {
+        if !self.wait {
+            return (Patience::default(), Some(ask::SOON));
+        }
+        let left = self.deadline.map(|deadline| deadline.until(time::now().tick));
+        let patience = Patience { wait: true, timeout_ms: left.map(ask::millis) };
+        (patience, left.map(|left| left.saturating_add(ask::SOON)))
+    }
+
+    fn show(&mut self, tasks: &[Placed]) -> Result<(), Failure> {
+        let is_done = |task: &Placed| task.outcome.as_ref().is_some_and(|outcome| outcome.end == queue::End::Done);
+        self.stored += tasks.len() as u64;
+        self.undone += tasks.iter().filter(|task| self.wait && !is_done(task)).count() as u64;
+        for task in tasks.iter().filter(|task| task.what == Placement::There) {
+            tracing::info!("task {} has this key already; nothing was put", task.id);
+        }
+        let text: String = tasks.iter().map(render::queue::placed).collect();
+        talk::answer(text.as_bytes())
+    }
+
+    /// The failure, and that it was not the first thing that happened.
+    fn interrupted(&self, failure: Failure) -> Failure {
+        match self.stored {
+            0 => failure,
+            stored => {
+                let before = count(stored as usize, "task");
+                Failure { text: format!("{}; before that, {before} were put", failure.text), ..failure }
+            }
+        }
+    }
+
+    fn end(&self) -> Result<End, Failure> {
+        match self.undone {
+            0 => Ok(End::Code(0)),
+            undone => Err(Failure::new(format!("{undone} of {} not done", count(self.stored as usize, "task")))),
+        }
+    }
+}
