@@ -7,11 +7,13 @@ use crate::task::{State, TaskId};
 use rusqlite::types::FromSql;
 use rusqlite::{OptionalExtension, Result, Row, params};
 
-/// What an entry is made of, and with `trace` and `payload` all of a task.
+/// What an entry is made of (of its payload one byte more than is shown, so that it is seen where that is cut), and with
+/// `trace` and `payload` all of a task.
 macro_rules! select {
     ($more:literal, $which:literal) => {
         concat!(
-            "SELECT id, queue, class, state, attempt, bytes, put_us, due_us, ended_us, key, said",
+            "SELECT id, queue, class, state, attempt, bytes, put_us, due_us, ended_us, key, said, \
+             substr(payload, 1, 257)",
             $more,
             " FROM task WHERE ",
             $which
@@ -54,8 +56,8 @@ impl Transaction<'_> {
     /// All of a task.
     pub(super) fn show(&self, id: TaskId) -> Result<Reply> {
         let shown = self.conn.prepare_cached(OF_ONE)?.query_row([sql(id.0)], |row| {
-            let payload = lenient::<Vec<u8>>(row, 12).map(Vec::into_boxed_slice);
-            Ok(Box::new(Shown { entry: self.entry(row)?, trace: lenient(row, 11), payload }))
+            let payload = lenient::<Vec<u8>>(row, 13).map(Vec::into_boxed_slice);
+            Ok(Box::new(Shown { entry: self.entry(row)?, trace: lenient(row, 12), payload }))
         });
         shown.optional().map(Reply::Shown)
     }
@@ -76,6 +78,7 @@ impl Transaction<'_> {
             ended: lenient(row, 8).map(Wall),
             key: lenient(row, 9),
             said: lenient(row, 10),
+            head: lenient::<Vec<u8>>(row, 11).map(Vec::into_boxed_slice),
         })
     }
 }

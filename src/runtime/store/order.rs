@@ -316,6 +316,8 @@ pub struct Entry {
     pub key: Option<Box<str>>,
     /// The result of a done task; of any other why it was tried again or buried.
     pub said: Option<Box<str>>,
+    /// The first 257 bytes of its payload; none where it is done.
+    pub head: Option<Box<[u8]>>,
 }
 
 /// All of a task.

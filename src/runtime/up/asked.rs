@@ -7,8 +7,8 @@ use crate::clock::Now;
 use crate::control::payload::Payload;
 use crate::control::put::{OnKey as Clash, Put};
 use crate::control::queue::{
-    ByClass, Consumer, End, Limits as Shown, Outcome, PAYLOAD_BYTES_MAX, Placed, Placement, Queue as Brief,
-    QueueStatus, Store as StoreIs, TaskDetail, TaskPage, TaskRow,
+    ByClass, Consumer, End, HEAD_BYTES_MAX, Limits as Shown, Outcome, PAYLOAD_BYTES_MAX, Placed, Placement,
+    Queue as Brief, QueueStatus, Store as StoreIs, TaskDetail, TaskPage, TaskRow,
 };
 use crate::control::reply::{Code, Reply as Answer};
 use crate::control::request::{Name, OfQueue, OfTask, Patience, ROWS_MAX};
@@ -172,12 +172,13 @@ impl Up<'_> {
                 return self.placed(client, queue, patience, &placed, now);
             }
             (Wanted::Tasks, Reply::Listed { tasks, more }) => {
-                let tasks = tasks.into_iter().map(|entry| self.row(entry, None)).collect();
+                let tasks = tasks.into_iter().map(|entry| self.row(entry)).collect();
                 Answer::Tasks(TaskPage { tasks, more })
             }
             (Wanted::Task(_), Reply::Shown(Some(shown))) => {
                 let result = shown.entry.said.clone().filter(|_| shown.entry.state == State::Done);
-                let row = self.row(shown.entry, shown.payload.as_deref());
+                let payload = shown.payload.map(|payload| Payload::head(&payload, PAYLOAD_BYTES_MAX));
+                let row = TaskRow { payload, ..self.row(shown.entry) };
                 let (trace, result) = (shown.trace.map(Into::into), result.map(Into::into));
                 Answer::Task(Box::new(TaskDetail { row, trace, result }))
             }
@@ -260,7 +261,7 @@ impl Up<'_> {
     }
 
     /// A task, as a list has it.
-    fn row(&self, entry: Entry, payload: Option<&[u8]>) -> TaskRow {
+    fn row(&self, entry: Entry) -> TaskRow {
         let has = |worker: &&Worker| worker.task.as_ref().is_some_and(|held| held.task.id == entry.id);
         let ended = matches!(entry.state, State::Done);
         TaskRow {
@@ -276,7 +277,7 @@ impl Up<'_> {
             worker: self.workers.values().find(has).map(|worker| worker.name.to_string()),
             why: entry.said.filter(|_| !ended).map(Into::into),
             payload_bytes: entry.bytes,
-            payload: payload.map(|payload| Payload::head(payload, PAYLOAD_BYTES_MAX)),
+            payload: entry.head.map(|head| Payload::head(&head, HEAD_BYTES_MAX)),
         }
     }
 
