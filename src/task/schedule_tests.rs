@@ -1,7 +1,9 @@
-//! Changes of the local clock, and clocks that are set.
+//! Changes of the local clock, and clocks that are set. Rules of zones are read from files: those tests are serial, for others
+//! count descriptors.
 
 use super::*;
 use proptest::prelude::*;
+use serial_test::serial;
 
 fn times(text: &str) -> Times {
     Times::new(&values::Schedule(text.into())).unwrap()
@@ -24,6 +26,7 @@ fn check(schedule: &str, after: &str, expected: &[&str]) {
 }
 
 #[test]
+#[serial]
 fn five_fields_and_a_zone() {
     check("0 3 * * *", "2026-11-21T03:00:00Z", &["2026-11-22T03:00:00Z", "2026-11-23T03:00:00Z"]);
     check("0 3 * * *", "2026-11-21T02:59:59.999999Z", &["2026-11-21T03:00:00Z"]);
@@ -50,6 +53,7 @@ fn five_fields_and_a_zone() {
 
 /// Berlin, 2026-03-29: after 01:59 comes 03:00, at 01:00 UTC.
 #[test]
+#[serial]
 fn the_clock_is_set_forward() {
     let night = "2026-03-28T20:00:00Z";
     let (moment, next_day) = ("2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z");
@@ -65,6 +69,7 @@ fn the_clock_is_set_forward() {
 
 /// Berlin, 2026-10-25: after 02:59 comes 02:00, at 01:00 UTC.
 #[test]
+#[serial]
 fn the_clock_is_set_back() {
     let night = "2026-10-24T20:00:00Z";
     check("30 2 * * * Europe/Berlin", night, &["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
@@ -79,6 +84,7 @@ fn the_clock_is_set_back() {
 
 /// Half an hour on Lord Howe Island, a midnight that is not there in Cairo, a day that is not there on Samoa.
 #[test]
+#[serial]
 fn odd_changes() {
     check("15 2 * * * Australia/Lord_Howe", "2026-10-03T12:00:00Z", &["2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z"]);
     check("45 1 * * * Australia/Lord_Howe", "2026-04-04T12:00:00Z", &["2026-04-04T14:45:00Z", "2026-04-05T15:15:00Z"]);
@@ -143,6 +149,7 @@ proptest! {
 
     /// Around each change of a year: what is found is what a plain reading finds, minute by minute.
     #[test]
+    #[serial]
     fn as_a_plain_reading_has_it(
         zone in prop::sample::select(ZONES.to_vec()),
         minute in prop::sample::select(vec!["0", "15", "30", "*/20", "0,45", "59", "*"]),

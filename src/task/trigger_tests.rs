@@ -280,8 +280,13 @@ fn a_trigger_that_is_held_back_starts_later() {
     }
     assert!(matches!(bench.fire("a")[..], [Effect::Tripped { why: 0, .. }]));
     assert_eq!(bench.fire("a"), []);
+    let mut by_hand = Bench { triggers: bench.triggers.clone(), looks: Cell::new(0), ..bench };
     bench.millis = bench.deadline().unwrap();
     assert_eq!(bench.tell(Event::Look), start(0));
+    // Somebody else's start serves it as well.
+    assert_eq!((by_hand.tell(Event::Started), by_hand.tell(Event::Ended)), (vec![], vec![]));
+    by_hand.millis = bench.millis;
+    assert_eq!(by_hand.tell(Event::Look), []);
 }
 
 /// What the world does.
