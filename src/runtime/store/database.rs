@@ -250,3 +250,7 @@ fn read_fresh(conn: &Connection, books: &mut Books, seen: u64) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "database_tests.rs"]
+mod tests;

@@ -1,0 +1,65 @@
+#![allow(clippy::disallowed_methods)]
+
+use super::super::order::Order;
+use super::super::scene::{Scene, ids, put, task};
+use super::*;
+use std::time::Duration;
+
+#[test]
+fn a_synced_commit_waits_for_the_disk_and_no_other_does() {
+    const NORMAL: i64 = 1;
+    const FULL: i64 = 2;
+    let mut scene = Scene::new();
+    for (synced, level) in [(false, NORMAL), (true, FULL), (true, FULL), (false, NORMAL)] {
+        let found = scene.database.transact(synced, |tx| tx.conn.query_row("PRAGMA synchronous", [], |row| row.get(0)));
+        assert_eq!(found, Ok(level));
+    }
+}
+
+/// What the log held when the disk failed is in the database before anything else is committed.
+#[test]
+fn after_a_failure_of_the_disk_the_log_is_begun_anew() {
+    let mut scene = Scene::new();
+    scene.put((0..100).map(|_| task(&"x".repeat(1000))).collect());
+    let log = scene.path().join("store.db-wal");
+    assert!(std::fs::metadata(&log).unwrap().len() > 100_000);
+    let failure = ffi::Error::new(ffi::SQLITE_IOERR_FSYNC);
+    let failed = scene.database.transact(true, |tx| -> Result<()> {
+        assert!(tx.put(&put(vec![task("lost")]))?.is_ok());
+        Err(rusqlite::Error::SqliteFailure(failure, None))
+    });
+    assert!(matches!(failed, Err(StoreError::Failed { .. })));
+    // As long as somebody reads what the log holds, nothing is committed.
+    let other = Connection::open(scene.path().join("store.db")).unwrap();
+    other.execute_batch("BEGIN; SELECT * FROM task").unwrap();
+    scene.database.conn.busy_timeout(Duration::ZERO).unwrap();
+    let refused = scene.database.transact(false, |tx| tx.work(&Order::Look));
+    assert!(matches!(refused, Err(StoreError::Busy { .. })), "{refused:?}");
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(ids(&scene.put(vec![task("next")])), [TaskId(101)]);
+    assert!(std::fs::metadata(&log).unwrap().len() < 100_000);
+}
+
+#[test]
+fn a_database_that_another_holds_is_waited_for_in_vain() {
+    let mut scene = Scene::new();
+    let other = Connection::open(scene.path().join("store.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    scene.database.conn.busy_timeout(Duration::ZERO).unwrap();
+    let busy = scene.database.transact(false, |tx| tx.work(&Order::Look)).unwrap_err();
+    assert!(busy.to_string().ends_with("store.db has been locked by another process for 5 s"), "{busy}");
+    drop(other);
+    assert!(scene.database.transact(false, |tx| tx.work(&Order::Look)).is_ok());
+}
+
+/// Books that were written wrongly are counted anew when a supervisor begins.
+#[test]
+fn what_is_counted_wrong_is_counted_anew() {
+    let mut scene = Scene::new();
+    scene.put(vec![task("x")]);
+    let other = Connection::open(scene.path().join("store.db")).unwrap();
+    other.execute_batch("UPDATE queue SET waiting_normal = 5, done = 7").unwrap();
+    assert_eq!((scene.counts().tally.waiting[1], scene.counts().tally.done), (5, 7));
+    scene.again();
+    assert_eq!((scene.counts().tally.waiting[1], scene.counts().tally.done), (1, 0));
+}
