@@ -41,6 +41,9 @@ pub enum State {
     Done,
     /// It was given up; it stays until it is kicked, dropped, or too old.
     Buried,
+    /// The disk does not hold what was stored: it is set aside and never handed out; it stays until it is dropped, or too
+    /// old.
+    Damaged,
 }
 
 /// A task, as it is handed to a worker.
@@ -77,7 +80,8 @@ impl Class {
 
 impl State {
     /// All, in the order of a task's life.
-    pub const ALL: [State; 5] = [State::Waiting, State::Delayed, State::Running, State::Done, State::Buried];
+    pub const ALL: [State; 6] =
+        [State::Waiting, State::Delayed, State::Running, State::Done, State::Buried, State::Damaged];
 
     /// As it is written.
     #[must_use]
@@ -88,6 +92,7 @@ impl State {
             State::Running => "running",
             State::Done => "done",
             State::Buried => "buried",
+            State::Damaged => "damaged",
         }
     }
 }

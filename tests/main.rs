@@ -26,6 +26,8 @@ mod plane;
 mod retention;
 mod run;
 mod signals;
+#[cfg(feature = "full-tests")]
+mod store;
 mod terminal;
 mod tidy;
 mod up;

@@ -31,6 +31,7 @@ pub mod series;
 pub mod server;
 pub mod sorting;
 pub mod state;
+pub mod store;
 pub mod syncer;
 pub mod trust;
 pub mod up;

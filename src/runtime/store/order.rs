@@ -1,0 +1,358 @@
+//! What is said to the store and what it says.
+
+use super::error::StoreError;
+use super::tally::Counts;
+use crate::clock::Wall;
+use crate::config::values::Durable;
+use crate::task::{Class, State, Task, TaskId};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Names an order among those that were not answered yet; whoever sends it chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Something for the store to do. Each is answered by one `Reply`, once what it did is committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Store tasks, all or none of them; answered by `Reply::Put` or `Reply::Full`.
+    Put(Put),
+    /// These waiting tasks begin a try; answered by `Reply::Leased`.
+    Lease {
+        /// Which.
+        ids: Vec<TaskId>,
+    },
+    /// A running task's try has ended. Whatever is not running is left as it is.
+    End {
+        /// Which.
+        id: TaskId,
+        /// What becomes of it.
+        ending: Ending,
+        /// When.
+        now: Wall,
+    },
+    /// The next waiting tasks of a class, the oldest first; answered by `Reply::Fetched`.
+    Fetch {
+        /// Of which queue.
+        queue: Arc<str>,
+        /// Of which class.
+        class: Class,
+        /// Only those behind this one; `TaskId(0)` is before all.
+        after: TaskId,
+        /// So many at most.
+        tasks_max: u32,
+        /// No more when their payloads have so many bytes; one in any case.
+        bytes_max: u64,
+        /// When.
+        now: Wall,
+    },
+    /// Delayed tasks that are due wait from now on. Where there are many, some: `more` says so, and so does their queue's
+    /// `next_due`.
+    Due {
+        /// When.
+        now: Wall,
+    },
+    /// Tasks by their numbers; answered by `Reply::Listed`.
+    List {
+        /// Of one queue, or of all.
+        queue: Option<Arc<str>>,
+        /// Those in one state, or all.
+        state: Option<State>,
+        /// Only those behind this one.
+        after: TaskId,
+        /// So many at most.
+        max: u32,
+    },
+    /// All of a task; answered by `Reply::Shown`.
+    Show {
+        /// Which.
+        id: TaskId,
+    },
+    /// Buried and delayed tasks wait from now on, as if they had never been tried.
+    Kick(Which),
+    /// A task that is waiting or delayed is given up.
+    Bury {
+        /// Which.
+        id: TaskId,
+        /// Why.
+        why: Box<str>,
+        /// When.
+        now: Wall,
+    },
+    /// A task that is not running is deleted.
+    Drop {
+        /// Which.
+        id: TaskId,
+    },
+    /// All tasks of a queue are deleted but the running ones and the results of the done. Where there are many, some.
+    Drain {
+        /// Of which queue.
+        queue: Arc<str>,
+    },
+    /// A queue is paused, or goes on. That is stored, and shown in its counts; whoever starts tasks heeds it.
+    Pause {
+        /// Which.
+        queue: Arc<str>,
+        /// Paused or going on.
+        paused: bool,
+    },
+    /// What has stayed long enough is deleted: done, buried and damaged tasks. Where there are many, some.
+    Purge {
+        /// Of which queue.
+        queue: Arc<str>,
+        /// What ended before this.
+        before: Wall,
+        /// And the oldest of more than so many done ones.
+        done_max: u64,
+    },
+    /// Another process may have put something. That is noticed at each order anyway; this one does nothing else.
+    Look,
+}
+
+/// Tasks to store in a queue, all or none of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// Which queue; it is made where there is none of this name.
+    pub queue: Arc<str>,
+    /// When this is durable. It is answered then.
+    pub durable: Durable,
+    /// What the queue may hold.
+    pub limits: Limits,
+    /// What is put, in this order.
+    pub tasks: Vec<NewTask>,
+    /// So many of those that have no delay, the first ones, are running from now on, in their first try.
+    pub start: u32,
+    /// When.
+    pub now: Wall,
+}
+
+/// What a queue may hold, all but its done tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// So many tasks.
+    pub tasks: u64,
+    /// Payloads of so many bytes together.
+    pub bytes: u64,
+}
+
+/// A task to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTask {
+    /// How urgent it is.
+    pub class: Class,
+    /// What it is about, where there are not to be two tasks for that.
+    pub key: Option<Key>,
+    /// How long it waits before it can be started.
+    pub delay: Duration,
+    /// Which trace it belongs to.
+    pub trace: Option<Box<str>>,
+    /// What is to be done.
+    pub payload: Box<[u8]>,
+}
+
+/// What a task is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The key; keys of two queues have nothing to do with each other.
+    pub name: Box<str>,
+    /// What to do where there is a task of that key.
+    pub on: OnKey,
+}
+
+/// What to do where there is a task of the same key in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnKey {
+    /// The new one is dropped while another is waiting, delayed or running.
+    DropNew,
+    /// Another that is waiting or delayed is deleted. One that is running goes on, and the new one waits beside it.
+    Replace,
+}
+
+/// What becomes of a task after a try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It is done; its payload is deleted.
+    Done {
+        /// What the worker says of it.
+        result: Option<Box<str>>,
+    },
+    /// It is tried again.
+    Again {
+        /// When.
+        due: Wall,
+        /// Why it was not done.
+        why: Option<Box<str>>,
+    },
+    /// It is given up.
+    Buried {
+        /// Why.
+        why: Option<Box<str>>,
+    },
+    /// It waits again; its try counts as begun.
+    Return,
+}
+
+/// One task, or all of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// One.
+    Task(TaskId),
+    /// All of a queue. Where there are many, some.
+    Queue(Arc<str>),
+}
+
+/// What the store says.
+#[derive(Clone, Debug)]
+pub enum FromStore {
+    /// An order was done, or was not; in the order in which they were.
+    Reply(Ticket, Reply),
+    /// A queue has changed; said after the replies to the orders that changed it.
+    Counts(Counts),
+    /// The thread has come to its end; the last of all messages.
+    Ended,
+}
+
+/// The answer to an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The tasks are stored: where each is, in the order of the put.
+    Put(Vec<Placed>),
+    /// None of them is: the queue cannot hold them.
+    Full(Full),
+    /// Each task of the lease, with the number of the try that has begun; none where it was not waiting any more.
+    Leased(Vec<(TaskId, Option<u32>)>),
+    /// The next waiting tasks.
+    Fetched {
+        /// The oldest first.
+        tasks: Vec<Task>,
+        /// Those that were set aside, since what is stored is not what was put.
+        damaged: Vec<TaskId>,
+    },
+    /// Tasks by their numbers.
+    Listed {
+        /// The lowest first.
+        tasks: Vec<Entry>,
+        /// There are others behind them.
+        more: bool,
+    },
+    /// All of a task, where there is one of that number.
+    Shown(Option<Box<Shown>>),
+    /// So many tasks were changed, or queues.
+    Changed {
+        /// How many.
+        tasks: u64,
+        /// There may be others left, for another order of the same kind.
+        more: bool,
+    },
+    /// Nothing of it was done.
+    Failed(StoreError),
+}
+
+/// Where a task of a put is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Its number, or that of the task that was there already.
+    pub id: TaskId,
+    /// Where it stands.
+    pub state: State,
+    /// How it came there.
+    pub how: How,
+}
+
+/// How a task of a put came to where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It is new.
+    New,
+    /// Another of the same key was there already.
+    There,
+    /// It is new, and this one of the same key is gone.
+    Replaced(TaskId),
+}
+
+/// Why a put is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// There would be too many tasks.
+    #[error("the queue is full: with these it would hold {wanted} tasks, and `max_tasks` is {max}")]
+    Tasks {
+        /// How many it would hold.
+        wanted: u64,
+        /// How many it may.
+        max: u64,
+    },
+    /// Their payloads would be too large.
+    #[error("the queue is full: with these it would hold {wanted} bytes, and `max_bytes` is {max}")]
+    Bytes {
+        /// How many bytes it would hold.
+        wanted: u64,
+        /// How many it may.
+        max: u64,
+    },
+}
+
+/// A task in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub id: TaskId,
+    /// Its queue.
+    pub queue: Arc<str>,
+    /// How urgent it is.
+    pub class: Class,
+    /// Where it stands.
+    pub state: State,
+    /// How many tries were begun.
+    pub attempt: u32,
+    /// The size of its payload as it was put, in bytes.
+    pub bytes: u64,
+    /// When it was put.
+    pub put: Wall,
+    /// When it is due, where it is delayed.
+    pub due: Option<Wall>,
+    /// When it was done, buried or set aside.
+    pub ended: Option<Wall>,
+    /// What it is about.
+    pub key: Option<Box<str>>,
+    /// The result of a done task; of any other why it was tried again or buried.
+    pub said: Option<Box<str>>,
+}
+
+/// All of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// What a list shows.
+    pub entry: Entry,
+    /// Which trace it belongs to.
+    pub trace: Option<Box<str>>,
+    /// What is to be done, as it is stored; none where it is done.
+    pub payload: Option<Box<[u8]>>,
+}
+
+impl Order {
+    /// Whether its commit is to be durable before it is answered.
+    pub(super) fn is_synced(&self) -> bool {
+        matches!(self, Order::Put(put) if put.durable != Durable::Never)
+    }
+
+    /// How long it may wait for others before it is committed.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        match self {
+            Order::Put(Put { durable: Durable::After(wait), .. }) => Some(*wait),
+            _ => None,
+        }
+    }
+}
+
+impl Limits {
+    /// Whether a queue may hold so much.
+    pub(super) fn allow(self, tasks: u64, bytes: u64) -> Result<(), Full> {
+        if tasks > self.tasks {
+            Err(Full::Tasks { wanted: tasks, max: self.tasks })
+        } else if bytes > self.bytes {
+            Err(Full::Bytes { wanted: bytes, max: self.bytes })
+        } else {
+            Ok(())
+        }
+    }
+}
