@@ -1,5 +1,6 @@
 //! The verbs that ask a supervisor, against a server that answers as told.
 
+mod direct;
 mod queue;
 
 use crate::harness::{Done, quell, start};
@@ -23,7 +24,9 @@ const WAKER: usize = 0;
 
 /// A supervisor that does nothing but answer, in a thread of its own.
 struct Supervisor {
-    folder: TempDir,
+    /// Goes with it.
+    own: Option<TempDir>,
+    folder: PathBuf,
     asked: Receiver<Request>,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
@@ -31,18 +34,25 @@ struct Supervisor {
 
 impl Supervisor {
     fn new(answer: impl Fn(&Request) -> Vec<Reply> + Send + 'static) -> Supervisor {
-        let folder = tempfile::tempdir().unwrap();
-        let mut server = Server::bind(&folder.path().join("quell.sock")).unwrap();
+        let own = tempfile::tempdir().unwrap();
+        let mut supervisor = Supervisor::at(own.path(), answer);
+        supervisor.own = Some(own);
+        supervisor
+    }
+
+    /// One whose socket is in this folder.
+    fn at(folder: &Path, answer: impl Fn(&Request) -> Vec<Reply> + Send + 'static) -> Supervisor {
+        let mut server = Server::bind(&folder.join("quell.sock")).unwrap();
         let poller = Poller::new().unwrap();
         server.register(&poller, BASE).unwrap();
         let waker = poller.waker(WAKER).unwrap();
         let (sender, asked) = channel();
         let thread = Some(std::thread::spawn(move || serve(server, poller, &sender, &answer)));
-        Supervisor { folder, asked, waker, thread }
+        Supervisor { own: None, folder: folder.to_owned(), asked, waker, thread }
     }
 
     fn socket(&self) -> PathBuf {
-        self.folder.path().join("quell.sock")
+        self.folder.join("quell.sock")
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -243,7 +253,7 @@ fn no_supervisor() {
 #[test]
 fn the_socket_is_that_of_the_configuration() {
     let supervisor = Supervisor::new(tells);
-    let folder = supervisor.folder.path();
+    let folder = &*supervisor.folder;
     let config = |name: &str, text: &str| {
         std::fs::write(folder.join(name), text).unwrap();
         folder.join(name)

@@ -69,12 +69,26 @@ impl Options {
         show(self.connect()??.ask(request, patience)?)
     }
 
-    fn path(&self) -> Result<PathBuf, Failure> {
+    /// The configuration that is meant.
+    pub(super) fn config(&self) -> &config::Options {
+        &self.config
+    }
+
+    /// Whether a supervisor is named by its socket, and not by its configuration.
+    pub(super) fn names_socket(&self) -> bool {
+        self.socket.is_some() || named_by_env().is_some()
+    }
+
+    /// The socket of the supervisor that is meant.
+    ///
+    /// # Errors
+    /// The configuration cannot be read that says where it is.
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
         if let Some(path) = &self.socket {
             return Ok(path.clone());
         }
-        if let Some(path) = std::env::var_os("QUELL_SOCKET").filter(|path| !path.is_empty()) {
-            return Ok(path.into());
+        if let Some(path) = named_by_env() {
+            return Ok(path);
         }
         let nowhere = || Failure::usage("there is no home directory to look for a supervisor in; name its --socket");
         places::socket(&self.config.quell()?).ok_or_else(nowhere)
@@ -94,6 +108,10 @@ impl Waiting {
             (false, timeout) => timeout.map(|timeout| timeout.saturating_add(SOON)),
         }
     }
+}
+
+fn named_by_env() -> Option<PathBuf> {
+    std::env::var_os("QUELL_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Why there is no answer of the sort that was asked for.

@@ -1,5 +1,6 @@
 //! `quell put`: tasks for a queue.
 
+mod direct;
 mod lines;
 
 use super::config::count;
@@ -10,10 +11,11 @@ use crate::control::queue::{self, Placed, Placement};
 use crate::control::reply::Reply;
 use crate::control::request::{Name, Patience, Request};
 use crate::render;
-use crate::runtime::client::Client;
+use crate::runtime::client::{Client, NoAnswer};
 use crate::sys::time;
 use crate::task::Class;
 use clap::Args;
+use direct::Direct;
 use lines::Lines;
 use std::ffi::OsString;
 use std::time::Duration;
@@ -21,9 +23,12 @@ use std::time::Duration;
 /// Put tasks into a queue, and print their numbers, one a line
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each payload is a task, and so is each line with --stdin; a task is as long as one request, which is 64 KiB of JSON: put the
-path of what is longer. What is printed is stored as durably as the queue asks for. With --wait each line says how its task
-ended, and the exit code is 1 unless all of them are done. TRACEPARENT, where it is set, goes with the tasks.
+Each payload is a task, and so is each line with --stdin; none is longer than a request, 64 KiB of JSON: put the path of what
+is longer. What is printed is stored as durably as the queue asks for. With --wait each line says how its task ended, and the
+exit code is 1 unless all of them are done. TRACEPARENT, where it is set, goes with the tasks.
+
+Where no supervisor runs the tasks are stored for the next one, as the configuration has the queue; --wait needs one, and so does
+whoever names one by --socket or QUELL_SOCKET.
 
 Examples:
   quell put thumbs in/a.png in/b.png
@@ -61,9 +66,17 @@ pub(super) struct Options {
     payloads: Vec<OsString>,
 }
 
-/// A connection, and what became of the tasks that went over it.
+/// The way that tasks take.
+enum Way {
+    /// Through a supervisor.
+    Asked(Client),
+    /// Past where one would be.
+    Direct(Direct),
+}
+
+/// Tasks on their way, and what became of those before.
 struct Session {
-    client: Client,
+    way: Way,
     wait: bool,
     deadline: Option<Tick>,
     /// How many were stored.
@@ -83,11 +96,20 @@ impl Options {
             put.check().map_err(Failure::usage)?;
         }
         let deadline = self.timeout.map(|timeout| time::now().tick.after(timeout));
-        let client = self.ask.connect()??;
-        let mut session = Session { client, wait: self.wait, deadline, stored: 0, undone: 0 };
+        let mut session = Session { way: self.way()?, wait: self.wait, deadline, stored: 0, undone: 0 };
         let result = if self.stdin { session.put_lines(&put) } else { session.put(put) };
         result.map_err(|failure| session.interrupted(failure))?;
         session.end()
+    }
+
+    fn way(&self) -> Result<Way, Failure> {
+        match self.ask.connect()? {
+            Ok(client) => Ok(Way::Asked(client)),
+            Err(NoAnswer::NotRunning { .. }) if !self.wait && !self.ask.names_socket() => {
+                Direct::new(&self.ask, &self.queue).map(Way::Direct)
+            }
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// What is put, as far as the command line says it.
@@ -105,6 +127,32 @@ impl Options {
     }
 }
 
+impl Way {
+    /// What can be put at once: what a request carries, or all of it.
+    fn pieces(&self, put: Put) -> Result<Vec<Put>, Failure> {
+        match self {
+            Way::Asked(_) => put.split().map_err(|e| Failure::new(format!("a task that does not fit: {e}"))),
+            Way::Direct(_) => Ok(vec![put]),
+        }
+    }
+
+    fn put(&mut self, put: Put, longest: Option<Duration>) -> Result<Vec<Placed>, Failure> {
+        match self {
+            Way::Asked(client) => match client.ask(&Request::Put(put), longest)? {
+                Reply::Put { tasks } => Ok(tasks),
+                other => Err(ask::failure(other)),
+            },
+            Way::Direct(direct) => {
+                let tasks = direct.put(&put)?;
+                if let Some(client) = direct.ring(&put.queue) {
+                    *self = Way::Asked(client);
+                }
+                Ok(tasks)
+            }
+        }
+    }
+}
+
 impl Session {
     /// Puts a task for each line of standard input.
     fn put_lines(&mut self, put: &Put) -> Result<(), Failure> {
@@ -115,15 +163,12 @@ impl Session {
         Ok(())
     }
 
-    /// Puts tasks, with as many requests as it takes, and shows what became of them.
+    /// Puts tasks, in as many pieces as it takes, and shows what became of them.
     fn put(&mut self, put: Put) -> Result<(), Failure> {
-        let whole = put.split().map_err(|e| Failure::new(format!("a task that does not fit: {e}")))?;
-        for put in whole {
+        for put in self.way.pieces(put)? {
             let (patience, longest) = self.patience();
-            match self.client.ask(&Request::Put(Put { patience, ..put }), longest)? {
-                Reply::Put { tasks } => self.show(&tasks)?,
-                other => return Err(ask::failure(other)),
-            }
+            let tasks = self.way.put(Put { patience, ..put }, longest)?;
+            self.show(&tasks)?;
         }
         Ok(())
     }

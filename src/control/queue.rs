@@ -367,7 +367,6 @@ mod tests {
         for state in task::State::ALL {
             assert_eq!((State::from(state).word(), quoted(state.word())), (state.word(), json(&State::from(state))));
         }
-        assert_eq!(json(&State::Damaged), quoted(State::Damaged.word()));
         for store in [Store::Opening, Store::Ready, Store::Failing, Store::Lost] {
             assert_eq!(json(&store), quoted(store.word()));
         }

@@ -52,11 +52,7 @@ impl State {
     /// Who has it, or why it cannot be had.
     pub fn open(path: &Path) -> Result<State, StateError> {
         let io = |error| StateError::Io { path: path.to_owned(), error };
-        let dir = Dir::create_private(path).map_err(io)?;
-        let path = path.canonicalize().map_err(io)?;
-        if let Some(why) = danger(&path) {
-            return Err(StateError::Unsafe { path, why });
-        }
+        let (dir, path) = make(path)?;
         match dir.lock(LOCK, &format!("quell (pid {})\n", std::process::id())).map_err(io)? {
             Locking::Held(lock) => {
                 let mark = mark(&path).map_err(io)?;
@@ -88,6 +84,24 @@ impl State {
     #[must_use]
     pub fn mark(&self) -> &str {
         &self.mark
+    }
+}
+
+/// Makes a state directory (0700) where there is none, for those who need none of their own; gives its path without links.
+///
+/// # Errors
+/// Why it cannot be had.
+pub fn prepare(path: &Path) -> Result<PathBuf, StateError> {
+    make(path).map(|(_, path)| path)
+}
+
+fn make(path: &Path) -> Result<(Dir, PathBuf), StateError> {
+    let io = |error| StateError::Io { path: path.to_owned(), error };
+    let dir = Dir::create_private(path).map_err(io)?;
+    let path = path.canonicalize().map_err(io)?;
+    match danger(&path) {
+        Some(why) => Err(StateError::Unsafe { path, why }),
+        None => Ok((dir, path)),
     }
 }
 
