@@ -17,6 +17,7 @@ mod reload;
 mod specs;
 mod sweep;
 mod tasks;
+mod tries;
 
 use crate::clock::{Now, Tick, earliest};
 use crate::config::load::{Loaded, Named, WorkerLog};

@@ -6,20 +6,16 @@
 use super::asked::Asked;
 use super::{Up, Worker, specs};
 use crate::clock::{Now, Tick, earliest};
-use crate::config::unit::show_duration;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came, Totals};
 use crate::runtime::launch::Errand;
 use crate::runtime::payload::{Payload, Payloads};
-use crate::runtime::store::{Counts, Ending, FromStore, Order, Reply, Store, StoreError, Ticket};
-use crate::supervisor::{Event, Phase};
-use crate::task::outcome::{self, End, Exit, Retry, Verdict};
+use crate::runtime::store::{Counts, FromStore, Order, Reply, Store, StoreError, Ticket};
+use crate::supervisor::Phase;
 use crate::task::priority::Slots;
 use crate::task::queue::{Effect, FETCH_TASKS, QueueId, Queues, Slot};
 use crate::task::{Class, Task, TaskId};
 use crate::worker::WorkerId;
-use crate::worker::lifecycle::{self, State, Want};
-use crate::worker::outcome::Outcome;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -29,17 +25,13 @@ use std::time::Duration;
 const FETCH_BYTES: u64 = 1 << 20;
 /// How long to leave a store alone that has failed.
 const TROUBLE: Duration = Duration::from_secs(1);
-/// How often at most what has been kept long enough is deleted; not while nothing happens.
-const PURGE_EVERY: Duration = Duration::from_secs(60);
-/// How many results of a queue are kept at most.
-const RESULTS_MAX: u64 = 1_000_000;
 
 /// Queues, and those who work on their tasks.
 #[derive(Debug)]
 pub(super) struct Tasks {
     store: Store,
     said: Receiver<FromStore>,
-    payloads: Payloads,
+    pub(super) payloads: Payloads,
     pub(super) desk: Queues,
     /// All queues that there have been since the start; those of the configuration have limits.
     pub(super) queues: Vec<Known>,
@@ -52,13 +44,13 @@ pub(super) struct Tasks {
     asked: HashMap<Ticket, Asked>,
     tickets: u64,
     /// When each task that has a time has had it.
-    deadlines: BTreeSet<(Tick, WorkerId)>,
+    pub(super) deadlines: BTreeSet<(Tick, WorkerId)>,
     /// When the next delayed task is due.
-    due: Option<Tick>,
+    pub(super) due: Option<Tick>,
     /// The store has failed, and is left alone until then; what it is to be told again.
-    trouble: Option<(Tick, String)>,
-    untold: Vec<Order>,
-    purged: Option<Tick>,
+    pub(super) trouble: Option<(Tick, String)>,
+    pub(super) untold: Vec<Order>,
+    pub(super) purged: Option<Tick>,
 }
 
 /// What is known of a queue.
@@ -86,11 +78,11 @@ pub(super) struct Held {
     pub(super) task: Task,
     pub(super) queue: QueueId,
     /// Where the process finds what is to be done; none before the try has begun.
-    payload: Option<Payload>,
+    pub(super) payload: Option<Payload>,
     /// When it has had its time.
-    until: Option<Tick>,
+    pub(super) until: Option<Tick>,
     /// It has had it.
-    late: bool,
+    pub(super) late: bool,
     /// A process was started for it.
     pub(super) began: bool,
 }
@@ -355,158 +347,6 @@ impl Up<'_> {
         self.say(Happening::new(now.wall, Kind::Warning, text));
     }
 
-    /// The try of a task that a slot has is stored: its process may begin.
-    fn begin_task(&mut self, id: WorkerId, attempt: u32, now: Now) {
-        let Some((worker, tasks)) = self.workers.get_mut(&id).zip(self.tasks.as_mut()) else { return };
-        let named = worker
-            .leaving
-            .as_deref()
-            .map_or_else(|| &self.configuration.loaded.config.workers[worker.table], |(table, _)| table);
-        let Some(held) = &mut worker.task else { return };
-        held.task.attempt = attempt;
-        let is_gone = worker.slot.is_none() || !tasks.is_open(&worker.of);
-        if is_gone || self.supervisor.phase() == Phase::Stopping {
-            return self.end_task(id, None, now);
-        }
-        match tasks.payloads.hold(held.task.id, &held.task.payload) {
-            Ok(payload) => held.payload = Some(payload),
-            Err(e) => {
-                let why = format!("its payload cannot be handed over: {e}").into();
-                return self.end_task(id, Some(End::Failed { why }), now);
-            }
-        }
-        held.until = named.keys.timeout.value.map(|timeout| now.tick.after(timeout));
-        tasks.deadlines.extend(held.until.map(|until| (until, id)));
-        self.step(Event::Start(&[id]), now);
-    }
-
-    /// A slot has come to rest: its task is over.
-    pub(super) fn slot_rests(&mut self, id: WorkerId, now: Now) {
-        let Some((worker, member)) = self.workers.get(&id).zip(self.supervisor.member(id)) else { return };
-        let Some(held) = &worker.task else { return };
-        let end = match &worker.last {
-            _ if held.late => {
-                let timeout = self.configuration.table(worker).keys.timeout.value.unwrap_or_default();
-                Some(End::Failed { why: format!("not done after {}: killed", show_duration(timeout)).into() })
-            }
-            _ if !held.began && member.life.state == State::Failed => {
-                Some(End::Failed { why: worker.why.clone().unwrap_or_else(|| "it could not be started".into()) })
-            }
-            Some(last) if held.began && member.life.end != Some(lifecycle::End::Asked) => {
-                Some(End::of_exit(match last.outcome {
-                    Outcome::Exited(code) => Exit::Code(code),
-                    Outcome::Signalled { number, .. } => Exit::Signal(number),
-                }))
-            }
-            _ => None,
-        };
-        self.end_task(id, end, now);
-    }
-
-    /// Gives back the tasks of slots that will not work on them.
-    pub(super) fn give_back(&mut self, ids: &[WorkerId], now: Now) {
-        for id in ids {
-            let rests = self.supervisor.member(*id).is_some_and(|member| member.life.is_at_rest());
-            let leased = |worker: &Worker| worker.task.as_ref().is_some_and(|held| held.payload.is_some());
-            if rests && self.workers.get(id).is_some_and(leased) {
-                self.end_task(*id, None, now);
-            }
-        }
-    }
-
-    /// A try is over; none is one that somebody has ended, by no fault of the task's.
-    fn end_task(&mut self, id: WorkerId, end: Option<End>, now: Now) {
-        let Some(worker) = self.workers.get(&id) else { return };
-        let retry = Retry::from(&self.configuration.table(worker).keys.retry);
-        let name = worker.name.clone();
-        let Some((held, tasks)) = self.let_go(id).zip(self.tasks.as_mut()) else { return };
-        let Task { id: task, attempt, .. } = held.task;
-        let verdict = end.map(|end| outcome::decide(end, attempt, &retry, task.0));
-        let totals = &mut tasks.queue(held.queue).totals;
-        let mut came = None;
-        let (ending, text) = match verdict {
-            None => (Ending::Return, None),
-            Some(Verdict::Done { result }) => {
-                totals.done += 1;
-                came = Some(Came { end: Ended::Done, text: result.as_deref().map(Into::into) });
-                (Ending::Done { result }, None)
-            }
-            Some(Verdict::Again { after, why }) => {
-                totals.failed += 1;
-                let wait = show_duration(after);
-                let text = format!("task {task} failed ({why}), try {attempt} of {}; again in {wait}", retry.tries);
-                (Ending::Again { due: now.wall.after(after), why: Some(why) }, Some(text))
-            }
-            Some(Verdict::Buried { why }) => {
-                totals.failed += 1;
-                totals.buried += 1;
-                came = Some(Came { end: Ended::Buried, text: Some(why.as_ref().into()) });
-                let text = format!("task {task} is buried: {why}; `quell queue kick {task}` tries it again");
-                (Ending::Buried { why: Some(why) }, Some(text))
-            }
-        };
-        let order = Order::End { id: task, ending, now: now.wall };
-        tasks.order(Asked::End(Box::new(order.clone())), order);
-        self.purge(held.queue, now);
-        if let Some(came) = came {
-            self.task_ended(task, &came);
-        }
-        if let Some(text) = text {
-            self.say(Happening::new(now.wall, Kind::Task, text).of(name));
-        }
-    }
-
-    /// A slot has its task no more, and can take another.
-    fn let_go(&mut self, id: WorkerId) -> Option<Box<Held>> {
-        let (worker, tasks) = self.workers.get_mut(&id).zip(self.tasks.as_mut())?;
-        let held = worker.task.take()?;
-        if let Some(until) = held.until {
-            tasks.deadlines.remove(&(until, id));
-        }
-        if let Some(slot) = worker.slot {
-            tasks.desk.free(slot);
-        }
-        Some(held)
-    }
-
-    /// Has what was kept long enough deleted.
-    fn purge(&mut self, queue: QueueId, now: Now) {
-        let Some(tasks) = &mut self.tasks else { return };
-        let Some(place) = tasks.queue(queue).place else { return };
-        if tasks.purged.is_some_and(|at| now.tick.until(at) < PURGE_EVERY) {
-            return;
-        }
-        tasks.purged = Some(now.tick);
-        let keep_done = self.configuration.loaded.config.queues[place].keys.keep_done.value;
-        let before = crate::clock::Wall(now.wall.0.saturating_sub(keep_done.as_micros() as i64));
-        let order = Order::Purge { queue: tasks.queue(queue).name.clone(), before, done_max: RESULTS_MAX };
-        tasks.order(Asked::Purge, order);
-    }
-
-    /// Does what is due: tasks that have had their time, delayed ones whose time has come, a store that is to be tried again.
-    pub(super) fn tasks_due(&mut self, now: Now) {
-        let Some(tasks) = &mut self.tasks else { return };
-        if tasks.trouble.take_if(|(at, _)| *at <= now.tick).is_some() {
-            for order in std::mem::take(&mut tasks.untold) {
-                tasks.order(Asked::End(Box::new(order.clone())), order);
-            }
-        }
-        if tasks.due.take_if(|at| *at <= now.tick).is_some() {
-            tasks.order(Asked::Due, Order::Due { now: now.wall });
-        }
-        while let Some((_, id)) = self.tasks.as_mut().and_then(|tasks| late(&mut tasks.deadlines, now.tick)) {
-            if let Some(held) = self.workers.get_mut(&id).and_then(|worker| worker.task.as_mut()) {
-                held.late = true;
-            }
-            // Wanted down, too, or its end would be followed by a start.
-            self.step(Event::Life(id, lifecycle::Event::Kill), now);
-            self.step(Event::Life(id, lifecycle::Event::Want(Want::Down)), now);
-            if self.supervisor.member(id).is_some_and(|member| member.life.is_at_rest()) {
-                self.slot_rests(id, now);
-            }
-        }
-    }
-
     /// Workers are to take tasks, or are to take none: those of these that have slots. What to say of that, each once.
     pub(super) fn open_crews(&mut self, ids: &[WorkerId], open: bool) -> Vec<String> {
         let mut lines = Vec::new();
@@ -523,9 +363,4 @@ impl Up<'_> {
         lines.dedup();
         lines
     }
-}
-
-/// The next task that has had its time.
-fn late(deadlines: &mut BTreeSet<(Tick, WorkerId)>, now: Tick) -> Option<(Tick, WorkerId)> {
-    deadlines.first().copied().filter(|(at, _)| *at <= now).inspect(|first| _ = deadlines.remove(first))
 }
