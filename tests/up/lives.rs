@@ -128,6 +128,26 @@ fn instances_are_workers_of_their_own() {
     assert_eq!((up.printed("web.1"), up.printed("web.2")), (vec!["I am 1".into(); 2], vec!["I am 2".into()]));
 }
 
+/// Who does not run keeps nobody from a signal that is meant for all of them, and is named.
+#[test]
+#[serial]
+fn a_signal_is_for_all_that_run() {
+    let asked = "trap 'echo asked' USR1; echo here; while :; do sleep 1000 & wait; done";
+    let mut up = Up::start(&format!(
+        "[worker.down]\ncommand = [\"sleep\", \"1000\"]\n[worker.web]\nshell = \"{asked}\"\nready = {{ line = \"here\" }}\n"
+    ));
+    up.until("all workers are up");
+    up.must(&["stop", "down"]);
+    let nobody = up.ask(&["signal", "KILL", "web", "nobody"]);
+    assert_eq!((nobody.code(), nobody.text()), (1, ""));
+    let some = up.ask(&["signal", "USR1", "down", "web"]);
+    let sent = format!("sent SIGUSR1 to web (pid {})\n", up.pid_of("web"));
+    assert_eq!((some.code(), some.text()), (1, sent.as_str()));
+    assert!(some.stderr.contains("down is not running"), "{some:?}");
+    up.until_logged("web", "asked");
+    up.down();
+}
+
 #[test]
 #[serial]
 fn who_is_named_twice_is_meant_once() {
