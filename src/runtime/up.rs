@@ -20,7 +20,7 @@ use crate::clock::{Now, Tick, earliest};
 use crate::config::load::{Loaded, Named, WorkerLog};
 use crate::config::tables::Worker as Table;
 use crate::control::event::{Event as Happening, Kind};
-use crate::runtime::launch::Here;
+use crate::runtime::launch::{Here, Subject, folder_of};
 use crate::runtime::lists::Shelf;
 use crate::runtime::orphans::Life;
 use crate::runtime::server::Server;
@@ -85,8 +85,8 @@ struct Worker {
     /// The table that it is made of, that one's place in the configuration in force, and its own number there.
     of: Box<str>,
     table: usize,
-    /// The table itself, where it is not in the configuration any more.
-    leaving: Option<Box<(Named<Table>, WorkerLog)>>,
+    /// What was in force for it, where it is not in the configuration any more.
+    leaving: Option<Box<Leaving>>,
     instance: Option<u32>,
     /// The number of its life.
     nonce: u64,
@@ -111,6 +111,15 @@ struct Worker {
     snapshot: Option<Box<(Tick, super::plane::Snapshot)>>,
     /// What its process used when that was last looked at, and in which life.
     usage: Cell<Option<(Tick, u64, Usage)>>,
+}
+
+/// What a configuration says of a worker, kept when another takes its place.
+#[derive(Debug)]
+struct Leaving {
+    table: Named<Table>,
+    log: WorkerLog,
+    /// The folder of the file that the table stood in.
+    folder: PathBuf,
 }
 
 /// How a life ended.
@@ -169,12 +178,30 @@ struct Up<'a> {
 impl Configuration {
     /// The table of a worker.
     fn table<'a>(&'a self, worker: &'a Worker) -> &'a Named<Table> {
-        worker.leaving.as_deref().map_or_else(|| &self.loaded.config.workers[worker.table], |(table, _)| table)
+        worker.leaving.as_ref().map_or_else(|| &self.loaded.config.workers[worker.table], |leaving| &leaving.table)
     }
 
     /// What is in force for its log.
     fn log<'a>(&'a self, worker: &'a Worker) -> &'a WorkerLog {
-        worker.leaving.as_deref().map_or_else(|| &self.loaded.config.logs[worker.table], |(_, log)| log)
+        worker.leaving.as_ref().map_or_else(|| &self.loaded.config.logs[worker.table], |leaving| &leaving.log)
+    }
+
+    /// What a process of it is made of.
+    fn subject<'a>(&'a self, worker: &'a Worker) -> Subject<'a> {
+        let folder =
+            worker.leaving.as_ref().map_or_else(|| self.folder(worker.table), |leaving| leaving.folder.clone());
+        Subject { table: self.table(worker), folder, instance: worker.instance, nonce: worker.nonce }
+    }
+
+    /// The folder of the file that a table stands in.
+    fn folder(&self, table: usize) -> PathBuf {
+        folder_of(self.loaded.config.workers[table].place, &self.loaded.sources, &self.folder)
+    }
+
+    /// What is said of a worker, for it to be kept.
+    fn leaving(&self, table: usize) -> Leaving {
+        let config = &self.loaded.config;
+        Leaving { table: config.workers[table].clone(), log: config.logs[table].clone(), folder: self.folder(table) }
     }
 }
 

@@ -76,7 +76,7 @@ pub fn begin<'a>(
     step("listen for clients", server.register(&poller, SERVER))?;
     let mailbox = step("listen for what workers say", Mailbox::bind(&state.notify_socket()))?;
     step("listen for what workers say", poller.add(&mailbox, NOTIFY, Interest::Read))?;
-    let here = Here::new(&state, before, &configuration.loaded.sources, &configuration.folder);
+    let here = Here::new(&state, before);
     let left = leftovers::find(&state);
     let now = time::now();
     let mut up = Up {

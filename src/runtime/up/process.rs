@@ -74,8 +74,7 @@ impl Up<'_> {
         let step = |what: &str, e: io::Error| other(format!("cannot {what}: {e}"));
         let worker = self.workers.get_mut(&id).ok_or_else(|| other("it is gone".into()))?;
         let config = &self.configuration.loaded.config;
-        let named = self.configuration.table(worker);
-        let launch = prepare(config, named, worker.instance, worker.nonce, &self.here).map_err(other)?;
+        let launch = prepare(config, &self.configuration.subject(worker), &self.here).map_err(other)?;
         let (stdout, stdout_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let (stderr, stderr_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let ready = launch.ready_fd.map(|_| fd::pipe()).transpose().map_err(|e| step("make a pipe", e))?;
@@ -184,9 +183,9 @@ impl Up<'_> {
             return Err("another one still runs".into());
         }
         let config = &self.configuration.loaded.config;
-        let named = self.configuration.table(worker);
+        let subject = self.configuration.subject(worker);
         let main = worker.process.as_ref().map_or(0, Process::pid);
-        let launch: Launch = prepare_command(config, named, worker.instance, worker.nonce, &self.here, command, main)?;
+        let launch: Launch = prepare_command(config, &subject, &self.here, command, main)?;
         let stderr = fd::stderr();
         let process = launch
             .spawn(stderr, stderr, None, self.inherited, self.signals, self.lows.as_ref())

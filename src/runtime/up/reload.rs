@@ -3,11 +3,10 @@
 use super::specs::{self, Sortings};
 use super::{Configuration, Up, Worker};
 use crate::clock::Now;
-use crate::config::load::Loaded;
 use crate::config::plan::{self, Action};
 use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::places;
 use crate::runtime::plane::ToPlane;
-use crate::runtime::{launch, places};
 use crate::supervisor::{Event, Phase};
 use crate::sys::signal;
 use crate::worker::WorkerId;
@@ -72,7 +71,6 @@ impl Up<'_> {
         let steps = plan::plan(&old.loaded.config, &self.configuration.loaded.config);
         let lines: Vec<_> =
             plan::to_text(&steps, &self.configuration.loaded.sources).lines().map(str::to_owned).collect();
-        self.here.folders = launch::folders(&self.configuration.loaded.sources, &self.configuration.folder);
         self.supervisor.set_stop_timeout(self.configuration.loaded.config.quell.stop_timeout.value);
         let text = if lines.is_empty() {
             "reloaded: nothing changed".to_owned()
@@ -107,8 +105,7 @@ impl Up<'_> {
         let gone: Vec<_> = known.values().filter(|id| !stays.contains(id)).copied().collect();
         for id in &gone {
             let Some(worker) = self.workers.get_mut(id) else { continue };
-            let Loaded { config, .. } = &old.loaded;
-            worker.leaving = Some(Box::new((config.workers[worker.table].clone(), config.logs[worker.table].clone())));
+            worker.leaving = Some(Box::new(old.leaving(worker.table)));
             self.closing.extend(self.planes.root(*id).map(|root| (*id, root.join(&*worker.name))));
         }
         let mut sortings = Sortings::default();
