@@ -317,7 +317,7 @@ impl Supervisor {
 
     fn kill(&mut self, now: Tick, effects: &mut Vec<Effect>) {
         self.shutdown(0, now, effects);
-        if std::mem::replace(&mut self.killed, true) {
+        if self.ended || std::mem::replace(&mut self.killed, true) {
             return;
         }
         self.stop_by = Some(now.after(LEAVE_AFTER_KILL));

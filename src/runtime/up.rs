@@ -170,7 +170,7 @@ struct Up<'a> {
     nonce: u64,
     /// When all workers should be ready; none once that was so, or was said.
     start_by: Option<Tick>,
-    /// The code to leave with.
+    /// The code to leave with, when the logs are finished.
     ended: Option<u8>,
     since: Now,
 }
@@ -215,10 +215,10 @@ impl Up<'_> {
         self.settle(now);
         crate::sys::memory::release_start_pages();
         loop {
-            if let Some(code) = self.ended {
-                return self.leave(code);
-            }
             let now = time::now();
+            if let Some(code) = self.ended.filter(|_| self.planes.are_over(now.tick)) {
+                return self.leave(code, now);
+            }
             self.spawns_left = SPAWNS_A_TURN;
             let timeout = match self.server.has_backlog() || !self.spawns.is_empty() {
                 true => Some(std::time::Duration::ZERO),
@@ -301,7 +301,14 @@ impl Up<'_> {
 
     fn deadline(&self) -> Option<Tick> {
         let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
-        earliest([self.supervisor.deadline(), self.server.deadline(), pending, self.probe_deadline(), self.start_by])
+        earliest([
+            self.supervisor.deadline(),
+            self.server.deadline(),
+            pending,
+            self.probe_deadline(),
+            self.start_by,
+            self.planes.deadline(),
+        ])
     }
 
     fn step(&mut self, event: Event<'_>, now: Now) {
@@ -343,7 +350,11 @@ impl Up<'_> {
                 let text = "the time for stopping is over: what is left is killed";
                 self.say(Happening::new(now.wall, Kind::Warning, text));
             }
-            Effect::End(code) => self.ended = Some(code),
+            Effect::End(code) => {
+                // Requests are answered until the logs are finished: a disk may have to be waited for.
+                self.ended = Some(code);
+                self.planes.finish(now.tick);
+            }
         }
     }
 
@@ -369,11 +380,10 @@ impl Up<'_> {
         self.workers.get(&id).map_or_else(|| "?".into(), |worker| worker.name.clone())
     }
 
-    /// Ends: the logs are finished, and whoever asked for it is told.
-    fn leave(mut self, code: u8) -> u8 {
-        let now = time::now();
+    /// Ends: whoever asked for it is told.
+    fn leave(mut self, code: u8, now: Now) -> u8 {
         self.name_survivors(now);
-        if !self.planes.finish() {
+        if !self.planes.join() {
             let text = "the disk does not answer: the last lines may be lost";
             self.say(Happening::new(now.wall, Kind::Warning, text));
         }

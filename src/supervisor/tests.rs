@@ -220,6 +220,16 @@ fn a_second_request_to_end_kills() {
 }
 
 #[test]
+fn after_the_end_nothing_is_waited_for() {
+    let mut scene = chain();
+    let all = scene.ids(&["web", "app", "db", "x"]);
+    scene.step(Event::Start(&all));
+    assert_eq!(scene.step(Event::Shutdown), "-web -app -db -x End(0)");
+    assert_eq!(scene.step(Event::Shutdown) + &scene.step(Event::Kill), "");
+    assert_eq!(scene.supervisor.deadline(), None);
+}
+
+#[test]
 fn the_whole_stop_has_an_end() {
     let mut scene = chain();
     let all = scene.ids(&["web", "app", "db", "x"]);

@@ -1,14 +1,13 @@
 //! The output planes: one to a log folder, so that a disk that hangs holds up those that log to it and nobody else.
 
 use super::{Up, Worker};
-use crate::clock::Now;
+use crate::clock::{Now, Tick};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::directory::{OnDisk, Owning};
 use crate::runtime::keeper::Keepers;
 use crate::runtime::plane::{FromPlane, Plane, ToPlane};
 use crate::supervisor::Event;
 use crate::sys::poller::Waker;
-use crate::sys::time;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle;
 use std::collections::HashMap;
@@ -27,6 +26,10 @@ const FINISH_WAIT: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Planes {
     planes: Vec<(PathBuf, Plane)>,
+    /// How many of them have not ended.
+    running: usize,
+    /// Until when the end of all is waited for, once they were told to finish.
+    finish_by: Option<Tick>,
     of: HashMap<WorkerId, usize>,
     /// Questions that were not answered yet, and which plane has each.
     asked: HashMap<u64, usize>,
@@ -41,6 +44,8 @@ impl Planes {
         let (tell, said) = channel();
         Planes {
             planes: Vec::new(),
+            running: 0,
+            finish_by: None,
             of: HashMap::new(),
             asked: HashMap::new(),
             tickets: 0,
@@ -63,6 +68,7 @@ impl Planes {
         };
         let plane = Plane::start(Some(dir), Vec::new(), Keepers::new(), self.tell.clone(), self.waker.clone())?;
         self.planes.push((root.to_owned(), plane));
+        self.running += 1;
         Ok(self.planes.len() - 1)
     }
 
@@ -125,23 +131,28 @@ impl Planes {
         self.said.try_recv().ok()
     }
 
-    /// Finishes all logs; false where a disk does not let them be finished.
-    pub(super) fn finish(&mut self) -> bool {
-        for (_, plane) in &self.planes {
-            plane.send(ToPlane::Finish);
+    /// Has all logs finished. It is over when `are_over` says so.
+    pub(super) fn finish(&mut self, now: Tick) {
+        self.planes.iter().for_each(|(_, plane)| plane.send(ToPlane::Finish));
+        self.finish_by = Some(now.after(FINISH_WAIT));
+    }
+
+    /// Whether all have ended, or are not waited for any more.
+    pub(super) fn are_over(&self, now: Tick) -> bool {
+        self.running == 0 || self.finish_by.is_some_and(|by| by <= now)
+    }
+
+    /// When they are not waited for any more.
+    pub(super) fn deadline(&self) -> Option<Tick> {
+        self.finish_by
+    }
+
+    /// Lets go of those that have ended; false where a disk has not let all of them. What is still in a write(2) ends with us.
+    pub(super) fn join(&mut self) -> bool {
+        if self.running == 0 {
+            self.planes.drain(..).for_each(|(_, plane)| plane.join());
         }
-        let by = time::now().tick.after(FINISH_WAIT);
-        let mut running = self.planes.len();
-        while running > 0 {
-            match self.said.recv_timeout(by.until(time::now().tick)) {
-                Ok(FromPlane::Ended) => running -= 1,
-                Ok(_) => {}
-                // What is still in a write(2) ends with us.
-                Err(_) => return false,
-            }
-        }
-        self.planes.drain(..).for_each(|(_, plane)| plane.join());
-        true
+        self.running == 0
     }
 }
 
@@ -181,13 +192,19 @@ impl Up<'_> {
                     self.planes.answered(ticket);
                     self.pictured(ticket);
                 }
-                FromPlane::Ended => {
-                    let text = "an output plane has ended, and nobody reads what its workers print: going down";
-                    self.say(Happening::new(now.wall, Kind::Warning, text));
-                    self.step(Event::Shutdown, now);
-                }
+                FromPlane::Ended => self.plane_ended(now),
                 FromPlane::Detached { worker, .. } => drop(self.closing.remove(&worker)),
             }
+        }
+    }
+
+    /// A plane has ended: as it was told, or nobody reads any more what its workers print.
+    fn plane_ended(&mut self, now: Now) {
+        self.planes.running -= 1;
+        if self.planes.finish_by.is_none() {
+            let text = "an output plane has ended, and nobody reads what its workers print: going down";
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+            self.step(Event::Shutdown, now);
         }
     }
 
