@@ -92,6 +92,8 @@ struct Worker {
     nonce: u64,
     /// How many lives the output plane was told of.
     lives: u32,
+    /// How many of them it has not done with: it holds their pipes.
+    undrained: u32,
     /// The number of the process that the life began with, until nothing of it is left.
     main: Option<i32>,
     /// None once it is reaped.

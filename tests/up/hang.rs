@@ -1,6 +1,6 @@
 //! A disk that hangs: a file system of its own, frozen, as it is when a disk does not answer.
 
-use super::{Up, configure};
+use super::{Up, configure, descriptors, until};
 use crate::disk::mount;
 use crate::harness::{Folder, quell, start};
 use serial_test::serial;
@@ -81,4 +81,27 @@ fn the_end_can_be_asked_for_twice() {
         assert_eq!((asked.code(), asked.text()), (0, "down\n"), "{asked:?}");
     }
     assert_eq!(scene.up.end().code(), Some(0));
+}
+
+/// C9: a worker that fails again and again while its disk hangs takes no more pipes than a few lives', and nobody else waits.
+#[test]
+#[serial]
+fn a_loop_of_failures_onto_a_disk_that_hangs() {
+    let brief = "shell = \"echo no; exit 1\"\nbackoff = { first = \"0s\", max = \"0s\" }\n";
+    let mut scene = Scene::new(&format!("[worker.brief]\n{brief}@\n[worker.web]\ncommand = [\"sleep\", \"1000\"]\n"));
+    scene.up.until("brief: exited 1");
+    scene.disk.freeze();
+    let disk = scene.disk.0.display().to_string();
+    until("it waits for the disk", || {
+        let brief = scene.up.status("brief");
+        brief["state"] == "waiting" && brief["why"].as_str().is_some_and(|why| why.contains(&disk))
+    });
+    let pipes = descriptors(scene.up.pid()).iter().filter(|held| held.starts_with("pipe:")).count();
+    assert!(pipes <= 20, "{pipes} pipes");
+    scene.up.must(&["restart", "web"]);
+    scene.disk.thaw();
+    scene.up.heard();
+    scene.up.until("brief: started");
+    scene.up.must(&["stop", "brief"]);
+    scene.up.down();
 }

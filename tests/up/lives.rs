@@ -25,6 +25,35 @@ fn a_killed_worker_comes_back() {
     assert_eq!(up.printed("web"), ["up", "up"]);
 }
 
+/// C9, C13: what fails again and again while its log cannot be written is not started for ever, for each life holds two pipes;
+/// it is when what some lives have printed is written, and nothing of that is lost.
+#[test]
+#[serial]
+fn lives_whose_output_waits_are_few() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.join("log")).unwrap();
+    let obstacle = folder.write("log/web", "no folder");
+    let web = "[worker.web]\nshell = \"echo no; exit 1\"\nbackoff = { first = \"0s\", max = \"0s\" }\n";
+    let path = configure(&folder, web);
+    let mut up = Up::of(folder, path);
+    let said = up.until("web: waits for ");
+    assert!(said.contains(&format!("{}: what its last 4 lives have printed", obstacle.display())), "{said}");
+    let status = up.status("web");
+    assert_eq!((&status["state"], &status["restarts"]), (&"waiting".into(), &3.into()), "{status}");
+    assert!(status["why"].as_str().unwrap().contains("log/web"), "{status}");
+    std::fs::remove_file(obstacle).unwrap();
+    up.until("web: started");
+    up.must(&["stop", "web"]);
+    let lives = up.status("web")["restarts"].as_u64().unwrap() as usize + 1;
+    up.down();
+    let printed = up.printed("web");
+    // The last one may have been stopped before it came to it.
+    assert!(
+        printed.iter().all(|line| line == "no") && [lives - 1, lives].contains(&printed.len()),
+        "{lives}: {printed:?}"
+    );
+}
+
 /// C7, under up: why a worker does not start is said, and the others do.
 #[test]
 #[serial]

@@ -9,7 +9,7 @@ use crate::runtime::plane::{FromPlane, Plane, ToPlane};
 use crate::supervisor::Event;
 use crate::sys::poller::Waker;
 use crate::worker::WorkerId;
-use crate::worker::lifecycle;
+use crate::worker::lifecycle::{self, Want};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// How many questions a plane may leave unanswered before it is asked no more.
 const UNANSWERED_MAX: usize = 8;
+/// Of so many lives of a worker the output may wait to be written before no other begins: each holds two pipes, and a disk
+/// may hang for longer than there are descriptors for.
+const UNDRAINED_MAX: u32 = 4;
 /// How long the end of quell waits for the logs to be finished: longer than their keepers wait for the disk.
 const FINISH_WAIT: Duration = Duration::from_secs(15);
 
@@ -208,8 +211,11 @@ impl Up<'_> {
         }
     }
 
-    /// The last line of a life is known, before or after its end.
+    /// All that a life has printed is dealt with, and its last line is known, before or after its end.
     fn output_ended(&mut self, id: WorkerId, life: u32, line: Option<String>, now: Now) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.undrained -= 1;
+        self.hold_by_disk(id, now);
         let Some((worker, line)) = self.workers.get_mut(&id).zip(line) else { return };
         match &mut worker.last {
             Some(last) if last.life == life => {
@@ -218,6 +224,22 @@ impl Up<'_> {
             }
             _ => worker.spoke = Some(Box::new((life, line))),
         }
+    }
+
+    /// Keeps a worker from being started again while the output of too many lives waits to be written.
+    pub(super) fn hold_by_disk(&mut self, id: WorkerId, now: Now) {
+        let held = self.workers.get(&id).is_some_and(|worker| worker.undrained >= UNDRAINED_MAX);
+        if self.supervisor.member(id).is_some_and(|member| member.held != held) {
+            self.step(Event::Hold(id, held), now);
+        }
+    }
+
+    /// Why a worker is not started again that is held by the disk that it logs to.
+    pub(super) fn waits_for_disk(&self, id: WorkerId) -> Option<String> {
+        self.supervisor.member(id).filter(|member| member.held && member.desired == Want::Up)?;
+        let (worker, root) = self.workers.get(&id).zip(self.planes.root(id))?;
+        let (lives, log) = (worker.undrained, root.join(&*worker.name));
+        Some(format!("waits for {}: what its last {lives} lives have printed is not written yet", log.display()))
     }
 
     /// Where a life has failed, what it said last is most likely why.

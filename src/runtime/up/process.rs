@@ -56,6 +56,7 @@ impl Up<'_> {
                 let Some(worker) = self.workers.get_mut(&id) else { return };
                 let name = worker.name.clone();
                 self.say(Happening::new(now.wall, Kind::Started, format!("started, pid {pid}")).of(name).pid(pid));
+                self.hold_by_disk(id, now);
                 self.await_ready(id, now);
             }
             Err((text, code)) => {
@@ -95,6 +96,7 @@ impl Up<'_> {
         worker.process = Some(process);
         worker.main = Some(pid);
         worker.lives += 1;
+        worker.undrained += 1;
         self.mains.insert(pid, Life { worker: worker.name.to_string(), nonce: worker.nonce });
         self.pids.insert(pid, id);
         let marks = self.configuration.log(worker).whole.marks.value;

@@ -177,6 +177,7 @@ impl Up<'_> {
             instance,
             nonce: 0,
             lives: 0,
+            undrained: 0,
             main: None,
             process: None,
             command: None,
