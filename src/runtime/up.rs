@@ -23,6 +23,7 @@ use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::{Here, Subject, folder_of};
 use crate::runtime::lists::Shelf;
 use crate::runtime::orphans::Life;
+use crate::runtime::register::Register;
 use crate::runtime::server::Server;
 use crate::runtime::state::State;
 use crate::supervisor::{Effect, Event, Supervisor};
@@ -153,6 +154,8 @@ struct Up<'a> {
     pids: HashMap<i32, WorkerId>,
     /// Which life began with this process; kept until nothing is left of that life.
     mains: HashMap<i32, Life>,
+    /// Where that is written down.
+    register: Register,
     planes: Planes,
     server: Server,
     events: Events,

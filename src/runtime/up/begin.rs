@@ -7,9 +7,10 @@ use super::sweep::Swept;
 use super::{Configuration, Load, NOTIFY, PLANES, SERVER, SIGNALS, SPAWNS_A_TURN, Up};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::Here;
+use crate::runtime::register::Register;
 use crate::runtime::server::Server;
 use crate::runtime::state::{State, StateError};
-use crate::runtime::{leftovers, places};
+use crate::runtime::{leftovers, places, register};
 use crate::supervisor::Supervisor;
 use crate::sys::fd::Interest;
 use crate::sys::notify::Mailbox;
@@ -77,7 +78,10 @@ pub fn begin<'a>(
     let mailbox = step("listen for what workers say", Mailbox::bind(&state.notify_socket()))?;
     step("listen for what workers say", poller.add(&mailbox, NOTIFY, Interest::Read))?;
     let here = Here::new(&state, before);
-    let left = leftovers::find(&state);
+    let written = register::read(&state);
+    let left = leftovers::find(&state, &written);
+    let kept = written.into_iter().filter(|record| left.iter().any(|leftover| leftover.life == record.life));
+    let register = step("write down which processes are whose", Register::open(&state, kept.collect()))?;
     let now = time::now();
     let mut up = Up {
         inherited,
@@ -92,6 +96,7 @@ pub fn begin<'a>(
         workers: BTreeMap::new(),
         pids: HashMap::new(),
         mains: HashMap::new(),
+        register,
         planes,
         server,
         events: Events::default(),

@@ -97,7 +97,9 @@ impl Up<'_> {
         worker.main = Some(pid);
         worker.lives += 1;
         worker.undrained += 1;
-        self.mains.insert(pid, Life { worker: worker.name.to_string(), nonce: worker.nonce });
+        let life = Life { worker: worker.name.to_string(), nonce: worker.nonce };
+        self.register.began(pid, life.clone());
+        self.mains.insert(pid, life);
         self.pids.insert(pid, id);
         let marks = self.configuration.log(worker).whole.marks.value;
         let mark = marks.then(|| format!("started pid {pid} ({})", worker.name));

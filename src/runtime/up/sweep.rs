@@ -78,6 +78,7 @@ impl Up<'_> {
         // Another life's process may have been given the number meanwhile.
         if let Some(main) = main.filter(|main| self.mains.get(main).is_some_and(|life| life.nonce == nonce)) {
             self.mains.remove(&main);
+            self.register.over(main);
         }
     }
 
