@@ -31,17 +31,19 @@ use crate::sys::notify::Mailbox;
 use crate::sys::oom::OomKills;
 use crate::sys::poller::Poller;
 use crate::sys::reap::Process;
-use crate::sys::signal::{Inherited, Signals};
+use crate::sys::signal::{self, Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::time;
 use crate::sys::usage::Usage;
 use crate::worker::WorkerId;
+use crate::worker::outcome::Outcome;
 use answer::Pending;
 use events::Events;
 use planes::Planes;
 use ready::Ready;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::io;
 use std::path::PathBuf;
 use sweep::Swept;
 
@@ -101,6 +103,8 @@ struct Worker {
     process: Option<Process>,
     /// Its stop command, while that runs.
     command: Option<Process>,
+    /// The signal that this life was sent last because somebody asked for that.
+    passed: Option<i32>,
     ready: Ready,
     /// Since when it is in its state.
     since: Now,
@@ -130,7 +134,9 @@ struct Leaving {
 struct Last {
     /// Its number, as the output plane counts.
     life: u32,
-    outcome: crate::worker::outcome::Outcome,
+    outcome: Outcome,
+    /// It ended of the signal that somebody had it sent, or stopped with.
+    asked: bool,
     at: Now,
     lasted: std::time::Duration,
     line: Option<String>,
@@ -180,6 +186,25 @@ struct Up<'a> {
     since: Now,
 }
 
+impl Worker {
+    /// Sends its process a signal, because somebody asked for that: whom, where it runs, and what came of it.
+    fn pass(&mut self, signal: i32) -> Option<(i32, io::Result<()>)> {
+        let process = self.process.as_ref()?;
+        self.passed = Some(signal);
+        Some((process.pid(), process.signal(signal)))
+    }
+}
+
+impl Last {
+    /// It in words.
+    fn describe(&self) -> String {
+        match self.asked {
+            true => self.outcome.describe_asked(signal::name, self.lasted),
+            false => self.outcome.describe(signal::name, self.lasted),
+        }
+    }
+}
+
 impl Configuration {
     /// The table of a worker.
     fn table<'a>(&'a self, worker: &'a Worker) -> &'a Named<Table> {
@@ -189,6 +214,11 @@ impl Configuration {
     /// What is in force for its log.
     fn log<'a>(&'a self, worker: &'a Worker) -> &'a WorkerLog {
         worker.leaving.as_ref().map_or_else(|| &self.loaded.config.logs[worker.table], |leaving| &leaving.log)
+    }
+
+    /// The signal that it is told to stop by.
+    fn stop_signal(&self, worker: &Worker) -> i32 {
+        signal::number(self.table(worker).keys.stop.signal.value.0).unwrap_or(libc::SIGTERM)
     }
 
     /// What a process of it is made of.
@@ -364,7 +394,7 @@ impl Up<'_> {
     }
 
     fn signal(&mut self, number: i32, now: Now) {
-        let name = crate::sys::signal::name(number);
+        let name = signal::name(number);
         match number {
             libc::SIGCHLD => {}
             libc::SIGTERM | libc::SIGINT | libc::SIGQUIT => {

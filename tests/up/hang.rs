@@ -71,7 +71,7 @@ fn the_end_can_be_asked_for_twice() {
     scene.disk.freeze();
     let down = |up: &Up| start(quell().args(["down", "-c"]).arg(up.folder.join("quell.toml")));
     let first = down(&scene.up);
-    scene.up.until("web: killed by SIGTERM");
+    scene.up.until("web: stopped (SIGTERM)");
     let second = down(&scene.up);
     scene.up.until("going down: somebody asked for it");
     let status = scene.up.must(&["status"]);

@@ -187,8 +187,7 @@ impl Up<'_> {
         let (mut done, mut failed) = (Vec::new(), Vec::new());
         for id in ids {
             let whom = self.name(id);
-            let process = self.workers.get(&id).and_then(|worker| worker.process.as_ref());
-            match process.map(|process| (process.pid(), process.signal(number))) {
+            match self.workers.get_mut(&id).and_then(|worker| worker.pass(number)) {
                 None => failed.push(format!("{whom} is not running")),
                 Some((_, Err(e))) => failed.push(format!("cannot signal {whom}: {e}")),
                 Some((pid, Ok(()))) => {
@@ -344,7 +343,7 @@ impl Up<'_> {
         let Some(worker) = self.workers.get(&id) else { return "?".into() };
         let how = match (&worker.why, &worker.last) {
             (Some(why), _) => why.to_string(),
-            (None, Some(last)) => last.outcome.describe(signal::name, last.lasted),
+            (None, Some(last)) => last.describe(),
             (None, None) => "it failed".into(),
         };
         let backoff = self.supervisor.member(id).is_some_and(|member| member.life.state == State::Backoff);

@@ -179,6 +179,7 @@ fn exit(last: &Last) -> Exit {
     Exit {
         how: how(last.outcome),
         core: matches!(last.outcome, Outcome::Signalled { core: true, .. }),
+        asked: last.asked,
         at: last.at.wall,
         lasted_ms: ms(last.lasted),
         last_line: last.line.clone(),

@@ -13,9 +13,8 @@ use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Poller;
 use crate::sys::reap::{self, Adopted, Exit, Process};
-use crate::sys::signal;
 use crate::worker::WorkerId;
-use crate::worker::lifecycle::{self, Effect};
+use crate::worker::lifecycle::{self, Effect, End};
 use crate::worker::outcome::Outcome;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -50,6 +49,7 @@ impl Up<'_> {
         worker.restarts += u32::from(worker.starts > 0);
         worker.starts += 1;
         worker.ready = Ready::None;
+        worker.passed = None;
         worker.why = None;
         match self.try_spawn(id) {
             Ok(pid) => {
@@ -131,12 +131,16 @@ impl Up<'_> {
         };
         let started = self.supervisor.member(id).map_or(now.tick, |member| member.life.started);
         let lasted = now.tick.until(started);
-        let text = outcome.describe(signal::name, lasted);
         let life = worker.lives;
         let line = worker.spoke.take().filter(|spoke| spoke.0 == life).map(|spoke| spoke.1);
         let member = self.supervisor.member(id);
-        let failed = member.is_some_and(|member| member.has_failed(outcome));
-        worker.last = Some(Box::new(Last { life, outcome, at: now, lasted, line, failed }));
+        let stopped = member.is_some_and(|member| member.life.end == Some(End::Asked))
+            && outcome.is_of(self.configuration.stop_signal(worker));
+        let asked = stopped || worker.passed.is_some_and(|signal| outcome.is_of(signal));
+        let failed = !asked && member.is_some_and(|member| member.has_failed(outcome));
+        let last = Last { life, outcome, asked, at: now, lasted, line, failed };
+        let text = last.describe();
+        worker.last = Some(Box::new(last));
         let marks = self.configuration.log(worker).whole.marks.value;
         let name = worker.name.clone();
         let mark = marks.then(|| format!("{text} ({name})"));
@@ -145,7 +149,9 @@ impl Up<'_> {
         let event = Happening::new(now.wall, Kind::Exited, text).of(name.clone()).pid(pid).ended(how(outcome), lasted);
         self.say(event);
         self.say_last_words(id, now);
-        self.name_oom(id, outcome, now);
+        if !asked {
+            self.name_oom(id, outcome, now);
+        }
         self.swept.ended.push((id, outcome));
     }
 

@@ -181,6 +181,7 @@ impl Up<'_> {
             main: None,
             process: None,
             command: None,
+            passed: None,
             ready: super::Ready::None,
             since: now,
             starts: 0,
@@ -237,9 +238,5 @@ impl Up<'_> {
     /// Whether it starts with quell.
     pub(super) fn starts(&self, id: WorkerId) -> bool {
         self.workers.get(&id).is_some_and(|worker| specs::starts(self.configuration.table(worker)))
-    }
-
-    pub(super) fn stop_signal(&self, worker: &Worker) -> i32 {
-        signal::number(self.configuration.table(worker).keys.stop.signal.value.0).unwrap_or(libc::SIGTERM)
     }
 }
