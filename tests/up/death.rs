@@ -95,7 +95,8 @@ fn one_supervisor_to_a_state_directory() {
     up.ready("web");
     let second = finish(quell().args(["up", "-c"]).arg(up.folder.join("quell.toml")));
     assert_eq!(second.code(), 1);
-    assert!(second.stderr.contains(&format!("is in use by quell (pid {})", up.pid())), "{second:?}");
+    let holder = format!("is in use by quell (pid {}); `quell status` shows", up.pid());
+    assert!(second.stderr.contains(&holder), "{second:?}");
     assert_eq!(up.ask(&["status", "web"]).code(), 0);
     up.down();
 }
