@@ -46,6 +46,8 @@ pub enum Event<'a> {
     Restart(&'a [WorkerId]),
     /// They are no longer in the configuration.
     Remove(&'a [WorkerId]),
+    /// No life of it may begin for now, whatever it needs; or one may again.
+    Hold(WorkerId, bool),
     /// It could not be started; a shell would say this code.
     SpawnFailed(WorkerId, u8),
     /// Its process was reaped.
@@ -95,6 +97,8 @@ pub struct Member {
     pub life: Life,
     /// What the user wants of it.
     pub desired: Want,
+    /// No life of it may begin for now.
+    pub held: bool,
     /// What its life was told last.
     told: Want,
     group: Option<usize>,
@@ -170,6 +174,7 @@ impl Supervisor {
             spec,
             life: Life::new(seed),
             desired: Want::Down,
+            held: false,
             told: Want::Down,
             group: None,
             code: 0,
@@ -221,6 +226,13 @@ impl Supervisor {
                 }
                 // The others; and of those that run, what they need, and what was to be stopped and was held.
                 self.start(ids, now, effects);
+            }
+            Event::Hold(id, held) => {
+                let Some(member) = self.members.get_mut(&id) else { return };
+                member.held = held;
+                if let Some(at) = member.group {
+                    self.clear(at, now, effects);
+                }
             }
             Event::SpawnFailed(id, code) => {
                 let Some(member) = self.members.get_mut(&id) else { return };
@@ -317,7 +329,7 @@ impl Supervisor {
 
     fn kill(&mut self, now: Tick, effects: &mut Vec<Effect>) {
         self.shutdown(0, now, effects);
-        if std::mem::replace(&mut self.killed, true) {
+        if self.ended || std::mem::replace(&mut self.killed, true) {
             return;
         }
         self.stop_by = Some(now.after(LEAVE_AFTER_KILL));

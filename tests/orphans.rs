@@ -251,15 +251,15 @@ fn leftovers_are_named() {
     let Some(_supervisor) = alone("leftovers_are_named") else { return };
     let folder = Folder::new();
     let state = State::open(&folder.join("state")).unwrap();
-    assert_eq!(leftovers::find(&state), []);
+    assert_eq!(leftovers::find(&state, &[]), []);
     let (process, _) = worker(&life("web", 3), state.mark(), "echo up; while :; do kill -STOP $$; done", "up");
-    let texts: Vec<_> = leftovers::find(&state).iter().map(ToString::to_string).collect();
+    let texts: Vec<_> = leftovers::find(&state, &[]).iter().map(ToString::to_string).collect();
     assert_eq!(texts, [format!("sh (pid {}) of worker web", process.pid())]);
     let elsewhere = State::open(&folder.join("elsewhere")).unwrap();
-    assert_eq!(leftovers::find(&elsewhere), []);
+    assert_eq!(leftovers::find(&elsewhere, &[]), []);
     process.signal(libc::SIGKILL).unwrap();
     wait_for(&process);
-    assert_eq!(leftovers::find(&state), []);
+    assert_eq!(leftovers::find(&state, &[]), []);
     process.reap().unwrap();
 }
 

@@ -5,6 +5,8 @@
 mod death;
 mod essential;
 mod events;
+#[cfg(feature = "full-tests")]
+mod hang;
 mod lives;
 mod logs;
 #[cfg(feature = "full-tests")]

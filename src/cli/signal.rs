@@ -7,7 +7,8 @@ use clap::Args;
 /// Send a signal to the main process of workers
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is wanted of a worker stays as it is: one that ends of the signal is started again, if its restart says so.
+What is wanted of a worker stays as it is: one that ends of the signal is started again, if its restart says so. One that does
+not run is named, and the exit code is 1; the others have the signal all the same.
 
 Examples:
   quell signal HUP web

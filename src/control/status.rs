@@ -137,6 +137,9 @@ pub struct Exit {
     /// It left a core dump.
     #[serde(default)]
     pub core: bool,
+    /// It ended of the signal that somebody had it sent, or stopped with: it is no crash.
+    #[serde(default)]
+    pub asked: bool,
     /// When.
     #[serde(rename = "at_us")]
     pub at: Wall,
@@ -289,8 +292,8 @@ mod tests {
     /// The keys that `--json` has. They are a promise: one may come, none may go.
     #[test]
     fn keys() {
-        let exit =
-            Exit { how: Ended::Signal("SIGKILL".into()), core: false, at: Wall(5), lasted_ms: 1200, last_line: None };
+        let how = Ended::Signal("SIGKILL".into());
+        let exit = Exit { how, core: false, asked: true, at: Wall(5), lasted_ms: 1200, last_line: None };
         let count = |lines| Count { lines, bytes: 10 * lines };
         let rule = Rule { list: "probes".into(), line: 3, pattern: "GET /".into(), lines: 2 };
         let worker = Worker {
@@ -319,7 +322,7 @@ mod tests {
         };
         let expected = concat!(
             r#"{"name":"web.2","state":"stopping","wanted":"down","since_us":7,"ready":false,"pid":12,"restarts":1,"#,
-            r#""why":null,"next_start_ms":null,"last_exit":{"signal":"SIGKILL","core":false,"at_us":5,"lasted_ms":1200,"#,
+            r#""why":null,"next_start_ms":null,"last_exit":{"signal":"SIGKILL","core":false,"asked":true,"at_us":5,"lasted_ms":1200,"#,
             r#""last_line":null},"memory_bytes":4096,"cpu_ms":10,"lines":{"in":{"lines":3,"bytes":30},"#,
             r#""kept":{"lines":1,"bytes":10},"suppressed":{"lines":2,"bytes":20},"dropped":{"lines":0,"bytes":0},"#,
             r#""top_rule":{"list":"probes","line":3,"pattern":"GET /","lines":2}},"#,

@@ -59,6 +59,7 @@ fn status() -> Status {
     let exit = Exit {
         how: Ended::Signal("SIGSEGV".into()),
         core: true,
+        asked: false,
         at: before(4),
         lasted_ms: 1250,
         last_line: Some("loading \u{1b}[31mmodel".into()),
@@ -236,4 +237,20 @@ fn counts_in_short() {
     ] {
         assert_eq!(short(count), expected);
     }
+}
+
+#[test]
+fn ends_that_were_asked_for() {
+    let check = |core: bool, asked: bool, expected: [&str; 2]| {
+        let how = Ended::Signal("SIGQUIT".into());
+        let exit = Exit { how, core, asked, at: before(4), lasted_ms: 1250, last_line: None };
+        let worker = Worker { last_exit: Some(exit), ..worker("web", State::Down) };
+        let (long, table) = (long(&worker, NOW), table(&Status { workers: vec![worker], ..status() }, NOW, None));
+        assert!(long.contains(&format!("last exit   {} after 1.2s", expected[0])), "{long}");
+        assert!(table.contains(&format!("  {}, 4.0s ago", expected[1])), "{table}");
+    };
+    check(false, false, ["killed by SIGQUIT", "SIGQUIT"]);
+    check(true, false, ["killed by SIGQUIT (core dumped)", "SIGQUIT core"]);
+    check(false, true, ["stopped (SIGQUIT)", "stopped"]);
+    check(true, true, ["stopped (SIGQUIT, core dumped)", "stopped core"]);
 }

@@ -44,20 +44,23 @@ fn fields(worker: &Worker, now: Wall) -> [(&'static str, Option<String>); 17] {
     ]
 }
 
-/// `exited 3`, `killed by SIGSEGV (core dumped)`.
+/// `exited 3`, `killed by SIGSEGV (core dumped)`, `stopped (SIGTERM)`.
 fn show_exit(exit: &Exit) -> String {
-    let core = if exit.core { " (core dumped)" } else { "" };
-    match &exit.how {
-        Ended::Code(code) => format!("exited {code}"),
-        Ended::Signal(name) => format!("killed by {}{core}", one_line(name)),
+    match (&exit.how, exit.asked, exit.core) {
+        (Ended::Code(code), ..) => format!("exited {code}"),
+        (Ended::Signal(name), true, false) => format!("stopped ({})", one_line(name)),
+        (Ended::Signal(name), true, true) => format!("stopped ({}, core dumped)", one_line(name)),
+        (Ended::Signal(name), false, false) => format!("killed by {}", one_line(name)),
+        (Ended::Signal(name), false, true) => format!("killed by {} (core dumped)", one_line(name)),
     }
 }
 
-/// The same where there is little room: `exit 3`, `SIGSEGV core`.
+/// The same where there is little room: `exit 3`, `SIGSEGV core`, `stopped`.
 pub(super) fn short_exit(exit: &Exit) -> String {
     let core = if exit.core { " core" } else { "" };
     match &exit.how {
         Ended::Code(code) => format!("exit {code}"),
+        Ended::Signal(_) if exit.asked => format!("stopped{core}"),
         Ended::Signal(name) => format!("{}{core}", one_line(name)),
     }
 }

@@ -7,7 +7,7 @@ use super::state::State;
 use super::{environment, program};
 use crate::config::keys::Set;
 use crate::config::load::{Config, Named};
-use crate::config::source::Sources;
+use crate::config::source::{Place, Sources};
 use crate::config::tables::{Argv, Limits, OnDeath, Ready, ReadyWord, Worker};
 use crate::config::values::Limit;
 use crate::sys::limits::{self, Ceiling, Resource, UNLIMITED};
@@ -38,8 +38,6 @@ const SHELL: &str = "/bin/sh";
 /// What all starts have in common.
 #[derive(Debug)]
 pub struct Here {
-    /// The folder of each configuration file, by its index among the sources; a reload replaces them.
-    pub folders: Vec<PathBuf>,
     mark: String,
     notify_socket: PathBuf,
     /// Our own variables that may be passed on.
@@ -51,12 +49,10 @@ pub struct Here {
 }
 
 impl Here {
-    /// Takes our environment and priorities as they are now. `descriptors` is the limit that quell was started with, and
-    /// `folder` what the names of the sources are relative to.
+    /// Takes our environment and priorities as they are now. `descriptors` is the limit that quell was started with.
     #[must_use]
-    pub fn new(state: &State, descriptors: Ceiling, sources: &Sources, folder: &Path) -> Here {
+    pub fn new(state: &State, descriptors: Ceiling) -> Here {
         Here {
-            folders: folders(sources, folder),
             mark: state.mark().to_owned(),
             notify_socket: state.notify_socket(),
             env: environment::ours(),
@@ -67,11 +63,23 @@ impl Here {
     }
 }
 
-/// The folder of each configuration file, by its index.
+/// The folder of the configuration file that something stands in; the names of the sources are relative to `folder`.
 #[must_use]
-pub fn folders(sources: &Sources, folder: &Path) -> Vec<PathBuf> {
-    let of = |name: &str| folder.join(name).parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
-    sources.iter().map(|source| of(&source.name)).collect()
+pub fn folder_of(place: Place, sources: &Sources, folder: &Path) -> PathBuf {
+    folder.join(&sources.get(place.file).name).parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
+}
+
+/// Whose process is to be made: one life of one worker.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// What the configuration says of the worker.
+    pub table: &'a Named<Worker>,
+    /// The folder of the file that says it.
+    pub folder: PathBuf,
+    /// Its number, where there are several.
+    pub instance: Option<u32>,
+    /// The number of its life.
+    pub nonce: u64,
 }
 
 /// The task that a process is started for.
@@ -125,29 +133,26 @@ pub struct LaunchError {
     text: String,
 }
 
-/// Makes what a worker's process is spawned from. `instance` is its number where there are several, `nonce` that of its
-/// life, `errand` the task that it is for.
+/// Makes what a worker's process is spawned from; `errand` is the task that it is for.
 ///
 /// # Errors
 /// Why it cannot be, in words: its file of variables.
 pub fn prepare(
     config: &Config,
-    worker: &Named<Worker>,
-    instance: Option<u32>,
-    nonce: u64,
+    subject: &Subject<'_>,
     here: &Here,
     errand: Option<Errand<'_>>,
 ) -> Result<Launch, String> {
-    let keys = &worker.keys;
+    let keys = &subject.table.keys;
     let argv: Vec<String> = match (&keys.command.value, &keys.shell.value) {
-        (Some(Argv(argv)), _) => argv.iter().map(|word| environment::numbered(&word.0, instance)).collect(),
-        (None, Some(shell)) => vec![SHELL.into(), "-c".into(), environment::numbered(&shell.0, instance)],
+        (Some(Argv(argv)), _) => argv.iter().map(|word| environment::numbered(&word.0, subject.instance)).collect(),
+        (None, Some(shell)) => vec![SHELL.into(), "-c".into(), environment::numbered(&shell.0, subject.instance)],
         (None, None) => return Err("it has no command".into()),
     };
     let notify = matches!(&keys.ready.value, Ready::Word(word) if word.0 == ReadyWord::Notify);
     let socket = notify.then(|| (NOTIFY_SOCKET, here.notify_socket.clone().into_os_string()));
     let further = socket.into_iter().chain(errand.iter().flat_map(Errand::variables)).collect();
-    let program = made(config, worker, instance, nonce, here, argv, further)?;
+    let program = made(config, subject, here, argv, further)?;
     let ready_fd = match &keys.ready.value {
         Ready::By(item) => item.0.fd.value.and_then(|fd| i32::try_from(fd.0).ok()),
         Ready::Word(_) => None,
@@ -162,36 +167,35 @@ pub fn prepare(
 /// As `prepare`.
 pub fn prepare_command(
     config: &Config,
-    worker: &Named<Worker>,
-    instance: Option<u32>,
-    nonce: u64,
+    subject: &Subject<'_>,
     here: &Here,
     command: &Argv,
     main: i32,
 ) -> Result<Launch, String> {
-    let argv = command.0.iter().map(|word| environment::numbered(&word.0, instance)).collect();
+    let argv = command.0.iter().map(|word| environment::numbered(&word.0, subject.instance)).collect();
     let main = (MAIN_PID, OsString::from(main.to_string()));
-    let program = made(config, worker, instance, nonce, here, argv, vec![main])?;
+    let program = made(config, subject, here, argv, vec![main])?;
     Ok(Launch { program, ready_fd: None })
 }
 
 fn made(
     config: &Config,
-    worker: &Named<Worker>,
-    instance: Option<u32>,
-    nonce: u64,
+    subject: &Subject<'_>,
     here: &Here,
     argv: Vec<String>,
     further: Vec<(&str, OsString)>,
 ) -> Result<Program, String> {
-    let keys = &worker.keys;
-    let name = instance.map_or_else(|| worker.name.clone(), |number| format!("{}.{number}", worker.name));
+    let Subject { table, folder, instance, nonce } = subject;
+    let keys = &table.keys;
+    let name = instance.map_or_else(|| table.name.clone(), |number| format!("{}.{number}", table.name));
     let ours = [(WORKER, format!("{name}.{nonce}").into()), (SUPERVISOR, here.mark.clone().into())];
     let ours: Vec<(&str, OsString)> = ours.into_iter().chain(further).collect();
-    let mut variables = environment::of(keys, instance, &here.env)?;
+    let mut variables = environment::of(keys, *instance, &here.env)?;
     ours.iter().for_each(|(name, _)| drop(variables.remove(OsStr::new(name))));
     let path = variables.get(OsStr::new("PATH")).map_or(OsStr::new(PATH_DEFAULT), OsString::as_os_str);
-    let files = program::files(&argv[0], base(worker, here), path);
+    // What a relative name is relative to: the folder that the worker is told to run in, else that of the file.
+    let base = keys.cwd.place.map_or(folder.as_path(), |_| keys.cwd.value.0.as_path());
+    let files = program::files(&argv[0], base, path);
     let ours = ours.iter().map(|(name, value)| (OsStr::new(name), value.as_os_str()));
     // Ours come first, so that they are soon found.
     let env = ours.chain(variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())));
@@ -213,16 +217,6 @@ fn made(
         no_new_privs: keys.no_new_privs.value.unwrap_or(keys.user.value.is_some()),
         dies_with_us: config.quell.on_supervisor_death.value.0 == OnDeath::Kill,
     })
-}
-
-/// What a relative name of a program is relative to: the folder that the worker is told to run in, else that of the file
-/// that defines it.
-fn base<'a>(worker: &'a Named<Worker>, here: &'a Here) -> &'a Path {
-    let beside = || here.folders.get(worker.place.file as usize).map_or(Path::new("/"), PathBuf::as_path);
-    match worker.keys.cwd.place {
-        Some(_) => &worker.keys.cwd.value.0,
-        None => beside(),
-    }
 }
 
 /// The limits that a worker asks for, and the one that quell has changed for itself.

@@ -25,14 +25,20 @@ fn scene(text: &str) -> Scene {
     assert!(loaded.reports.is_empty(), "{:?}", loaded.reports);
     let state = State::open(&root.join("state")).unwrap();
     let descriptors = Ceiling { soft: 256, hard: 512 };
-    let mut here = Here::new(&state, descriptors, &loaded.sources, &root);
+    let mut here = Here::new(&state, descriptors);
     here.env = [("PATH", "/own"), ("HOME", "/home/a"), ("LANG", "C")].map(|(n, v)| (n.into(), v.into())).into();
     Scene { folder, loaded, here }
 }
 
 impl Scene {
+    fn subject(&self, name: &str, instance: Option<u32>) -> Subject<'_> {
+        let table = self.loaded.config.worker(name).unwrap();
+        let root = self.folder.path().canonicalize().unwrap();
+        Subject { table, folder: folder_of(table.place, &self.loaded.sources, &root), instance, nonce: 7 }
+    }
+
     fn prepare(&self, name: &str, instance: Option<u32>) -> Result<Launch, String> {
-        prepare(&self.loaded.config, self.loaded.config.worker(name).unwrap(), instance, 7, &self.here, None)
+        prepare(&self.loaded.config, &self.subject(name, instance), &self.here, None)
     }
 
     fn program(&self, name: &str) -> Program {
@@ -124,9 +130,9 @@ fn settings() {
 #[test]
 fn commands_of_a_worker() {
     let scene = scene("[worker.a]\ncommand = [\"a\"]\nenv.A = \"1\"\nstop.command = [\"./stop\", \"now\"]\n");
-    let worker = scene.loaded.config.worker("a").unwrap();
-    let command = worker.keys.stop.command.value.as_ref().unwrap();
-    let launch = prepare_command(&scene.loaded.config, worker, None, 7, &scene.here, command, 42).unwrap();
+    let subject = scene.subject("a", None);
+    let command = subject.table.keys.stop.command.value.as_ref().unwrap();
+    let launch = prepare_command(&scene.loaded.config, &subject, &scene.here, command, 42).unwrap();
     assert_eq!(launch.program.files, [scene.path("stop")]);
     assert!(env(&launch.program).contains(&"MAINPID=42") && env(&launch.program).contains(&"A=1"));
     assert!(env(&launch.program).contains(&"QUELL_WORKER=a.7"));

@@ -27,6 +27,7 @@ pub mod probe;
 pub mod program;
 pub mod reactor;
 pub mod reader;
+pub mod register;
 pub mod route;
 pub mod series;
 pub mod server;

@@ -26,9 +26,16 @@ pub struct Life {
 
 impl Life {
     /// As it stands in the environment: `NAME.NONCE`.
-    fn parse(text: &str) -> Option<Life> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Life> {
         let (worker, nonce) = text.rsplit_once('.')?;
         Some(Life { worker: worker.to_owned(), nonce: nonce.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for Life {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.worker, self.nonce)
     }
 }
 

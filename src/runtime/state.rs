@@ -20,7 +20,7 @@ pub struct State {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another supervisor has it.
-    #[error("{} is in use by {holder}", .path.display())]
+    #[error("{} is in use by {holder}; `quell status` shows what it does", .path.display())]
     Taken {
         /// The directory.
         path: PathBuf,

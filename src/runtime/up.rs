@@ -23,9 +23,10 @@ use crate::clock::{Now, Tick, earliest};
 use crate::config::load::{Loaded, Named, WorkerLog};
 use crate::config::tables::Worker as Table;
 use crate::control::event::{Event as Happening, Kind};
-use crate::runtime::launch::Here;
+use crate::runtime::launch::{Here, Subject, folder_of};
 use crate::runtime::lists::Shelf;
 use crate::runtime::orphans::Life;
+use crate::runtime::register::Register;
 use crate::runtime::server::Server;
 use crate::runtime::state::State;
 use crate::supervisor::{Effect, Event, Supervisor};
@@ -33,18 +34,20 @@ use crate::sys::notify::Mailbox;
 use crate::sys::oom::OomKills;
 use crate::sys::poller::Poller;
 use crate::sys::reap::Process;
-use crate::sys::signal::{Inherited, Signals};
+use crate::sys::signal::{self, Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::time;
 use crate::sys::usage::Usage;
 use crate::task::queue::Slot;
 use crate::worker::WorkerId;
+use crate::worker::outcome::Outcome;
 use answer::Pending;
 use events::Events;
 use planes::Planes;
 use ready::Ready;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::io;
 use std::path::PathBuf;
 use sweep::Swept;
 use tasks::{Held, Tasks};
@@ -92,19 +95,23 @@ struct Worker {
     /// The table that it is made of, that one's place in the configuration in force, and its own number there.
     of: Box<str>,
     table: usize,
-    /// The table itself, where it is not in the configuration any more.
-    leaving: Option<Box<(Named<Table>, WorkerLog)>>,
+    /// What was in force for it, where it is not in the configuration any more.
+    leaving: Option<Box<Leaving>>,
     instance: Option<u32>,
     /// The number of its life.
     nonce: u64,
     /// The number of its newest life, as its log counts.
     life: u32,
+    /// How many of its lives the output plane has not done with: it holds their pipes.
+    undrained: u32,
     /// The number of the process that the life began with, until nothing of it is left.
     main: Option<i32>,
     /// None once it is reaped.
     process: Option<Process>,
     /// Its stop command, while that runs.
     command: Option<Process>,
+    /// The signal that this life was sent last because somebody asked for that.
+    passed: Option<i32>,
     ready: Ready,
     /// Since when it is in its state.
     since: Now,
@@ -123,12 +130,23 @@ struct Worker {
     task: Option<Box<Held>>,
 }
 
+/// What a configuration says of a worker, kept when another takes its place.
+#[derive(Debug)]
+struct Leaving {
+    table: Named<Table>,
+    log: WorkerLog,
+    /// The folder of the file that the table stood in.
+    folder: PathBuf,
+}
+
 /// How a life ended.
 #[derive(Debug)]
 struct Last {
     /// Its number, as the output plane counts.
     life: u32,
-    outcome: crate::worker::outcome::Outcome,
+    outcome: Outcome,
+    /// It ended of the signal that somebody had it sent, or stopped with.
+    asked: bool,
     at: Now,
     lasted: std::time::Duration,
     line: Option<String>,
@@ -152,6 +170,8 @@ struct Up<'a> {
     pids: HashMap<i32, WorkerId>,
     /// Which life began with this process; kept until nothing is left of that life.
     mains: HashMap<i32, Life>,
+    /// Where that is written down.
+    register: Register,
     planes: Planes,
     server: Server,
     events: Events,
@@ -173,7 +193,7 @@ struct Up<'a> {
     nonce: u64,
     /// When all workers should be ready; none once that was so, or was said.
     start_by: Option<Tick>,
-    /// The code to leave with.
+    /// The code to leave with, when the logs are finished.
     ended: Option<u8>,
     since: Now,
 }
@@ -183,17 +203,57 @@ impl Worker {
     fn log_name(&self) -> &str {
         self.log.as_deref().unwrap_or(&self.name)
     }
+
+    /// Sends its process a signal, because somebody asked for that: whom, where it runs, and what came of it.
+    fn pass(&mut self, signal: i32) -> Option<(i32, io::Result<()>)> {
+        let process = self.process.as_ref()?;
+        self.passed = Some(signal);
+        Some((process.pid(), process.signal(signal)))
+    }
+}
+
+impl Last {
+    /// It in words.
+    fn describe(&self) -> String {
+        match self.asked {
+            true => self.outcome.describe_asked(signal::name, self.lasted),
+            false => self.outcome.describe(signal::name, self.lasted),
+        }
+    }
 }
 
 impl Configuration {
     /// The table of a worker.
     fn table<'a>(&'a self, worker: &'a Worker) -> &'a Named<Table> {
-        worker.leaving.as_deref().map_or_else(|| &self.loaded.config.workers[worker.table], |(table, _)| table)
+        worker.leaving.as_ref().map_or_else(|| &self.loaded.config.workers[worker.table], |leaving| &leaving.table)
     }
 
     /// What is in force for its log.
     fn log<'a>(&'a self, worker: &'a Worker) -> &'a WorkerLog {
-        worker.leaving.as_deref().map_or_else(|| &self.loaded.config.logs[worker.table], |(_, log)| log)
+        worker.leaving.as_ref().map_or_else(|| &self.loaded.config.logs[worker.table], |leaving| &leaving.log)
+    }
+
+    /// The signal that it is told to stop by.
+    fn stop_signal(&self, worker: &Worker) -> i32 {
+        signal::number(self.table(worker).keys.stop.signal.value.0).unwrap_or(libc::SIGTERM)
+    }
+
+    /// What a process of it is made of.
+    fn subject<'a>(&'a self, worker: &'a Worker) -> Subject<'a> {
+        let folder =
+            worker.leaving.as_ref().map_or_else(|| self.folder(worker.table), |leaving| leaving.folder.clone());
+        Subject { table: self.table(worker), folder, instance: worker.instance, nonce: worker.nonce }
+    }
+
+    /// The folder of the file that a table stands in.
+    fn folder(&self, table: usize) -> PathBuf {
+        folder_of(self.loaded.config.workers[table].place, &self.loaded.sources, &self.folder)
+    }
+
+    /// What is said of a worker, for it to be kept.
+    fn leaving(&self, table: usize) -> Leaving {
+        let config = &self.loaded.config;
+        Leaving { table: config.workers[table].clone(), log: config.logs[table].clone(), folder: self.folder(table) }
     }
 }
 
@@ -207,10 +267,10 @@ impl Up<'_> {
         self.settle(now);
         crate::sys::memory::release_start_pages();
         loop {
-            if let Some(code) = self.ended {
-                return self.leave(code);
-            }
             let now = time::now();
+            if let Some(code) = self.ended.filter(|_| self.planes.are_over(now.tick)) {
+                return self.leave(code, now);
+            }
             self.spawns_left = SPAWNS_A_TURN;
             let timeout = match self.server.has_backlog() || !self.spawns.is_empty() {
                 true => Some(std::time::Duration::ZERO),
@@ -298,8 +358,9 @@ impl Up<'_> {
     fn deadline(&self) -> Option<Tick> {
         let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
         let tasks = self.tasks.as_ref().and_then(Tasks::deadline);
-        let own = [self.start_by, tasks, pending];
-        earliest([self.supervisor.deadline(), self.server.deadline(), self.probe_deadline(), earliest(own)])
+        let own = earliest([self.start_by, tasks, pending]);
+        let others = [self.server.deadline(), self.probe_deadline(), self.planes.deadline()];
+        earliest([self.supervisor.deadline(), own, earliest(others)])
     }
 
     fn step(&mut self, event: Event<'_>, now: Now) {
@@ -341,12 +402,16 @@ impl Up<'_> {
                 let text = "the time for stopping is over: what is left is killed";
                 self.say(Happening::new(now.wall, Kind::Warning, text));
             }
-            Effect::End(code) => self.ended = Some(code),
+            Effect::End(code) => {
+                // Requests are answered until the logs are finished: a disk may have to be waited for.
+                self.ended = Some(code);
+                self.planes.finish(now.tick);
+            }
         }
     }
 
     fn signal(&mut self, number: i32, now: Now) {
-        let name = crate::sys::signal::name(number);
+        let name = signal::name(number);
         match number {
             libc::SIGCHLD => {}
             libc::SIGTERM | libc::SIGINT | libc::SIGQUIT => {
@@ -367,11 +432,10 @@ impl Up<'_> {
         self.workers.get(&id).map_or_else(|| "?".into(), |worker| worker.name.clone())
     }
 
-    /// Ends: the logs are finished, and whoever asked for it is told.
-    fn leave(mut self, code: u8) -> u8 {
-        let now = time::now();
+    /// Ends: whoever asked for it is told.
+    fn leave(mut self, code: u8, now: Now) -> u8 {
         self.name_survivors(now);
-        if !self.planes.finish() {
+        if !self.planes.join() {
             let text = "the disk does not answer: the last lines may be lost";
             self.say(Happening::new(now.wall, Kind::Warning, text));
         }

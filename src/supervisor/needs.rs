@@ -66,13 +66,16 @@ impl Supervisor {
         waited.map(|need| &*self.groups[*need].worker)
     }
 
-    /// Tells the members of a group whether what they need is ready, and what they take the place of is gone.
+    /// Tells the members of a group whether what they need is ready, what they take the place of is gone, and nothing else
+    /// holds them.
     pub(super) fn clear(&mut self, at: usize, now: Tick, effects: &mut Vec<Effect>) {
         let group = &self.groups[at];
         let clear = group.needs.iter().all(|need| self.groups[*need].is_ready())
             && group.members.iter().all(|id| self.members.get(id).is_none_or(|member| !member.removed));
         for id in self.groups[at].members.clone() {
-            if self.members.get(&id).is_some_and(|member| member.life.clear != clear) {
+            let Some(member) = self.members.get(&id) else { continue };
+            let clear = clear && !member.held;
+            if member.life.clear != clear {
                 self.live(id, lifecycle::Event::Clear(clear), now, effects);
             }
         }

@@ -179,6 +179,22 @@ fn what_crashed_with_its_need_waits_for_it() {
 }
 
 #[test]
+fn what_is_held_does_not_start() {
+    let mut scene = chain();
+    let (web, app) = (scene.ids["web"], scene.ids["app"]);
+    assert_eq!(scene.step(Event::Hold(app, true)), "Started", "nothing was wanted yet");
+    assert_eq!(scene.step(Event::Start(&[web])), "+db", "whatever it needs is there");
+    assert_eq!(scene.step(Event::Restart(&[app])), "", "whoever asks for it");
+    assert_eq!(scene.step(Event::Hold(app, false)), "+app +web");
+    assert_eq!(scene.step(Event::Hold(app, true)), "", "what runs goes on");
+    scene.exit("app", 1);
+    assert_eq!(scene.later(Duration::from_secs(1)), "", "and is not started again");
+    let db = scene.ids["db"];
+    assert_eq!(scene.step(Event::Stop(&[db])), "-web -db");
+    assert_eq!(scene.step(Event::Hold(app, false)), "", "what it needs is gone");
+}
+
+#[test]
 fn the_end_of_an_essential_worker_ends_all() {
     let essential = |restart| {
         let mut one = spec("job", &["db"]);
@@ -217,6 +233,16 @@ fn a_second_request_to_end_kills() {
     scene.deaf = vec!["web", "db"];
     assert_eq!(scene.step(Event::Shutdown), "-web -x");
     assert_eq!(scene.step(Event::Kill), "!web -app !app !db End(0)".replace("-app !app", "!app"));
+}
+
+#[test]
+fn after_the_end_nothing_is_waited_for() {
+    let mut scene = chain();
+    let all = scene.ids(&["web", "app", "db", "x"]);
+    scene.step(Event::Start(&all));
+    assert_eq!(scene.step(Event::Shutdown), "-web -app -db -x End(0)");
+    assert_eq!(scene.step(Event::Shutdown) + &scene.step(Event::Kill), "");
+    assert_eq!(scene.supervisor.deadline(), None);
 }
 
 #[test]

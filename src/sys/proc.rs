@@ -33,6 +33,15 @@ pub fn is_there() -> bool {
     fs::read_link("/proc/self").is_ok_and(|to| to.as_os_str() == std::process::id().to_string().as_str())
 }
 
+/// What the numbers of processes are good for: this boot of the machine, and our namespace (pid_namespaces(7)). None where
+/// that cannot be told.
+#[must_use]
+pub fn realm() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+    is_there().then(|| format!("{} {}", boot.trim_end(), namespace.display()))
+}
+
 /// The processes other than ourselves that hold an end of one of these pipes.
 #[must_use]
 pub fn pipe_holders(inodes: &[u64]) -> Vec<Named> {

@@ -39,6 +39,24 @@ impl Outcome {
             }
         }
     }
+
+    /// The same of an end that somebody has asked for: `stopped (SIGTERM) after 1.2s`.
+    #[must_use]
+    pub fn describe_asked(self, signal_name: impl Fn(i32) -> String, lasted: Duration) -> String {
+        match self {
+            Outcome::Exited(_) => self.describe(signal_name, lasted),
+            Outcome::Signalled { number, core } => {
+                let core = if core { ", core dumped" } else { "" };
+                format!("stopped ({}{core}) after {}", signal_name(number), show_duration(lasted))
+            }
+        }
+    }
+
+    /// Whether this signal ended it.
+    #[must_use]
+    pub fn is_of(self, signal: i32) -> bool {
+        matches!(self, Outcome::Signalled { number, .. } if number == signal)
+    }
 }
 
 #[cfg(test)]
@@ -52,5 +70,10 @@ mod tests {
         let words = |o: Outcome| o.describe(|n| format!("SIG{n}"), Duration::from_millis(1250));
         assert_eq!(words(Outcome::Exited(3)), "exited 3 after 1.2s");
         assert_eq!(words(killed), "killed by SIG11 (core dumped) after 1.2s");
+        let asked = |o: Outcome| o.describe_asked(|n| format!("SIG{n}"), Duration::from_millis(1250));
+        assert_eq!(asked(Outcome::Exited(3)), "exited 3 after 1.2s");
+        assert_eq!(asked(Outcome::Signalled { number: 15, core: false }), "stopped (SIG15) after 1.2s");
+        assert_eq!(asked(killed), "stopped (SIG11, core dumped) after 1.2s");
+        assert!(killed.is_of(11) && !killed.is_of(15) && !Outcome::Exited(11).is_of(11));
     }
 }

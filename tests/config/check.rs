@@ -5,7 +5,7 @@ use crate::harness::{Folder, finish, wait};
 use nix::pty::openpty;
 use std::fs::File;
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// A configuration with one worker, and another with two: so it is seen which one was read.
 fn worker(name: &str) -> String {
@@ -66,6 +66,22 @@ fn what_is_right_is_so() {
         let done = finish(quell_in(&folder).args(["check", "--json", "-c", name]));
         assert_eq!((done.code(), done.text()), (0, "[]\n"));
     }
+}
+
+/// The soft limit of descriptors is raised at a start: only the hard one can be too low.
+#[test]
+fn the_hard_limit_of_descriptors_decides() {
+    let folder = Folder::new();
+    let here = folder.path().display();
+    let head = format!("quell.state = \"{here}/state\"\nlog.dir = \"{here}/log\"\n");
+    let path = folder.write("quell.toml", head + &worker("a") + "instances = 40\n");
+    let check = |limit: &str| {
+        let script = format!("ulimit {limit} 64 && exec \"$0\" check --host -c \"$1\"");
+        finish(Command::new("/bin/sh").args(["-c", &script, env!("CARGO_BIN_EXE_quell")]).arg(&path))
+    };
+    let (soft, both) = (check("-S -n"), check("-n"));
+    assert!(soft.code() == 0 && !soft.text().contains("descriptors"), "{soft:?}");
+    assert!(both.code() == 1 && both.text().contains("descriptors, and quell may have 64"), "{both:?}");
 }
 
 /// A folder whose files are included, with a mistake in each and two in one.

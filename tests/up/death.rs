@@ -1,7 +1,7 @@
 //! The supervisor itself dies: what becomes of its workers, and what the next one finds.
 
-use super::{Up, Watched, configure};
-use crate::harness::{Folder, finish, quell};
+use super::{Up, Watched, children, configure, until};
+use crate::harness::{Folder, finish, quell, wait_until};
 use nix::sys::signal::Signal;
 use serial_test::serial;
 use std::os::unix::fs::symlink;
@@ -51,6 +51,43 @@ fn workers_that_were_left_are_named_and_not_touched() {
     web.ends();
 }
 
+/// C1, C6: who has overwritten its environment, and whoever is in its session, is named by what was written down; by every
+/// supervisor that follows.
+#[test]
+#[serial]
+fn workers_without_an_environment_are_named() {
+    let web = "shell = \"env -i sleep 1001 & exec env -i sleep 1000\"\n";
+    let mut up = Up::start(&format!("quell.on_supervisor_death = \"leave\"\n[worker.web]\n{web}"));
+    up.ready("web");
+    let main = Watched::new(up.pid_of("web"));
+    let hides = |pid: i32| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| environ.is_empty());
+    until("both hide whose they are", || {
+        hides(main.pid()) && children(main.pid()).first().is_some_and(|child| hides(child.pid))
+    });
+    let child = Watched::new(children(main.pid())[0].pid);
+    let (state, line) = (up.folder.join("state"), format!("{} ", main.pid()));
+    wait_until(&state, "its number", || {
+        std::fs::read_to_string(state.join("lives"))
+            .is_ok_and(|lives| lives.lines().any(|life| life.starts_with(&line)))
+    });
+    up.signal(Signal::SIGKILL);
+    assert_eq!(up.end().code(), None);
+    for _ in 0..2 {
+        up = up.again();
+        up.until("all workers are up");
+        for left in [&main, &child] {
+            let text = format!("an earlier quell left sleep (pid {}) of worker web running", left.pid());
+            assert!(up.heard.iter().any(|line| line.contains(&text)), "{:#?}", up.heard);
+        }
+        up.down();
+        assert!(!main.has_ended() && !child.has_ended());
+    }
+    for left in [main, child] {
+        left.kill();
+        left.ends();
+    }
+}
+
 #[test]
 #[serial]
 fn one_supervisor_to_a_state_directory() {
@@ -58,7 +95,8 @@ fn one_supervisor_to_a_state_directory() {
     up.ready("web");
     let second = finish(quell().args(["up", "-c"]).arg(up.folder.join("quell.toml")));
     assert_eq!(second.code(), 1);
-    assert!(second.stderr.contains(&format!("is in use by quell (pid {})", up.pid())), "{second:?}");
+    let holder = format!("is in use by quell (pid {}); `quell status` shows", up.pid());
+    assert!(second.stderr.contains(&holder), "{second:?}");
     assert_eq!(up.ask(&["status", "web"]).code(), 0);
     up.down();
 }

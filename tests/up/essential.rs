@@ -13,7 +13,7 @@ fn an_essential_worker_ends_all_with_its_code() {
     assert_eq!(up.end().code(), Some(3));
     let heard = up.heard().join("\n");
     assert!(heard.contains("job: exited 3 after"), "{heard}");
-    assert!(heard.contains("db: killed by SIGTERM"), "{heard}");
+    assert!(heard.contains("db: stopped (SIGTERM)"), "{heard}");
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn what_needs_others_starts_after_them_and_stops_before() {
         lines.map(|line| line.split(": ").nth(1).unwrap().to_owned()).collect()
     };
     assert_eq!(order(": started, pid"), ["db", "app", "web"]);
-    assert_eq!(order(": killed by SIGTERM"), ["web", "app", "db"]);
+    assert_eq!(order(": stopped (SIGTERM)"), ["web", "app", "db"]);
 }
 
 #[test]

@@ -25,6 +25,35 @@ fn a_killed_worker_comes_back() {
     assert_eq!(up.printed("web"), ["up", "up"]);
 }
 
+/// C9, C13: what fails again and again while its log cannot be written is not started for ever, for each life holds two pipes;
+/// it is when what some lives have printed is written, and nothing of that is lost.
+#[test]
+#[serial]
+fn lives_whose_output_waits_are_few() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.join("log")).unwrap();
+    let obstacle = folder.write("log/web", "no folder");
+    let web = "[worker.web]\nshell = \"echo no; exit 1\"\nbackoff = { first = \"0s\", max = \"0s\" }\n";
+    let path = configure(&folder, web);
+    let mut up = Up::of(folder, path);
+    let said = up.until("web: waits for ");
+    assert!(said.contains(&format!("{}: what its last 4 lives have printed", obstacle.display())), "{said}");
+    let status = up.status("web");
+    assert_eq!((&status["state"], &status["restarts"]), (&"waiting".into(), &3.into()), "{status}");
+    assert!(status["why"].as_str().unwrap().contains("log/web"), "{status}");
+    std::fs::remove_file(obstacle).unwrap();
+    up.until("web: started");
+    up.must(&["stop", "web"]);
+    let lives = up.status("web")["restarts"].as_u64().unwrap() as usize + 1;
+    up.down();
+    let printed = up.printed("web");
+    // The last one may have been stopped before it came to it.
+    assert!(
+        printed.iter().all(|line| line == "no") && [lives - 1, lives].contains(&printed.len()),
+        "{lives}: {printed:?}"
+    );
+}
+
 /// C7, under up: why a worker does not start is said, and the others do.
 #[test]
 #[serial]
@@ -126,6 +155,26 @@ fn instances_are_workers_of_their_own() {
     assert_eq!(up.pid_of("web.2"), second);
     up.down();
     assert_eq!((up.printed("web.1"), up.printed("web.2")), (vec!["I am 1".into(); 2], vec!["I am 2".into()]));
+}
+
+/// Who does not run keeps nobody from a signal that is meant for all of them, and is named.
+#[test]
+#[serial]
+fn a_signal_is_for_all_that_run() {
+    let asked = "trap 'echo asked' USR1; echo here; while :; do sleep 1000 & wait; done";
+    let mut up = Up::start(&format!(
+        "[worker.down]\ncommand = [\"sleep\", \"1000\"]\n[worker.web]\nshell = \"{asked}\"\nready = {{ line = \"here\" }}\n"
+    ));
+    up.until("all workers are up");
+    up.must(&["stop", "down"]);
+    let nobody = up.ask(&["signal", "KILL", "web", "nobody"]);
+    assert_eq!((nobody.code(), nobody.text()), (1, ""));
+    let some = up.ask(&["signal", "USR1", "down", "web"]);
+    let sent = format!("sent SIGUSR1 to web (pid {})\n", up.pid_of("web"));
+    assert_eq!((some.code(), some.text()), (1, sent.as_str()));
+    assert!(some.stderr.contains("down is not running"), "{some:?}");
+    up.until_logged("web", "asked");
+    up.down();
 }
 
 #[test]

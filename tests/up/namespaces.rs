@@ -44,7 +44,7 @@ fn as_pid_one() {
         assert_eq!(up.ask(&["status", "web"]).code(), 0);
         up.signal(signal);
         assert_eq!(up.end().code(), Some(0), "{:#?}", up.heard);
-        assert!(up.heard.iter().any(|line| line.contains("web: killed by SIGTERM")), "{:#?}", up.heard);
+        assert!(up.heard.iter().any(|line| line.contains("web: stopped (SIGTERM)")), "{:#?}", up.heard);
     }
 }
 

@@ -1,8 +1,11 @@
 //! Another configuration: only what changed is touched.
 
 use super::{Up, configure};
+use crate::harness::Folder;
 use nix::sys::signal::Signal;
 use serial_test::serial;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 fn worker(name: &str, seconds: u32) -> String {
     format!("[worker.{name}]\ncommand = [\"sleep\", \"{seconds}\"]\n")
@@ -117,4 +120,27 @@ fn a_log_folder_that_cannot_be_used_changes_nothing() {
     assert!(refused.stderr.contains("cannot log to"), "{refused:?}");
     assert_eq!(up.pid_of("a"), a);
     up.down();
+}
+
+/// What is removed is stopped by the command beside the file that named it, though another file has that one's place by then.
+#[test]
+#[serial]
+fn what_is_removed_keeps_its_folder() {
+    let folder = Folder::new();
+    for name in ["a", "b"] {
+        std::fs::create_dir(folder.join(name)).unwrap();
+        let stop = format!("#!/bin/sh\necho the stop of {name} >&2\nkill $MAINPID\n");
+        let stop = folder.write(&format!("{name}/stop"), stop);
+        std::fs::set_permissions(stop, Permissions::from_mode(0o755)).unwrap();
+        folder.write(&format!("{name}/{name}.toml"), worker(name, 1000) + "stop.command = [\"./stop\"]\n");
+    }
+    let path = configure(&folder, "include = [\"a/*.toml\", \"b/*.toml\"]\n");
+    let mut up = Up::of(folder, path);
+    up.until("all workers are up");
+    configure(&up.folder, "include = [\"b/*.toml\"]\n");
+    up.must(&["reload"]);
+    up.until("the stop of a");
+    up.must(&["down"]);
+    up.until("the stop of b");
+    up.end();
 }

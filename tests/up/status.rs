@@ -23,6 +23,32 @@ fn codes_as_scripts_expect_them() {
     assert_eq!(up.ask(&["status", "web"]).code(), 3);
 }
 
+/// An end that somebody has asked for does not look like a crash, nor a crash as if somebody had asked for it.
+#[test]
+#[serial]
+fn ends_that_were_asked_for() {
+    let mut up = Up::start("[worker.web]\ncommand = [\"sleep\", \"1000\"]\nbackoff.first = \"1ms\"\n");
+    let check = |up: &mut Up, text: &str, signal: &str, asked: bool| {
+        up.until(&format!("web: {text} after "));
+        let exit = up.status("web")["last_exit"].clone();
+        assert_eq!((&exit["signal"], &exit["asked"]), (&signal.into(), &asked.into()), "{exit}");
+        let shown = up.ask(&["status", "web"]);
+        assert!(shown.text().contains(&format!("last exit   {text} after ")), "{shown:?}");
+    };
+    up.ready("web");
+    up.must(&["signal", "TERM", "web"]);
+    check(&mut up, "stopped (SIGTERM)", "SIGTERM", true);
+    up.ready("web");
+    up.must(&["restart", "web"]);
+    check(&mut up, "stopped (SIGTERM)", "SIGTERM", true);
+    super::Watched::new(up.pid_of("web")).kill();
+    check(&mut up, "killed by SIGKILL", "SIGKILL", false);
+    up.ready("web");
+    up.must(&["stop", "web"]);
+    check(&mut up, "stopped (SIGTERM)", "SIGTERM", true);
+    up.down();
+}
+
 #[test]
 #[serial]
 fn lines_are_counted_by_rule() {

@@ -106,7 +106,7 @@ fn a_stop_command_comes_first() {
     let heard = up.heard().join("\n");
     assert!(heard.contains("web: its stop command is run"), "{heard}");
     assert!(heard.contains("old: its command to stop or reload failed"), "{heard}");
-    assert!(heard.contains("old: killed by SIGTERM"), "{heard}");
+    assert!(heard.contains("old: stopped (SIGTERM)"), "{heard}");
 }
 
 #[test]

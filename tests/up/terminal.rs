@@ -44,7 +44,7 @@ fn the_interrupt_key_stops_all_in_order() {
     let (mut terminal, quell, web) = start(&folder);
     terminal.type_in("\x03");
     let said = terminal.wait_for("quell: down");
-    assert!(said.contains("web: killed by SIGTERM"), "{said}");
+    assert!(said.contains("web: stopped (SIGTERM)"), "{said}");
     quell.ends();
     web.ends();
     terminal.type_in("echo rc=$?\n");

@@ -20,14 +20,14 @@ const PROCESS_DESCRIPTORS: i64 = 2 + 1 + 3;
 /// A folder of logs with more entries is not added up to its end.
 const ENTRIES_MAX: usize = 100_000;
 
-/// Says whether there can be fewer descriptors than are needed.
+/// Says whether there can be fewer descriptors than are needed. The soft limit is raised at a start: the hard one decides.
 pub(super) fn descriptors(scene: &mut Scene<'_>) {
-    let Ok(Ceiling { soft, hard }) = Resource::Descriptors.ours() else { return };
+    let Ok(Ceiling { hard, .. }) = Resource::Descriptors.ours() else { return };
     let workers: Vec<_> = scene.config.workers.iter().filter(|worker| worker.keys.enabled.value).collect();
     let processes: i64 = workers.iter().map(|worker| processes(&worker.keys)).sum();
     let needed = OWN_DESCRIPTORS + workers.iter().map(|worker| needs(&worker.keys)).sum::<i64>();
     let Some(most) = workers.iter().rev().max_by_key(|worker| needs(&worker.keys)) else { return };
-    if u64::try_from(needed).unwrap_or(0) <= soft {
+    if u64::try_from(needed).unwrap_or(0) <= hard {
         return;
     }
     let keys = &most.keys;
@@ -36,13 +36,8 @@ pub(super) fn descriptors(scene: &mut Scene<'_>) {
         set => set,
     };
     let place = key.map_or(most.place, |key| scene.values.of(key));
-    let text = format!("{processes} processes need {needed} descriptors, and quell may have {soft}");
-    let remedy = match u64::try_from(needed).unwrap_or(0) <= hard {
-        true => format!("raise the limit (`ulimit -n {needed}`, or LimitNOFILE= in a unit), or run fewer"),
-        false => format!(
-            "raise the limit, which root alone can (the hard one is {hard}; LimitNOFILE= in a unit), or run fewer"
-        ),
-    };
+    let text = format!("{processes} processes need {needed} descriptors, and quell may have {hard}");
+    let remedy = "raise the hard limit, which root alone can (LimitNOFILE= in a unit), or run fewer";
     scene.add(Report::error(place, text).help(remedy));
 }
 

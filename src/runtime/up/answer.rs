@@ -206,22 +206,27 @@ impl Up<'_> {
         None
     }
 
+    /// Signals all that run; who does not is named, and keeps nobody from it.
     fn pass_signal(&mut self, targets: &[Target], name: &str, now: Now) -> Result<Reply, (Code, String)> {
         let ids = self.meant(targets)?;
         let number = signal::number(name).ok_or_else(|| (Code::BadRequest, format!("no signal {name} here")))?;
-        let mut lines = Vec::new();
+        let (mut done, mut failed) = (Vec::new(), Vec::new());
         for id in ids {
-            let name_of = self.name(id);
-            let Some(process) = self.workers.get(&id).and_then(|worker| worker.process.as_ref()) else {
-                return Err((Code::Failed, format!("{name_of} is not running")));
-            };
-            let pid = process.pid();
-            process.signal(number).map_err(|e| (Code::Failed, format!("cannot signal {name_of}: {e}")))?;
-            lines.push(format!("sent SIG{name} to {name_of} (pid {pid})"));
-            let text = format!("sent SIG{name}, as somebody asked");
-            self.say(Happening::new(now.wall, Kind::Signal, text).of(name_of).pid(pid));
+            let whom = self.name(id);
+            match self.workers.get_mut(&id).and_then(|worker| worker.pass(number)) {
+                None => failed.push(format!("{whom} is not running")),
+                Some((_, Err(e))) => failed.push(format!("cannot signal {whom}: {e}")),
+                Some((pid, Ok(()))) => {
+                    done.push(format!("sent SIG{name} to {whom} (pid {pid})"));
+                    let text = format!("sent SIG{name}, as somebody asked");
+                    self.say(Happening::new(now.wall, Kind::Signal, text).of(whom).pid(pid));
+                }
+            }
         }
-        Ok(Reply::Done { lines })
+        Ok(match failed.is_empty() {
+            true => Reply::Done { lines: done },
+            false => Reply::Failed { code: Code::Failed, text: failed.join("; "), done },
+        })
     }
 
     fn status(&mut self, client: ClientId, ids: Vec<WorkerId>, now: Now) -> Option<Reply> {
@@ -368,7 +373,7 @@ impl Up<'_> {
         let Some(worker) = self.workers.get(&id) else { return "?".into() };
         let how = match (&worker.why, &worker.last) {
             (Some(why), _) => why.to_string(),
-            (None, Some(last)) => last.outcome.describe(signal::name, last.lasted),
+            (None, Some(last)) => last.describe(),
             (None, None) => "it failed".into(),
         };
         let backoff = self.supervisor.member(id).is_some_and(|member| member.life.state == State::Backoff);

@@ -9,10 +9,11 @@ use super::{Configuration, Load, NOTIFY, SERVER, SIGNALS, SPAWNS_A_TURN, THREADS
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::Here;
 use crate::runtime::payload::Payloads;
+use crate::runtime::register::Register;
 use crate::runtime::server::Server;
 use crate::runtime::state::{State, StateError};
 use crate::runtime::store::{OpenError, Opened, Returned, Store};
-use crate::runtime::{leftovers, places};
+use crate::runtime::{leftovers, places, register};
 use crate::supervisor::Supervisor;
 use crate::sys::fd::Interest;
 use crate::sys::notify::Mailbox;
@@ -84,8 +85,11 @@ pub fn begin<'a>(
     step("listen for clients", server.register(&poller, SERVER))?;
     let mailbox = step("listen for what workers say", Mailbox::bind(&state.notify_socket()))?;
     step("listen for what workers say", poller.add(&mailbox, NOTIFY, Interest::Read))?;
-    let here = Here::new(&state, before, &configuration.loaded.sources, &configuration.folder);
-    let left = leftovers::find(&state);
+    let here = Here::new(&state, before);
+    let written = register::read(&state);
+    let left = leftovers::find(&state, &written);
+    let kept = written.into_iter().filter(|record| left.iter().any(|leftover| leftover.life == record.life));
+    let register = step("write down which processes are whose", Register::open(&state, kept.collect()))?;
     let now = time::now();
     let (tasks, returned) = tasks(&configuration, &state, planes.waker(), now)?.unzip();
     let mut up = Up {
@@ -101,6 +105,7 @@ pub fn begin<'a>(
         workers: BTreeMap::new(),
         pids: HashMap::new(),
         mains: HashMap::new(),
+        register,
         planes,
         server,
         events: Events::default(),

@@ -64,6 +64,7 @@ impl Up<'_> {
 
     /// A worker has come to another state.
     pub(super) fn changed(&mut self, id: WorkerId, state: State, now: Now) {
+        let disk = self.waits_for_disk(id);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.since = now;
         if worker.slot.is_some() || worker.task.is_some() {
@@ -109,7 +110,7 @@ impl Up<'_> {
             State::Stopping(Rung::Signal) => (Kind::Stopping, "what it left behind is told to stop".to_owned()),
             State::Down if member.life.is_done() => (Kind::Stopped, "done".to_owned()),
             State::Down if self.supervisor.phase() == Phase::Stopping => return,
-            State::Down => (Kind::Stopped, "down".to_owned()),
+            State::Down => disk.map_or_else(|| (Kind::Stopped, "down".to_owned()), |text| (Kind::LogTrouble, text)),
             State::Starting => return,
         };
         let event = Event::new(now.wall, kind, text).of(name);

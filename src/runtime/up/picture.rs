@@ -122,10 +122,11 @@ impl Up<'_> {
         match self.shown_state(id) {
             State::Waiting => {
                 let needs: Vec<_> = self.supervisor.waits_for(id).collect();
-                match needs.is_empty() {
-                    true if self.waits_for_event(id) => Some("waits for its start_on".into()),
-                    true => worker.why.as_deref().map(Into::into),
-                    false => Some(format!("waits for {}", needs.join(", "))),
+                match (needs.is_empty(), self.waits_for_disk(id)) {
+                    (false, _) => Some(format!("waits for {}", needs.join(", "))),
+                    (true, Some(disk)) => Some(disk),
+                    (true, None) if self.waits_for_event(id) => Some("waits for its start_on".into()),
+                    (true, None) => worker.why.as_deref().map(Into::into),
                 }
             }
             _ => worker.why.as_deref().map(Into::into).or(waiting),
@@ -195,6 +196,7 @@ fn exit(last: &Last) -> Exit {
     Exit {
         how: how(last.outcome),
         core: matches!(last.outcome, Outcome::Signalled { core: true, .. }),
+        asked: last.asked,
         at: last.at.wall,
         lasted_ms: ms(last.lasted),
         last_line: last.line.clone(),

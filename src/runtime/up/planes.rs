@@ -1,16 +1,15 @@
 //! The output planes: one to a log folder, so that a disk that hangs holds up those that log to it and nobody else.
 
 use super::{Up, Worker};
-use crate::clock::Now;
+use crate::clock::{Now, Tick};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::directory::{OnDisk, Owning};
 use crate::runtime::keeper::Keepers;
 use crate::runtime::plane::{FromPlane, Plane, Spec, ToPlane};
 use crate::supervisor::Event;
 use crate::sys::poller::Waker;
-use crate::sys::time;
 use crate::worker::WorkerId;
-use crate::worker::lifecycle;
+use crate::worker::lifecycle::{self, Want};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -23,6 +22,9 @@ use std::time::Duration;
 const DRAIN: Duration = Duration::from_secs(1);
 /// How many questions a plane may leave unanswered before it is asked no more.
 const UNANSWERED_MAX: usize = 8;
+/// Of so many lives of a worker the output may wait to be written before no other begins: each holds two pipes, and a disk
+/// may hang for longer than there are descriptors for.
+const UNDRAINED_MAX: u32 = 4;
 /// How long the end of quell waits for the logs to be finished: longer than their keepers wait for the disk.
 const FINISH_WAIT: Duration = Duration::from_secs(15);
 
@@ -30,6 +32,10 @@ const FINISH_WAIT: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Planes {
     planes: Vec<(PathBuf, Plane)>,
+    /// How many of them have not ended.
+    running: usize,
+    /// Until when the end of all is waited for, once they were told to finish.
+    finish_by: Option<Tick>,
     of: HashMap<WorkerId, Lane>,
     /// Whose each life is that a log was told of and that is still read.
     lives: HashMap<(WorkerId, u32), WorkerId>,
@@ -61,6 +67,8 @@ impl Planes {
         let (tell, said) = channel();
         Planes {
             planes: Vec::new(),
+            running: 0,
+            finish_by: None,
             of: HashMap::new(),
             lives: HashMap::new(),
             begun: HashMap::new(),
@@ -90,6 +98,7 @@ impl Planes {
         };
         let plane = Plane::start(Some(dir), Vec::new(), Keepers::new(), self.tell.clone(), self.waker.clone())?;
         self.planes.push((root.to_owned(), plane));
+        self.running += 1;
         Ok(self.planes.len() - 1)
     }
 
@@ -193,23 +202,28 @@ impl Planes {
         self.said.try_recv().ok()
     }
 
-    /// Finishes all logs; false where a disk does not let them be finished.
-    pub(super) fn finish(&mut self) -> bool {
-        for (_, plane) in &self.planes {
-            plane.send(ToPlane::Finish);
+    /// Has all logs finished. It is over when `are_over` says so.
+    pub(super) fn finish(&mut self, now: Tick) {
+        self.planes.iter().for_each(|(_, plane)| plane.send(ToPlane::Finish));
+        self.finish_by = Some(now.after(FINISH_WAIT));
+    }
+
+    /// Whether all have ended, or are not waited for any more.
+    pub(super) fn are_over(&self, now: Tick) -> bool {
+        self.running == 0 || self.finish_by.is_some_and(|by| by <= now)
+    }
+
+    /// When they are not waited for any more.
+    pub(super) fn deadline(&self) -> Option<Tick> {
+        self.finish_by
+    }
+
+    /// Lets go of those that have ended; false where a disk has not let all of them. What is still in a write(2) ends with us.
+    pub(super) fn join(&mut self) -> bool {
+        if self.running == 0 {
+            self.planes.drain(..).for_each(|(_, plane)| plane.join());
         }
-        let by = time::now().tick.after(FINISH_WAIT);
-        let mut running = self.planes.len();
-        while running > 0 {
-            match self.said.recv_timeout(by.until(time::now().tick)) {
-                Ok(FromPlane::Ended) => running -= 1,
-                Ok(_) => {}
-                // What is still in a write(2) ends with us.
-                Err(_) => return false,
-            }
-        }
-        self.planes.drain(..).for_each(|(_, plane)| plane.join());
-        true
+        self.running == 0
     }
 }
 
@@ -227,7 +241,7 @@ impl Up<'_> {
                     }
                 }
                 FromPlane::OutputEnded { worker: log, life, holders, last_line } => {
-                    let worker = self.planes.lives.remove(&(log, life)).unwrap_or(log);
+                    let Some(worker) = self.planes.lives.remove(&(log, life)) else { continue };
                     self.output_ended(worker, life, last_line, now);
                     if holders.is_empty() {
                         continue;
@@ -251,18 +265,27 @@ impl Up<'_> {
                     self.planes.answered(ticket);
                     self.pictured(ticket);
                 }
-                FromPlane::Ended => {
-                    let text = "an output plane has ended, and nobody reads what its workers print: going down";
-                    self.say(Happening::new(now.wall, Kind::Warning, text));
-                    self.step(Event::Shutdown, now);
-                }
+                FromPlane::Ended => self.plane_ended(now),
                 FromPlane::Detached { worker, .. } => drop(self.closing.remove(&worker)),
             }
         }
     }
 
-    /// The last line of a life is known, before or after its end.
+    /// A plane has ended: as it was told, or nobody reads any more what its workers print.
+    fn plane_ended(&mut self, now: Now) {
+        self.planes.running -= 1;
+        if self.planes.finish_by.is_none() {
+            let text = "an output plane has ended, and nobody reads what its workers print: going down";
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+            self.step(Event::Shutdown, now);
+        }
+    }
+
+    /// All that a life has printed is dealt with, and its last line is known, before or after its end.
     fn output_ended(&mut self, id: WorkerId, life: u32, line: Option<String>, now: Now) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.undrained -= 1;
+        self.hold_by_disk(id, now);
         let Some((worker, line)) = self.workers.get_mut(&id).zip(line) else { return };
         match &mut worker.last {
             Some(last) if last.life == life => {
@@ -271,6 +294,22 @@ impl Up<'_> {
             }
             _ => worker.spoke = Some(Box::new((life, line))),
         }
+    }
+
+    /// Keeps a worker from being started again while the output of too many lives waits to be written.
+    pub(super) fn hold_by_disk(&mut self, id: WorkerId, now: Now) {
+        let held = self.workers.get(&id).is_some_and(|worker| worker.undrained >= UNDRAINED_MAX);
+        if self.supervisor.member(id).is_some_and(|member| member.held != held) {
+            self.step(Event::Hold(id, held), now);
+        }
+    }
+
+    /// Why a worker is not started again that is held by the disk that it logs to.
+    pub(super) fn waits_for_disk(&self, id: WorkerId) -> Option<String> {
+        self.supervisor.member(id).filter(|member| member.held && member.desired == Want::Up)?;
+        let (worker, root) = self.workers.get(&id).zip(self.planes.root(id))?;
+        let (lives, log) = (worker.undrained, root.join(worker.log_name()));
+        Some(format!("waits for {}: what its last {lives} lives have printed is not written yet", log.display()))
     }
 
     /// Where a life has failed, what it said last is most likely why.

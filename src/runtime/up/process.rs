@@ -13,9 +13,8 @@ use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Poller;
 use crate::sys::reap::{self, Adopted, Exit, Process};
-use crate::sys::signal;
 use crate::worker::WorkerId;
-use crate::worker::lifecycle::{self, Effect};
+use crate::worker::lifecycle::{self, Effect, End};
 use crate::worker::outcome::Outcome;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -46,6 +45,7 @@ impl Up<'_> {
         worker.restarts += u32::from(worker.starts > 0);
         worker.starts += 1;
         worker.ready = Ready::None;
+        worker.passed = None;
         worker.why = None;
         match self.try_spawn(id) {
             Ok(pid) => {
@@ -55,6 +55,7 @@ impl Up<'_> {
                     let name = worker.name.clone();
                     self.say(Happening::new(now.wall, Kind::Started, format!("started, pid {pid}")).of(name).pid(pid));
                 }
+                self.hold_by_disk(id, now);
                 self.await_ready(id, now);
             }
             Err((text, code)) => {
@@ -73,10 +74,9 @@ impl Up<'_> {
         let step = |what: &str, e: io::Error| other(format!("cannot {what}: {e}"));
         let worker = self.workers.get_mut(&id).ok_or_else(|| other("it is gone".into()))?;
         let config = &self.configuration.loaded.config;
-        let named = self.configuration.table(worker);
         let errand = worker.task.as_ref().and_then(|held| held.errand());
         let (errand, stdin) = errand.map(|(errand, payload)| (errand, payload.as_fd())).unzip();
-        let launch = prepare(config, named, worker.instance, worker.nonce, &self.here, errand).map_err(other)?;
+        let launch = prepare(config, &self.configuration.subject(worker), &self.here, errand).map_err(other)?;
         let (stdout, stdout_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let (stderr, stderr_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let ready = launch.ready_fd.map(|_| fd::pipe()).transpose().map_err(|e| step("make a pipe", e))?;
@@ -96,7 +96,10 @@ impl Up<'_> {
         }
         worker.process = Some(process);
         worker.main = Some(pid);
-        self.mains.insert(pid, Life { worker: worker.name.to_string(), nonce: worker.nonce });
+        worker.undrained += 1;
+        let life = Life { worker: worker.name.to_string(), nonce: worker.nonce };
+        self.register.began(pid, life.clone());
+        self.mains.insert(pid, life);
         self.pids.insert(pid, id);
         let marks = self.configuration.log(worker).whole.marks.value && worker.task.is_none();
         let mark = marks.then(|| format!("started pid {pid} ({})", worker.name));
@@ -132,12 +135,16 @@ impl Up<'_> {
         };
         let started = self.supervisor.member(id).map_or(now.tick, |member| member.life.started);
         let lasted = now.tick.until(started);
-        let text = outcome.describe(signal::name, lasted);
         let life = worker.life;
         let line = worker.spoke.take().filter(|spoke| spoke.0 == life).map(|spoke| spoke.1);
         let member = self.supervisor.member(id);
-        let failed = member.is_some_and(|member| member.has_failed(outcome));
-        worker.last = Some(Box::new(Last { life, outcome, at: now, lasted, line, failed }));
+        let stopped = member.is_some_and(|member| member.life.end == Some(End::Asked))
+            && outcome.is_of(self.configuration.stop_signal(worker));
+        let asked = stopped || worker.passed.is_some_and(|signal| outcome.is_of(signal));
+        let failed = !asked && member.is_some_and(|member| member.has_failed(outcome));
+        let last = Last { life, outcome, asked, at: now, lasted, line, failed };
+        let text = last.describe();
+        worker.last = Some(Box::new(last));
         let is_told = worker.task.is_none();
         let marks = self.configuration.log(worker).whole.marks.value && is_told;
         let name = worker.name.clone();
@@ -149,7 +156,9 @@ impl Up<'_> {
             self.say(event);
         }
         self.say_last_words(id, now);
-        self.name_oom(id, outcome, now);
+        if !asked {
+            self.name_oom(id, outcome, now);
+        }
         self.swept.ended.push((id, outcome));
     }
 
@@ -191,9 +200,9 @@ impl Up<'_> {
             return Err("another one still runs".into());
         }
         let config = &self.configuration.loaded.config;
-        let named = self.configuration.table(worker);
+        let subject = self.configuration.subject(worker);
         let main = worker.process.as_ref().map_or(0, Process::pid);
-        let launch: Launch = prepare_command(config, named, worker.instance, worker.nonce, &self.here, command, main)?;
+        let launch: Launch = prepare_command(config, &subject, &self.here, command, main)?;
         let stderr = fd::stderr();
         let process = launch
             .spawn(

@@ -3,11 +3,10 @@
 use super::specs::{self, Sortings};
 use super::{Configuration, Up, Worker};
 use crate::clock::Now;
-use crate::config::load::Loaded;
 use crate::config::plan::{self, Action};
 use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::places;
 use crate::runtime::plane::ToPlane;
-use crate::runtime::{launch, places};
 use crate::supervisor::{Event, Phase};
 use crate::sys::signal;
 use crate::worker::WorkerId;
@@ -74,7 +73,6 @@ impl Up<'_> {
         let steps = plan::plan(&old.loaded.config, &self.configuration.loaded.config);
         let lines: Vec<_> =
             plan::to_text(&steps, &self.configuration.loaded.sources).lines().map(str::to_owned).collect();
-        self.here.folders = launch::folders(&self.configuration.loaded.sources, &self.configuration.folder);
         self.supervisor.set_stop_timeout(self.configuration.loaded.config.quell.stop_timeout.value);
         let text = if lines.is_empty() {
             "reloaded: nothing changed".to_owned()
@@ -110,8 +108,7 @@ impl Up<'_> {
         let gone: Vec<_> = known.values().filter(|id| !stays.contains(id)).copied().collect();
         for id in &gone {
             let Some(worker) = self.workers.get_mut(id) else { continue };
-            let Loaded { config, .. } = &old.loaded;
-            worker.leaving = Some(Box::new((config.workers[worker.table].clone(), config.logs[worker.table].clone())));
+            worker.leaving = Some(Box::new(old.leaving(worker.table)));
             let log = self.planes.log(*id).filter(|log| !stays.iter().any(|id| self.planes.log(*id) == Some(*log)));
             self.closing.extend(log.zip(self.planes.root(*id)).map(|(log, root)| (log, root.join(worker.log_name()))));
         }
@@ -193,9 +190,11 @@ impl Up<'_> {
             instance,
             nonce: 0,
             life: 0,
+            undrained: 0,
             main: None,
             process: None,
             command: None,
+            passed: None,
             ready: super::Ready::None,
             since: now,
             starts: 0,
@@ -256,9 +255,5 @@ impl Up<'_> {
     /// Whether it starts with quell.
     pub(super) fn starts(&self, id: WorkerId) -> bool {
         self.workers.get(&id).is_some_and(|worker| specs::starts(self.configuration.table(worker)))
-    }
-
-    pub(super) fn stop_signal(&self, worker: &Worker) -> i32 {
-        signal::number(self.configuration.table(worker).keys.stop.signal.value.0).unwrap_or(libc::SIGTERM)
     }
 }

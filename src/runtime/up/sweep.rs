@@ -78,6 +78,7 @@ impl Up<'_> {
         // Another life's process may have been given the number meanwhile.
         if let Some(main) = main.filter(|main| self.mains.get(main).is_some_and(|life| life.nonce == nonce)) {
             self.mains.remove(&main);
+            self.register.over(main);
         }
     }
 
@@ -96,7 +97,7 @@ impl Up<'_> {
     /// still runs has had its time, and gets TERM.
     pub(super) fn signal_life(&mut self, id: WorkerId, now: Now) {
         let Some(worker) = self.workers.get(&id) else { return };
-        let number = self.stop_signal(worker);
+        let number = self.configuration.stop_signal(worker);
         if let Some(command) = &worker.command
             && let Err(e) = command.signal_group(libc::SIGTERM)
         {

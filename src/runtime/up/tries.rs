@@ -30,7 +30,7 @@ impl Up<'_> {
         let named = worker
             .leaving
             .as_deref()
-            .map_or_else(|| &self.configuration.loaded.config.workers[worker.table], |(table, _)| table);
+            .map_or_else(|| &self.configuration.loaded.config.workers[worker.table], |leaving| &leaving.table);
         let Some(held) = &mut worker.task else { return };
         held.task.attempt = attempt;
         let is_gone = worker.slot.is_none() || !tasks.is_open(&worker.of);
