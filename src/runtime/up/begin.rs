@@ -6,8 +6,10 @@ use super::specs::Sortings;
 use super::sweep::Swept;
 use super::tasks::Tasks;
 use super::{Configuration, Load, NOTIFY, SERVER, SIGNALS, SPAWNS_A_TURN, THREADS, Up};
+use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::Here;
+use crate::runtime::leftovers::Leftover;
 use crate::runtime::payload::Payloads;
 use crate::runtime::register::Register;
 use crate::runtime::server::Server;
@@ -126,22 +128,26 @@ pub fn begin<'a>(
         since: now,
     };
     up.say(Happening::new(now.wall, Kind::Quell, format!("up, pid {}", std::process::id())));
-    for leftover in left {
-        let text = format!("an earlier quell left {leftover} running; it is not touched");
-        up.say(Happening::new(now.wall, Kind::Orphan, text));
-    }
-    for returned in returned.into_iter().flatten() {
-        let Returned { id, queue, attempt } = returned;
-        let text = format!("task {id} of {queue} was under way when quell ended (try {attempt}); it waits again");
-        up.say(Happening::new(now.wall, Kind::Task, text));
-    }
+    up.say_what_was_left(left, returned.unwrap_or_default(), now);
     up.take_in(now)?;
     Ok(up.run())
 }
 
 impl Up<'_> {
+    /// Says what an earlier supervisor has left: processes, which are not touched, and tasks, which wait again.
+    fn say_what_was_left(&mut self, left: Vec<Leftover>, returned: Vec<Returned>, now: Now) {
+        for leftover in left {
+            let text = format!("an earlier quell left {leftover} running; it is not touched");
+            self.say(Happening::new(now.wall, Kind::Orphan, text));
+        }
+        for Returned { id, queue, attempt } in returned {
+            let text = format!("task {id} of {queue} was under way when quell ended (try {attempt}); it waits again");
+            self.say(Happening::new(now.wall, Kind::Task, text));
+        }
+    }
+
     /// Takes in all workers; nothing is started yet.
-    fn take_in(&mut self, now: crate::clock::Now) -> Result<(), BeginError> {
+    fn take_in(&mut self, now: Now) -> Result<(), BeginError> {
         let wanted = self.wanted();
         let mut roots: Vec<_> = wanted.iter().map(|wanted| wanted.root.clone()).collect();
         roots.dedup();
@@ -165,7 +171,7 @@ fn tasks(
     configuration: &Configuration,
     state: &State,
     waker: Arc<Waker>,
-    now: crate::clock::Now,
+    now: Now,
 ) -> Result<Option<(Tasks, Vec<Returned>)>, BeginError> {
     if configuration.loaded.config.queues.is_empty() {
         return Ok(None);
