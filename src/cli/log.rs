@@ -9,6 +9,7 @@ use crate::runtime::keeper::Keepers;
 use crate::runtime::output::Output;
 use crate::runtime::pass::Pass;
 use crate::sys::fd::{self, Outlet};
+use crate::sys::memory;
 use crate::sys::signal::{Inherited, Signals};
 use clap::Args;
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ const SIGNALS: [i32; 5] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGU
 impl Options {
     pub(super) fn execute(&self, inherited: &Inherited) -> Result<End, Failure> {
         let sorting = self.lists.load()?;
+        // What the command line and the lists took is not to stand under what opening the log takes.
+        memory::release_start_pages();
         let mut ledger = Ledger::new(&["stdin"]);
         let name = || name::from_text(&self.dir.file_name().unwrap_or(self.dir.as_os_str()).to_string_lossy());
         let label = self.logging.name.clone().unwrap_or_else(name);

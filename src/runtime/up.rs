@@ -18,6 +18,7 @@ mod specs;
 mod sweep;
 mod tasks;
 mod tries;
+mod triggers;
 
 use crate::clock::{Now, Tick, earliest};
 use crate::config::load::{Loaded, Named, WorkerLog};
@@ -51,6 +52,7 @@ use std::io;
 use std::path::PathBuf;
 use sweep::Swept;
 use tasks::{Held, Tasks};
+use triggers::Watches;
 
 pub use begin::{BeginError, begin};
 pub use events::HAPPENED;
@@ -60,6 +62,7 @@ pub use not_yet::not_yet;
 const SIGNALS: usize = 0;
 const THREADS: usize = 1;
 const NOTIFY: usize = 2;
+const ALARM: usize = 3;
 const SERVER: usize = 16;
 /// How many lives begin at most before anything else is looked at: each takes half a millisecond.
 const SPAWNS_A_TURN: usize = 16;
@@ -189,6 +192,7 @@ struct Up<'a> {
     swept: Swept,
     /// None where the configuration had no queues at the start.
     tasks: Option<Tasks>,
+    watches: Watches,
     oom: OomKills,
     nonce: u64,
     /// When all workers should be ready; none once that was so, or was said.
@@ -265,7 +269,10 @@ impl Up<'_> {
         self.start_by = Some(now.tick.after(self.configuration.loaded.config.quell.start_timeout.value));
         self.step(Event::Start(&ids), now);
         self.settle(now);
+        self.arrange_triggers(now);
+        self.settle(now);
         crate::sys::memory::release_start_pages();
+        crate::sys::thread::short_turns();
         loop {
             let now = time::now();
             if let Some(code) = self.ended.filter(|_| self.planes.are_over(now.tick)) {
@@ -338,6 +345,7 @@ impl Up<'_> {
         }
         self.probe_due(now);
         self.tasks_due(now);
+        self.triggers_due(tokens.contains(&ALARM), now);
         if self.start_by.is_some_and(|at| at <= now.tick) {
             self.say_not_started(now);
         }
@@ -358,7 +366,7 @@ impl Up<'_> {
     fn deadline(&self) -> Option<Tick> {
         let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
         let tasks = self.tasks.as_ref().and_then(Tasks::deadline);
-        let own = earliest([self.start_by, tasks, pending]);
+        let own = earliest([self.start_by, tasks, self.watches.deadline(), pending]);
         let others = [self.server.deadline(), self.probe_deadline(), self.planes.deadline()];
         earliest([self.supervisor.deadline(), own, earliest(others)])
     }
@@ -386,7 +394,10 @@ impl Up<'_> {
     fn carry_out(&mut self, effect: Effect, now: Now) {
         match effect {
             Effect::Life(id, effect) => self.carry_out_life(id, effect, now),
-            Effect::Changed(id, state) => self.changed(id, state, now),
+            Effect::Changed(id, state) => {
+                self.changed(id, state, now);
+                self.trigger_state(id, state, now);
+            }
             Effect::Gone(id) => self.gone(id),
             Effect::Started => {
                 self.start_by = None;
@@ -422,6 +433,7 @@ impl Up<'_> {
                 self.step(if again { Event::Kill } else { Event::Shutdown }, now);
             }
             libc::SIGHUP => drop(self.reload(now)),
+            _ if self.signal_is_waited_for(&name, now) => {}
             libc::SIGUSR1 => self.planes.reopen_all(self.workers.keys()),
             libc::SIGALRM => self.planes.rotate_all(self.workers.keys()),
             _ => self.say(Happening::new(now.wall, Kind::Quell, format!("{name} means nothing here"))),

@@ -1,6 +1,7 @@
 //! Every system call, and all that is unsafe. Nothing here decides anything.
 #![allow(unsafe_code)]
 
+pub mod alarm;
 pub mod dir;
 pub mod fd;
 pub mod identity;

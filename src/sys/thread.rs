@@ -25,3 +25,35 @@ pub fn lowest_priority() {
         libc::setpriority(libc::PRIO_PROCESS, thread, 19);
     }
 }
+
+/// What a thread that answers wants of the scheduler: short turns, and soon. A thread that wakes with a shorter turn than the
+/// one that runs takes its place (EEVDF, since Linux 6.12); it gets no more of the CPU than before. A kernel that does not
+/// know that leaves all as it was, and so does a thread's child, which begins as any other.
+pub fn short_turns() {
+    const TURN: u64 = 100_000;
+    // As linux/sched/types.h has it; SCHED_OTHER is 0.
+    #[repr(C)]
+    struct Attributes {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        runtime: u64,
+        deadline: u64,
+        period: u64,
+    }
+    const RESET_ON_FORK: u64 = 1;
+    let attributes = Attributes {
+        size: size_of::<Attributes>() as u32,
+        policy: 0,
+        flags: RESET_ON_FORK,
+        nice: super::limits::nice(),
+        priority: 0,
+        runtime: TURN,
+        deadline: 0,
+        period: 0,
+    };
+    // SAFETY: the structure is as large as it says and is only read; 0 is this thread.
+    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+}

@@ -13,6 +13,7 @@ use crate::runtime::keeper::Keepers;
 use crate::runtime::output::{Brought, Output};
 use crate::runtime::reactor::{Reactor, Token};
 use crate::runtime::workspace::Workspace;
+use crate::sys::memory;
 use crate::sys::{fd, time};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -66,6 +67,8 @@ pub(super) struct Work {
     /// Pipes to be read, each once.
     queue: VecDeque<Token>,
     pub(super) due: Deadlines<Due>,
+    /// Something has been read.
+    is_warm: bool,
     /// How many workers are held up.
     pub(super) held_up: usize,
     /// Those whose logs are not known to be durable yet: their ledgers, and whether passing output on failed.
@@ -93,6 +96,7 @@ impl Work {
             places: HashMap::new(),
             queue: VecDeque::new(),
             due: Deadlines::new(),
+            is_warm: false,
             held_up: 0,
             detached: BTreeMap::new(),
         }
@@ -225,6 +229,10 @@ impl Work {
             let brought = served.output.read(&mut self.room, place, &pump.pipe, now);
             if let Ok(Brought::Bytes(more)) = brought {
                 bytes += more;
+                if !std::mem::replace(&mut self.is_warm, true) {
+                    // What the start took, and compiling the rules with the first line, is not to stand under the peak.
+                    memory::release_start_pages();
+                }
             }
             match self.after_read(token, (worker, life, place), brought, now) {
                 Next::Leave => break,

@@ -77,6 +77,7 @@ impl Up<'_> {
                 let (slots, ids) = self.meant_with_slots(&workers)?;
                 let lives = ids.iter().map(|id| (*id, 0)).collect();
                 let lines = self.open_crews(&slots, true);
+                self.hold_triggers(&ids, false, now);
                 self.step(Event::Start(&ids), now);
                 Ok(self.until_up(client, lives, lines, patience, now))
             }
@@ -86,6 +87,7 @@ impl Up<'_> {
                 // Whoever has a task gives it back, and begins it anew.
                 let lines = self.open_crews(&slots, true);
                 self.step(Event::Stop(&slots), now);
+                self.hold_triggers(&ids, false, now);
                 self.step(Event::Restart(&ids), now);
                 Ok(self.until_up(client, lives, lines, patience, now))
             }
@@ -95,6 +97,7 @@ impl Up<'_> {
                     self.supervisor.members().filter(|(id, member)| !member.life.is_at_rest() && !ids.contains(id));
                 let others = ran.map(|(id, _)| id).collect();
                 self.open_crews(&ids, false);
+                self.hold_triggers(&ids, true, now);
                 self.step(Event::Stop(&ids), now);
                 self.give_back(&ids, now);
                 let done = Reply::Done { lines: self.lines(&ids, "stopping") };
@@ -120,16 +123,23 @@ impl Up<'_> {
                 Ok(self.until_up(client, lives, lines, patience, now))
             }
             Request::Events { follow, since, last } => {
-                for event in self.events.history.after(since.unwrap_or(0), last) {
-                    self.server.reply(&self.poller, client, &Reply::Event(event.clone()), now.tick);
-                }
+                self.tell_past(client, since.unwrap_or(0), last, now);
                 Ok(self.end_of_past(client, follow))
             }
             Request::Put(put) => self.put(client, put, now),
             Request::Queue { queue, what } => self.of_queue(client, queue.as_ref(), what, now),
             Request::Task { id, what } => self.of_task(client, id, what, now),
+            Request::Fire { name } if self.fire(name.as_str(), now) => {
+                Ok(Some(Reply::Done { lines: vec![format!("fired {}", name.as_str())] }))
+            }
             Request::Fire { name } => Err((Code::NoSuchTrigger, format!("nothing waits for {:?}", name.as_str()))),
             Request::Down { patience } => Ok(self.go_down(client, patience, now)),
+        }
+    }
+
+    fn tell_past(&mut self, client: ClientId, since: u64, last: Option<u32>, now: Now) {
+        for event in self.events.history.after(since, last) {
+            self.server.reply(&self.poller, client, &Reply::Event(event.clone()), now.tick);
         }
     }
 

@@ -42,6 +42,16 @@ pub(super) enum Asked {
     Client(ClientId, Wanted),
 }
 
+impl Asked {
+    /// The client who waits for it.
+    pub(super) fn client(self) -> Option<ClientId> {
+        match self {
+            Asked::Client(client, _) => Some(client),
+            _ => None,
+        }
+    }
+}
+
 /// What a client wants to know.
 #[derive(Debug)]
 pub(super) enum Wanted {

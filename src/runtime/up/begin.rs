@@ -5,6 +5,7 @@ use super::planes::Planes;
 use super::specs::Sortings;
 use super::sweep::Swept;
 use super::tasks::Tasks;
+use super::triggers::Watches;
 use super::{Configuration, Load, NOTIFY, SERVER, SIGNALS, SPAWNS_A_TURN, THREADS, Up};
 use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
@@ -124,6 +125,7 @@ pub fn begin<'a>(
         nonce: now.wall.0 as u64,
         start_by: None,
         tasks,
+        watches: Watches::default(),
         ended: None,
         since: now,
     };

@@ -1,6 +1,6 @@
 //! What a configuration may say and quell does not do yet: said at the start, not passed over.
 
-use super::specs::is_of_tasks;
+use super::triggers::is_served;
 use crate::config::keys::Set;
 use crate::config::load::{Config, Named};
 use crate::config::report::Report;
@@ -47,8 +47,8 @@ fn of_worker(named: &Named<Worker>, found: &mut Vec<Report>) {
         let text = "`protocol = \"lines\"` has no effect yet: the worker is given no tasks";
         found.push(Report::warning(place, text).help("take it out: then a process is started for each task"));
     }
-    for Item(_, place) in keys.start_on.value.iter().filter(|Item(trigger, _)| !is_of_tasks(trigger)) {
-        let text = "this has no effect yet: only the tasks of a queue start a worker";
+    for Item(_, place) in keys.start_on.value.iter().filter(|Item(trigger, _)| !is_served(trigger)) {
+        let text = "this has no effect yet: no file, line or connection starts a worker";
         found.push(Report::warning(*place, text).help(format!("`quell start {}` starts it", named.name)));
     }
 }

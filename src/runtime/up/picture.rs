@@ -36,7 +36,7 @@ const USAGE_FRESH: Duration = Duration::from_millis(200);
 const USAGE_OLDEST: Duration = Duration::from_secs(2);
 /// How many processes a status looks at where what is known of them is not too old: under a flood a thousand looks cost
 /// the loop its turn, and who asks again and again is to be answered at once.
-const USAGE_LOOKS: usize = 16;
+const USAGE_LOOKS: usize = 8;
 
 impl Up<'_> {
     pub(super) fn picture(&self, ids: &[WorkerId], now: Now) -> Status {
@@ -101,7 +101,7 @@ impl Up<'_> {
 
     fn waits_for_event(&self, id: WorkerId) -> bool {
         let waits = |worker| !self.configuration.table(worker).keys.start_on.value.is_empty();
-        self.workers.get(&id).is_some_and(waits)
+        self.workers.get(&id).is_some_and(|worker| waits(worker) && !self.watches.holds(&worker.of))
     }
 
     /// What a slot is about.

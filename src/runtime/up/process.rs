@@ -5,7 +5,7 @@ use super::planes::Pipes;
 use super::ready::Ready;
 use super::{COMMAND, EXIT, Last, READY, Up};
 use crate::clock::Now;
-use crate::config::tables::Argv;
+use crate::config::tables::{Argv, WorkerEvent};
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::{Launch, Standard, prepare, prepare_command};
 use crate::runtime::orphans::Life;
@@ -13,6 +13,7 @@ use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Poller;
 use crate::sys::reap::{self, Adopted, Exit, Process};
+use crate::task::trigger::What;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Effect, End};
 use crate::worker::outcome::Outcome;
@@ -160,6 +161,9 @@ impl Up<'_> {
             self.name_oom(id, outcome, now);
         }
         self.swept.ended.push((id, outcome));
+        if let Some(of) = self.workers.get(&id).map(|worker| worker.of.clone()) {
+            self.happened(What::Worker { worker: &of, event: WorkerEvent::Exit }, now);
+        }
     }
 
     /// Names the kernel where it has probably killed a worker for want of memory.

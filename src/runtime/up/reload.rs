@@ -84,6 +84,7 @@ impl Up<'_> {
             steps.iter().filter(|step| step.action == Action::Restart).map(|step| step.name.as_str()).collect();
         let lives = self.apply(&old, &changed, now);
         self.arrange_tasks();
+        self.arrange_triggers(now);
         Ok((lines, lives))
     }
 

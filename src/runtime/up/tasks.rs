@@ -6,14 +6,17 @@
 use super::asked::Asked;
 use super::{Up, Worker, specs};
 use crate::clock::{Now, Tick, earliest};
+use crate::config::tables::QueueEvent;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came, Totals};
+use crate::control::reply::{Code, Reply as Answer};
 use crate::runtime::launch::Errand;
 use crate::runtime::payload::{Payload, Payloads};
 use crate::runtime::store::{Counts, FromStore, Order, Reply, Store, StoreError, Ticket};
 use crate::supervisor::Phase;
 use crate::task::priority::Slots;
 use crate::task::queue::{Effect, FETCH_TASKS, QueueId, Queues, Slot};
+use crate::task::trigger::What;
 use crate::task::{Class, Task, TaskId};
 use crate::worker::WorkerId;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -154,6 +157,23 @@ impl Tasks {
         !self.closed.contains(worker)
     }
 
+    /// How many tasks of a queue can be started.
+    pub(super) fn waiting(&self, queue: &str) -> u64 {
+        let known = self.queues.iter().find(|known| *known.name == *queue);
+        let counts = known.and_then(|known| known.counts.as_ref()).filter(|counts| !counts.paused);
+        counts.map_or(0, |counts| counts.tally.waiting.iter().sum())
+    }
+
+    /// What the change of a queue to these counts means to those who wait for that.
+    fn news(&mut self, counts: &Counts) -> Vec<QueueEvent> {
+        let left =
+            |counts: &Counts| counts.tally.waiting.iter().sum::<u64>() + counts.tally.delayed + counts.tally.running;
+        let id = self.heard_of(&counts.queue);
+        let had = self.queue(id).counts.as_ref().map_or(0, left);
+        let added = counts.fresh.iter().any(Option::is_some).then_some(QueueEvent::Added);
+        added.into_iter().chain((had > 0 && left(counts) == 0).then_some(QueueEvent::Empty)).collect()
+    }
+
     /// Why no task is begun, while the store fails.
     pub(super) fn why(&self) -> Option<&str> {
         self.trouble.as_ref().map(|(_, why)| why.as_str())
@@ -267,17 +287,28 @@ impl Up<'_> {
         while let Some(said) = self.tasks.as_ref().and_then(|tasks| tasks.said.try_recv().ok()) {
             let Some(tasks) = &mut self.tasks else { return };
             match said {
-                FromStore::Counts(counts) => tasks.counted(counts, now),
+                FromStore::Counts(counts) => {
+                    let (queue, news) = (counts.queue.clone(), tasks.news(&counts));
+                    tasks.counted(counts, now);
+                    news.into_iter().for_each(|event| self.happened(What::Queue { queue: &queue, event }, now));
+                }
                 FromStore::Reply(ticket, reply) => {
                     if let Some(asked) = tasks.asked.remove(&ticket) {
                         self.store_replied(asked, reply, now);
                     }
                 }
-                FromStore::Ended => {
-                    let text = "the store of tasks has ended: no task is begun any more";
-                    self.say(Happening::new(now.wall, Kind::Warning, text));
-                }
+                FromStore::Ended => return self.store_ended(now),
             }
+        }
+    }
+
+    /// Nobody stores tasks any more: whoever waits for that is told.
+    fn store_ended(&mut self, now: Now) {
+        let asked = self.tasks.take().map(|tasks| tasks.asked).unwrap_or_default();
+        let text = "the store of tasks has ended: no task is begun any more";
+        self.say(Happening::new(now.wall, Kind::Warning, text));
+        for client in asked.into_values().filter_map(Asked::client) {
+            self.server.reply(&self.poller, client, &Answer::failed(Code::Failed, text), now.tick);
         }
     }
 

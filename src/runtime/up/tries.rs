@@ -4,6 +4,7 @@ use super::asked::Asked;
 use super::tasks::Held;
 use super::{Up, Worker};
 use crate::clock::{Now, Tick, Wall};
+use crate::config::tables::QueueEvent;
 use crate::config::unit::show_duration;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came};
@@ -12,6 +13,7 @@ use crate::supervisor::{Event, Phase};
 use crate::task::Task;
 use crate::task::outcome::{self, End, Exit, Retry, Verdict};
 use crate::task::queue::QueueId;
+use crate::task::trigger::What;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, State, Want};
 use crate::worker::outcome::Outcome;
@@ -91,6 +93,7 @@ impl Up<'_> {
         let Some((held, tasks)) = self.let_go(id).zip(self.tasks.as_mut()) else { return };
         let Task { id: task, attempt, .. } = held.task;
         let verdict = end.map(|end| outcome::decide(end, attempt, &retry, task.0));
+        let queue = tasks.queue(held.queue).name.clone();
         let totals = &mut tasks.queue(held.queue).totals;
         let mut came = None;
         let (ending, text) = match verdict {
@@ -117,6 +120,12 @@ impl Up<'_> {
         let order = Order::End { id: task, ending, now: now.wall };
         tasks.order(Asked::End(Box::new(order.clone())), order);
         self.purge(held.queue, now);
+        let (done, buried) =
+            came.as_ref().map_or((false, false), |came| (came.end == Ended::Done, came.end == Ended::Buried));
+        let events = [(done, QueueEvent::Done), (text.is_some(), QueueEvent::Failed), (buried, QueueEvent::Buried)];
+        for (_, event) in events.into_iter().filter(|(is_so, _)| *is_so) {
+            self.happened(What::Queue { queue: &queue, event }, now);
+        }
         if let Some(came) = came {
             self.task_ended(task, &came);
         }

@@ -1,0 +1,252 @@
+//! What starts a worker that waits for something: its `start_on`. `task::trigger` decides; here it is told what happens, and
+//! what it asks for is done.
+
+use super::specs::is_of_tasks;
+use super::{ALARM, Up, Worker, specs};
+use crate::clock::{Now, Tick};
+use crate::config::load::Named;
+use crate::config::tables::{self, QueueEvent, WorkerEvent};
+use crate::config::typed::{Item, Words};
+use crate::control::event::{Event as Happening, Kind};
+use crate::supervisor::Event;
+use crate::sys::alarm::Alarm;
+use crate::sys::fd::Interest;
+use crate::task::trigger::{self, Condition, Effect, Triggers, What};
+use crate::worker::WorkerId;
+use crate::worker::lifecycle::State;
+use std::io;
+
+/// All triggers.
+#[derive(Debug, Default)]
+pub(super) struct Watches {
+    watches: Vec<Watch>,
+    /// None where no schedule ever was.
+    alarm: Option<Alarm>,
+}
+
+/// The triggers of one worker.
+#[derive(Debug)]
+struct Watch {
+    worker: Box<str>,
+    triggers: Triggers,
+    /// What each item of its `start_on` waits for, in words; none where that is not done here.
+    items: Vec<Option<String>>,
+    /// Somebody has stopped the worker: it is not started but by somebody.
+    held: bool,
+}
+
+/// Whether a trigger is told what it waits for.
+pub(super) fn is_served(trigger: &tables::Trigger) -> bool {
+    trigger.path.value.is_none() && trigger.line.value.is_none() && trigger.socket.value.is_none()
+}
+
+impl Watches {
+    /// When there is something to do that nothing else brings.
+    pub(super) fn deadline(&self) -> Option<Tick> {
+        let open = self.watches.iter().filter(|watch| !watch.held);
+        open.filter_map(|watch| watch.triggers.deadline()).min()
+    }
+
+    /// Whether somebody has stopped a worker, so that what it waits for does not start it.
+    pub(super) fn holds(&self, worker: &str) -> bool {
+        self.watches.iter().any(|watch| watch.held && *watch.worker == *worker)
+    }
+
+    fn of(&mut self, worker: &str) -> Option<&mut Watch> {
+        self.watches.iter_mut().find(|watch| *watch.worker == *worker)
+    }
+
+    /// What each worker waits for, by the configuration.
+    fn of_worker(named: &Named<tables::Worker>, now: Now) -> Option<Watch> {
+        let leases = specs::queues(&named.keys).next().is_some();
+        let (mut conditions, mut items) = (Vec::new(), Vec::new());
+        for (at, Item(item, _)) in named.keys.start_on.value.iter().enumerate() {
+            let mine = is_served(item) && !(leases && is_of_tasks(item));
+            // What was checked can be read.
+            let condition = mine.then(|| Condition::of(item, now.wall).ok().flatten()).flatten();
+            items.push(condition.as_ref().map(words));
+            conditions.extend(condition.map(|condition| (at, condition)));
+        }
+        let triggers = (!conditions.is_empty()).then(|| Triggers::new(conditions))?;
+        Some(Watch { worker: named.name.as_str().into(), triggers, items, held: false })
+    }
+}
+
+impl Up<'_> {
+    /// Puts the triggers of the configuration in force.
+    pub(super) fn arrange_triggers(&mut self, now: Now) {
+        let config = &self.configuration.loaded.config;
+        let enabled = config.workers.iter().filter(|named| named.keys.enabled.value);
+        let mut watches: Vec<_> = enabled.filter_map(|named| Watches::of_worker(named, now)).collect();
+        for watch in &mut watches {
+            watch.held = self.watches.of(&watch.worker).is_some_and(|known| known.held);
+            let runs = |worker: &Worker| *worker.of == *watch.worker && worker.process.is_some();
+            if self.workers.values().any(runs) {
+                watch.triggers.step(trigger::Event::Started, now, |_| 0, &mut Vec::new());
+            }
+        }
+        self.watches.watches = watches;
+        self.tell(trigger::Event::Look, None, now);
+    }
+
+    /// Tells the triggers what has happened.
+    pub(super) fn happened(&mut self, what: What<'_>, now: Now) {
+        self.tell(trigger::Event::Happened(what), None, now);
+    }
+
+    /// The triggers of a worker are told where it stands, and all of them what has become of it.
+    pub(super) fn trigger_state(&mut self, id: WorkerId, state: State, now: Now) {
+        if self.watches.watches.is_empty() {
+            return;
+        }
+        let Some(worker) = self.workers.get(&id) else { return };
+        let of = worker.of.clone();
+        match state {
+            State::Starting => self.tell(trigger::Event::Started, Some(&of), now),
+            State::Up => self.happened(What::Worker { worker: &of, event: WorkerEvent::Ready }, now),
+            State::Down | State::Failed => {
+                if state == State::Failed {
+                    self.happened(What::Worker { worker: &of, event: WorkerEvent::Failed }, now);
+                }
+                let rests = |id: &WorkerId| self.supervisor.member(*id).is_none_or(|member| member.life.is_at_rest());
+                if self.workers.iter().filter(|(_, worker)| worker.of == of).all(|(id, _)| rests(id)) {
+                    self.tell(trigger::Event::Ended, Some(&of), now);
+                }
+            }
+            State::Stopping(_) | State::Backoff => {}
+        }
+    }
+
+    /// What is due by the clock.
+    pub(super) fn triggers_due(&mut self, rang: bool, now: Now) {
+        if rang {
+            self.watches.alarm.iter().for_each(Alarm::heard);
+            self.tell(trigger::Event::Clock, None, now);
+        }
+        if self.watches.deadline().is_some_and(|at| at <= now.tick) {
+            self.tell(trigger::Event::Look, None, now);
+        }
+    }
+
+    /// Whether anything waits for this to be fired; if so, it is.
+    pub(super) fn fire(&mut self, name: &str, now: Now) -> bool {
+        let fires =
+            |Item(item, _): &Item<tables::Trigger>| item.fire.value.as_ref().is_some_and(|fire| fire.0 == *name);
+        let workers = &self.configuration.loaded.config.workers;
+        let known = workers.iter().any(|named| named.keys.start_on.value.iter().any(fires));
+        if known {
+            self.happened(What::Fire(name), now);
+        }
+        known
+    }
+
+    /// Whether a worker waits for this signal; if one does, it is told.
+    pub(super) fn signal_is_waited_for(&mut self, name: &str, now: Now) -> bool {
+        let short = name.strip_prefix("SIG").unwrap_or(name);
+        let waits =
+            |Item(item, _): &Item<tables::Trigger>| item.signal.value.as_ref().is_some_and(|signal| signal.0 == short);
+        let workers = &self.configuration.loaded.config.workers;
+        let known = workers.iter().any(|named| named.keys.start_on.value.iter().any(waits));
+        if known {
+            self.happened(What::Signal(short), now);
+        }
+        known
+    }
+
+    /// Workers that somebody stops are not started by what they wait for, until somebody starts them.
+    pub(super) fn hold_triggers(&mut self, ids: &[WorkerId], held: bool, now: Now) {
+        for id in ids {
+            let Some(worker) = self.workers.get(id) else { continue };
+            if let Some(watch) = self.watches.of(&worker.of) {
+                watch.held = held;
+            }
+        }
+        self.set_alarm(now);
+    }
+
+    fn tell(&mut self, event: trigger::Event<'_>, only: Option<&str>, now: Now) {
+        let tasks = self.tasks.as_ref();
+        let waiting = |queue: &str| tasks.map_or(0, |tasks| tasks.waiting(queue));
+        let mut asked = Vec::new();
+        for watch in self.watches.watches.iter_mut().filter(|watch| only.is_none_or(|only| *watch.worker == *only)) {
+            let mut effects = Vec::new();
+            // Whoever is held is told of its starts and nothing else, so that nothing is asked for.
+            if !watch.held || matches!(event, trigger::Event::Started) {
+                watch.triggers.step(event, now, waiting, &mut effects);
+            }
+            let text = |why: usize| watch.items.get(why).cloned().flatten().unwrap_or_default();
+            asked.extend(effects.into_iter().map(|effect| match effect {
+                Effect::Start { why } => (watch.worker.clone(), Some(text(why)), String::new()),
+                Effect::Tripped { why, .. } => (watch.worker.clone(), None, text(why)),
+            }));
+        }
+        for (worker, start, trips) in asked {
+            match start {
+                Some(why) => self.start_because(&worker, &why, now),
+                None => {
+                    let text = format!(
+                        "started more than {} times in {} s by what it waits for ({trips}): that waits now",
+                        trigger::STARTS_MAX,
+                        trigger::WINDOW.as_secs()
+                    );
+                    self.say(Happening::new(now.wall, Kind::Warning, text).of(worker));
+                }
+            }
+        }
+        self.set_alarm(now);
+    }
+
+    fn start_because(&mut self, worker: &str, why: &str, now: Now) {
+        // A slot is started for a task, and by nothing else.
+        let mine = |known: &Worker| *known.of == *worker && known.leaving.is_none() && known.slot.is_none();
+        let ids: Vec<_> = self.workers.iter().filter(|(_, known)| mine(known)).map(|(id, _)| *id).collect();
+        self.say(Happening::new(now.wall, Kind::Starting, format!("starts: {why}")).of(worker));
+        self.step(Event::Start(&ids), now);
+    }
+
+    /// Has the next time of a schedule told.
+    fn set_alarm(&mut self, now: Now) {
+        let next =
+            self.watches.watches.iter().filter(|watch| !watch.held).filter_map(|watch| watch.triggers.alarm()).min();
+        if next.is_none() && self.watches.alarm.is_none() {
+            return;
+        }
+        if let Err(e) = self.alarm().and_then(|alarm| alarm.set(next)) {
+            let text = format!("cannot wait for the time of a schedule: {e}");
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+        }
+    }
+
+    fn alarm(&mut self) -> io::Result<&Alarm> {
+        if self.watches.alarm.is_none() {
+            let alarm = Alarm::new()?;
+            self.poller.add(&alarm, ALARM, Interest::Read)?;
+            self.watches.alarm = Some(alarm);
+        }
+        self.watches.alarm.as_ref().ok_or_else(|| io::Error::other("there is none"))
+    }
+}
+
+/// What a condition waits for, in words.
+fn words(condition: &Condition) -> String {
+    let of_queue = |event: &QueueEvent| match event {
+        QueueEvent::Added => "a task was added to",
+        QueueEvent::Done => "a task is done of",
+        QueueEvent::Failed => "a try has failed of",
+        QueueEvent::Buried => "a task is buried of",
+        QueueEvent::Empty => "there is nothing left in",
+    };
+    match condition {
+        Condition::Depth { queue, least: 1 } => format!("a task waits in {queue}"),
+        Condition::Depth { queue, least } => format!("{least} tasks wait in {queue}"),
+        Condition::Batch { queue, .. } => format!("a batch waits in {queue}"),
+        Condition::Queue { queue, event } => format!("{} {queue}", of_queue(event)),
+        Condition::Worker { worker, event } => format!("{worker}: {}", event.word()),
+        Condition::Line { text, .. } => format!("a line with {text:?}"),
+        Condition::Path(path) => format!("a file {}", path.display()),
+        Condition::Schedule(_) => "its time has come".into(),
+        Condition::Socket(_) => "somebody connects".into(),
+        Condition::Signal(name) => format!("SIG{name}"),
+        Condition::Fire(name) => format!("fired: {name}"),
+    }
+}
