@@ -129,10 +129,7 @@ impl Up<'_> {
             Request::Put(put) => self.put(client, put, now),
             Request::Queue { queue, what } => self.of_queue(client, queue.as_ref(), what, now),
             Request::Task { id, what } => self.of_task(client, id, what, now),
-            Request::Fire { name } if self.fire(name.as_str(), now) => {
-                Ok(Some(Reply::Done { lines: vec![format!("fired {}", name.as_str())] }))
-            }
-            Request::Fire { name } => Err((Code::NoSuchTrigger, format!("nothing waits for {:?}", name.as_str()))),
+            Request::Fire { name } => self.fired(name.as_str(), now).map(Some),
             Request::Down { patience } => Ok(self.go_down(client, patience, now)),
         }
     }
@@ -140,6 +137,13 @@ impl Up<'_> {
     fn tell_past(&mut self, client: ClientId, since: u64, last: Option<u32>, now: Now) {
         for event in self.events.history.after(since, last) {
             self.server.reply(&self.poller, client, &Reply::Event(event.clone()), now.tick);
+        }
+    }
+
+    fn fired(&mut self, name: &str, now: Now) -> Result<Reply, (Code, String)> {
+        match self.fire(name, now) {
+            true => Ok(Reply::Done { lines: vec![format!("fired {name}")] }),
+            false => Err((Code::NoSuchTrigger, format!("nothing waits for {name:?}"))),
         }
     }
 
