@@ -63,11 +63,7 @@ impl Up<'_> {
 
     /// The answer, if it is there at once.
     fn try_answer(&mut self, client: ClientId, request: Request, now: Now) -> Result<Option<Reply>, (Code, String)> {
-        let asks_for_lives =
-            matches!(request, Request::Start { .. } | Request::Restart { .. } | Request::Reload { .. });
-        if asks_for_lives && self.supervisor.phase() == crate::supervisor::Phase::Stopping {
-            return Err((Code::Refused, "quell is going down".into()));
-        }
+        self.refuse_lives(&request)?;
         match request {
             Request::Status { workers } => {
                 let ids = self.meant(&workers)?;
@@ -152,6 +148,16 @@ impl Up<'_> {
         self.step(Event::Shutdown, now);
         let done = Reply::Done { lines: vec!["going down".into()] };
         self.patiently(client, Goal::End, patience, done, now)
+    }
+
+    /// Nothing is started any more when quell goes down.
+    fn refuse_lives(&self, request: &Request) -> Result<(), (Code, String)> {
+        let asks_for_lives =
+            matches!(request, Request::Start { .. } | Request::Restart { .. } | Request::Reload { .. });
+        if asks_for_lives && self.supervisor.phase() == crate::supervisor::Phase::Stopping {
+            return Err((Code::Refused, "quell is going down".into()));
+        }
+        Ok(())
     }
 
     /// What comes behind the events of the past: the end, or those of the future.
