@@ -228,3 +228,17 @@ fn there_is_no_such_queue() {
     assert!(refused.code() == 1 && refused.stderr.contains("did you mean jobs?"), "{refused:?}");
     up.down();
 }
+
+/// The first queue may come with a reload.
+#[test]
+#[serial]
+fn a_reload_brings_the_first_queue() {
+    let mut up = Up::start("[worker.web]\nshell = \"exec sleep 1000\"\n");
+    up.until("all workers are up");
+    let path = up.folder.join("quell.toml");
+    let more = "[queue.jobs]\n[worker.jobs]\nshell = \"true\"\nstart_on = [{ queue = \"jobs\" }]\n";
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + more).unwrap();
+    up.must(&["reload"]);
+    assert_eq!(up.must(&["put", "jobs", "--wait", "a"]), "1 done\n");
+    up.down();
+}

@@ -169,7 +169,7 @@ impl Up<'_> {
 }
 
 /// The store of tasks, where the configuration has queues; what was under way when the last supervisor ended is told.
-fn tasks(
+pub(super) fn tasks(
     configuration: &Configuration,
     state: &State,
     waker: Arc<Waker>,

@@ -1,7 +1,7 @@
 //! Another configuration in the place of the one in force: only what changed is touched, and on any mistake nothing is.
 
 use super::specs::{self, Sortings};
-use super::{Configuration, Up, Worker};
+use super::{Configuration, Up, Worker, begin};
 use crate::clock::Now;
 use crate::config::plan::{self, Action};
 use crate::control::event::{Event as Happening, Kind};
@@ -68,6 +68,16 @@ impl Up<'_> {
             if let Err(e) = self.planes.open(&wanted.root) {
                 self.configuration = old;
                 return Err(format!("cannot log to {}: {e}", wanted.root.display()));
+            }
+        }
+        if self.tasks.is_none() {
+            // What was under way when the last supervisor ended was said then, if there were queues.
+            match begin::tasks(&self.configuration, &self.state, self.planes.waker(), now) {
+                Ok(opened) => self.tasks = opened.map(|(tasks, _)| tasks),
+                Err(e) => {
+                    self.configuration = old;
+                    return Err(e.to_string());
+                }
             }
         }
         let steps = plan::plan(&old.loaded.config, &self.configuration.loaded.config);
