@@ -490,9 +490,9 @@ fn census() {
     };
     // The first few bring up what there is one of, and the code that was given back with the first line.
     let mut all: Vec<_> = (0..FIRST).map(begin).collect();
-    let (bytes, open) = (pss_bytes(), names(Path::new("/proc/self/fd")).len());
+    let (bytes, open) = (own_bytes(), names(Path::new("/proc/self/fd")).len());
     all.extend((FIRST..FIRST + WORKERS).map(begin));
-    let each = (pss_bytes() - bytes) / u64::from(WORKERS);
+    let each = (own_bytes() - bytes) / u64::from(WORKERS);
     // Two ends of each worker's are the test's own.
     let descriptors = (names(Path::new("/proc/self/fd")).len() - open) / WORKERS as usize - 2;
     assert!(each <= 3 << 10, "{each} bytes for each worker");
@@ -501,9 +501,9 @@ fn census() {
     house.finish();
 }
 
-/// What this process takes of the machine's memory, its share of what it shares.
-fn pss_bytes() -> u64 {
+/// What this process takes of the machine's memory for itself. The pages of its program come and go with what is run.
+fn own_bytes() -> u64 {
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
