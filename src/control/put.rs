@@ -2,7 +2,7 @@
 
 use super::frame::{REQUEST_BYTES_MAX, TooLarge, json_bytes};
 use super::payload::Payload;
-use super::request::{Name, Patience, Request};
+use super::request::{Name, Patience, Request, checked_text};
 use crate::task::Class;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -115,14 +115,6 @@ impl FromStr for OnKey {
     }
 }
 
-impl Trace {
-    /// As it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl TryFrom<String> for Trace {
     type Error = String;
 
@@ -137,19 +129,7 @@ impl TryFrom<String> for Trace {
     }
 }
 
-impl FromStr for Trace {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Trace, String> {
-        Trace::try_from(text.to_owned())
-    }
-}
-
-impl From<Trace> for String {
-    fn from(trace: Trace) -> String {
-        trace.0
-    }
-}
+checked_text!(Trace);
 
 #[cfg(test)]
 mod tests {

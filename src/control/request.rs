@@ -6,6 +6,34 @@ use crate::config::values::SIGNALS;
 use crate::task::{State, TaskId};
 use serde::{Deserialize, Serialize};
 
+/// What a text type has that is checked by its `TryFrom<String>`: it is read from a text, and given back as one.
+macro_rules! checked_text {
+    ($name:ident) => {
+        impl $name {
+            /// As it was written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<$name, String> {
+                $name::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> String {
+                text.0
+            }
+        }
+    };
+}
+pub(super) use checked_text;
+
 /// The most tasks that one reply lists.
 pub const ROWS_MAX: u32 = 1000;
 
@@ -202,12 +230,6 @@ impl OfQueue {
 }
 
 impl Target {
-    /// As it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Whether this worker is meant; its `instance` is its number, none where it is the only one.
     #[must_use]
     pub fn means(&self, worker: &str, instance: Option<u32>) -> bool {
@@ -227,27 +249,7 @@ impl TryFrom<String> for Target {
     }
 }
 
-impl std::str::FromStr for Target {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Target, String> {
-        Target::try_from(text.to_owned())
-    }
-}
-
-impl From<Target> for String {
-    fn from(target: Target) -> String {
-        target.0
-    }
-}
-
-impl Name {
-    /// As it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+checked_text!(Target);
 
 impl TryFrom<String> for Name {
     type Error = String;
@@ -258,19 +260,7 @@ impl TryFrom<String> for Name {
     }
 }
 
-impl std::str::FromStr for Name {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Name, String> {
-        Name::try_from(text.to_owned())
-    }
-}
-
-impl From<Name> for String {
-    fn from(name: Name) -> String {
-        name.0
-    }
-}
+checked_text!(Name);
 
 impl Signal {
     /// The name, without SIG.

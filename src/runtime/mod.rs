@@ -16,6 +16,7 @@ pub mod lists;
 pub mod logdir;
 pub mod notify;
 pub mod orphans;
+pub mod outbox;
 pub mod output;
 pub mod pace;
 pub mod pass;

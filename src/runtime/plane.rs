@@ -10,6 +10,7 @@ mod turn;
 
 use super::directory::OnDisk;
 use super::keeper::Keepers;
+use super::outbox::Outbox;
 use super::output::Output;
 use super::reactor::Reactor;
 use super::sorting::Sorting;
@@ -196,7 +197,7 @@ impl Plane {
         let reactor = Reactor::new()?;
         let (messages, inbox) = channel();
         let mailbox = Mailbox { messages, waker: Arc::new(reactor.waker()?), awake: Arc::default() };
-        let outbox = Outbox { told, wake: on_news, unread: false };
+        let outbox = Outbox::new(told, on_news, FromPlane::Ended);
         let mut work = Work::new(root, keepers, reactor, (mailbox.clone(), inbox), outbox);
         for Opened { worker, label, output } in opened {
             work.adopt(worker, label, output)?;
@@ -256,35 +257,5 @@ impl Mailbox {
     /// What is sent from now on wakes again. To be called before the messages are looked at.
     fn look(&self) {
         self.awake.store(false, Ordering::Release);
-    }
-}
-
-/// What the plane tells. The control plane is woken once for all that is told in a turn, and at the end, be that a panic.
-#[derive(Debug)]
-struct Outbox {
-    told: Sender<FromPlane>,
-    wake: Arc<Waker>,
-    unread: bool,
-}
-
-impl Outbox {
-    fn tell(&mut self, news: FromPlane) {
-        // The control plane listens until it has told this one to finish.
-        self.unread |= self.told.send(news).is_ok();
-    }
-
-    fn deliver(&mut self) {
-        if std::mem::take(&mut self.unread)
-            && let Err(e) = self.wake.wake()
-        {
-            tracing::error!("cannot wake the control plane: {e}");
-        }
-    }
-}
-
-impl Drop for Outbox {
-    fn drop(&mut self) {
-        self.tell(FromPlane::Ended);
-        self.deliver();
     }
 }

@@ -30,6 +30,7 @@ pub use order::{
 };
 pub use tally::{Counts, Tally};
 
+use super::outbox::Outbox;
 use crate::sys::poller::Waker;
 use crate::sys::{thread, time};
 use database::Database;
@@ -84,7 +85,7 @@ impl Store {
         let queues = database.news().collect();
         let (orders, inbox) = channel();
         let (done, stopped) = channel();
-        let outbox = Outbox { told, wake: on_news, unread: false };
+        let outbox = Outbox::new(told, on_news, FromStore::Ended);
         let keeper = Keeper { database, inbox, group: Group::default(), outbox };
         let thread = thread::spawn("store", move || {
             keeper.run();
@@ -118,7 +119,7 @@ struct Keeper {
     database: Database,
     inbox: Receiver<(Ticket, Order)>,
     group: Group,
-    outbox: Outbox,
+    outbox: Outbox<FromStore>,
 }
 
 impl Keeper {
@@ -161,11 +162,16 @@ impl Keeper {
     fn commit(&mut self, orders: &[(Ticket, Order)]) {
         match self.transact(orders) {
             Ok(replies) => {
-                orders.iter().zip(replies).for_each(|((ticket, _), reply)| self.outbox.reply(*ticket, reply));
+                orders
+                    .iter()
+                    .zip(replies)
+                    .for_each(|((ticket, _), reply)| self.outbox.tell(FromStore::Reply(*ticket, reply)));
             }
             // Each would wait as long again for whoever holds it.
             Err(error) if orders.len() == 1 || matches!(error, StoreError::Busy { .. }) => {
-                orders.iter().for_each(|(ticket, _)| self.outbox.reply(*ticket, Reply::Failed(error.clone())));
+                orders
+                    .iter()
+                    .for_each(|(ticket, _)| self.outbox.tell(FromStore::Reply(*ticket, Reply::Failed(error.clone()))));
             }
             Err(_) => orders.chunks(1).for_each(|order| self.commit(order)),
         }
@@ -176,40 +182,6 @@ impl Keeper {
     fn transact(&mut self, orders: &[(Ticket, Order)]) -> Result<Vec<Reply>, StoreError> {
         let synced = orders.iter().any(|(_, order)| order.is_synced());
         self.database.transact(synced, |tx| orders.iter().map(|(_, order)| tx.work(order)).collect())
-    }
-}
-
-/// What the store says. The control plane is woken once for all that is said of a commit, and at the end, be that a panic.
-#[derive(Debug)]
-struct Outbox {
-    told: Sender<FromStore>,
-    wake: Arc<Waker>,
-    unread: bool,
-}
-
-impl Outbox {
-    fn reply(&mut self, ticket: Ticket, reply: Reply) {
-        self.tell(FromStore::Reply(ticket, reply));
-    }
-
-    fn tell(&mut self, news: FromStore) {
-        // The control plane listens until it has stopped the store.
-        self.unread |= self.told.send(news).is_ok();
-    }
-
-    fn deliver(&mut self) {
-        if std::mem::take(&mut self.unread)
-            && let Err(e) = self.wake.wake()
-        {
-            tracing::error!("cannot wake the control plane: {e}");
-        }
-    }
-}
-
-impl Drop for Outbox {
-    fn drop(&mut self) {
-        self.tell(FromStore::Ended);
-        self.deliver();
     }
 }
 

@@ -190,7 +190,7 @@ struct Up<'a> {
     /// How many lives may still begin in this turn.
     spawns_left: usize,
     swept: Swept,
-    /// None where the configuration had no queues at the start.
+    /// None where no configuration had queues yet.
     tasks: Option<Tasks>,
     watches: Watches,
     oom: OomKills,

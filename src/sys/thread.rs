@@ -28,7 +28,8 @@ pub fn lowest_priority() {
 
 /// What a thread that answers wants of the scheduler: short turns, and soon. A thread that wakes with a shorter turn than the
 /// one that runs takes its place (EEVDF, since Linux 6.12); it gets no more of the CPU than before. A kernel that does not
-/// know that leaves all as it was, and so does a thread's child, which begins as any other.
+/// know that leaves all as it was, and so does a thread that somebody has given another policy (sched(7)). Its children
+/// begin as any others.
 pub fn short_turns() {
     const TURN: u64 = 100_000;
     // As linux/sched/types.h has it; SCHED_OTHER is 0.
@@ -55,5 +56,9 @@ pub fn short_turns() {
         period: 0,
     };
     // SAFETY: the structure is as large as it says and is only read; 0 is this thread.
-    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    unsafe {
+        if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
+            libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
+        }
+    }
 }

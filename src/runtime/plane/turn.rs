@@ -3,13 +3,14 @@
 
 use super::pump::{self, Watched};
 use super::served::{Served, watch_outlets};
-use super::{FromPlane, Mailbox, Message, Outbox, WorkerId};
+use super::{FromPlane, Mailbox, Message, WorkerId};
 use crate::clock::{Now, Tick};
 use crate::line::frame::READ_BYTES;
 use crate::log::ledger::Ledger;
 use crate::runtime::deadlines::Deadlines;
 use crate::runtime::directory::OnDisk;
 use crate::runtime::keeper::Keepers;
+use crate::runtime::outbox::Outbox;
 use crate::runtime::output::{Brought, Output};
 use crate::runtime::reactor::{Reactor, Token};
 use crate::runtime::workspace::Workspace;
@@ -59,7 +60,7 @@ pub(super) struct Work {
     pub(super) room: Workspace,
     pub(super) mailbox: Mailbox,
     pub(super) inbox: Receiver<Message>,
-    pub(super) outbox: Outbox,
+    pub(super) outbox: Outbox<FromPlane>,
     /// By their places, which are used again.
     pub(super) workers: Vec<Option<Box<Served>>>,
     pub(super) free: Vec<u32>,
@@ -81,7 +82,7 @@ impl Work {
         keepers: Keepers<OnDisk>,
         reactor: Reactor<Watched>,
         (mailbox, inbox): (Mailbox, Receiver<Message>),
-        outbox: Outbox,
+        outbox: Outbox<FromPlane>,
     ) -> Work {
         Work {
             root,

@@ -35,7 +35,8 @@ pub(super) enum Asked {
     /// A try is over; the order, should it have to be given again.
     End(Box<Order>),
     Due,
-    Purge,
+    /// What was kept long enough is deleted; the order, should some be left.
+    Purge(Box<Order>),
     /// Whether a task is gone that somebody waits for.
     Gone(TaskId),
     /// For a client.

@@ -137,7 +137,7 @@ pub fn begin<'a>(
 
 impl Up<'_> {
     /// Says what an earlier supervisor has left: processes, which are not touched, and tasks, which wait again.
-    fn say_what_was_left(&mut self, left: Vec<Leftover>, returned: Vec<Returned>, now: Now) {
+    pub(super) fn say_what_was_left(&mut self, left: Vec<Leftover>, returned: Vec<Returned>, now: Now) {
         for leftover in left {
             let text = format!("an earlier quell left {leftover} running; it is not touched");
             self.say(Happening::new(now.wall, Kind::Orphan, text));

@@ -13,7 +13,6 @@ use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Poller;
 use crate::sys::reap::{self, Adopted, Exit, Process};
-use crate::task::trigger::What;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Effect, End};
 use crate::worker::outcome::Outcome;
@@ -161,9 +160,7 @@ impl Up<'_> {
             self.name_oom(id, outcome, now);
         }
         self.swept.ended.push((id, outcome));
-        if let Some(of) = self.workers.get(&id).map(|worker| worker.of.clone()) {
-            self.happened(What::Worker { worker: &of, event: WorkerEvent::Exit }, now);
-        }
+        self.trigger_event(id, WorkerEvent::Exit, now);
     }
 
     /// Names the kernel where it has probably killed a worker for want of memory.

@@ -71,9 +71,12 @@ impl Up<'_> {
             }
         }
         if self.tasks.is_none() {
-            // What was under way when the last supervisor ended was said then, if there were queues.
             match begin::tasks(&self.configuration, &self.state, self.planes.waker(), now) {
-                Ok(opened) => self.tasks = opened.map(|(tasks, _)| tasks),
+                Ok(opened) => {
+                    let (tasks, returned) = opened.unzip();
+                    self.tasks = tasks;
+                    self.say_what_was_left(Vec::new(), returned.unwrap_or_default(), now);
+                }
                 Err(e) => {
                     self.configuration = old;
                     return Err(e.to_string());

@@ -53,7 +53,6 @@ pub(super) struct Tasks {
     /// The store has failed, and is left alone until then; what it is to be told again.
     pub(super) trouble: Option<(Tick, String)>,
     pub(super) untold: Vec<Order>,
-    pub(super) purged: Option<Tick>,
 }
 
 /// What is known of a queue.
@@ -64,6 +63,8 @@ pub(super) struct Known {
     pub(super) place: Option<usize>,
     pub(super) counts: Option<Counts>,
     pub(super) totals: Totals,
+    /// When what has been kept long enough was deleted last.
+    pub(super) purged: Option<Tick>,
 }
 
 /// The slots of a worker.
@@ -121,7 +122,6 @@ impl Tasks {
             due: None,
             trouble: None,
             untold: Vec::new(),
-            purged: None,
         }
     }
 
@@ -147,7 +147,7 @@ impl Tasks {
     fn heard_of(&mut self, name: &Arc<str>) -> QueueId {
         self.named(name).unwrap_or_else(|| {
             let (name, totals) = (name.clone(), Totals::default());
-            self.queues.push(Known { name, place: None, counts: None, totals });
+            self.queues.push(Known { name, place: None, counts: None, totals, purged: None });
             QueueId(self.queues.len() as u32 - 1)
         })
     }
@@ -196,6 +196,11 @@ impl Tasks {
             }
         }
         self.queue(id).counts = Some(counts);
+        self.await_due(now);
+    }
+
+    /// Has the next delayed task waited for.
+    fn await_due(&mut self, now: Now) {
         let next_due = self.queues.iter().filter_map(|queue| queue.counts.as_ref()?.next_due).min();
         self.due = next_due.map(|at| now.tick.after(at.until(now.wall)));
     }
@@ -349,6 +354,11 @@ impl Up<'_> {
             }
             (Asked::Gone(id), Reply::Shown(None)) => {
                 self.task_ended(id, &Came { end: Ended::Dropped, text: None });
+            }
+            // The calendar's clock is behind the one by which that was waited for.
+            (Asked::Due, Reply::Changed { tasks: 0, .. }) => tasks.await_due(now),
+            (Asked::Purge(order), Reply::Changed { more: true, .. }) => {
+                tasks.order(Asked::Purge(order.clone()), *order);
             }
             (Asked::Due, Reply::Failed(error)) => {
                 tasks.due = Some(now.tick.after(TROUBLE));

@@ -150,15 +150,16 @@ impl Up<'_> {
     /// Has what was kept long enough deleted.
     fn purge(&mut self, queue: QueueId, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
-        let Some(place) = tasks.queue(queue).place else { return };
-        if tasks.purged.is_some_and(|at| now.tick.until(at) < PURGE_EVERY) {
+        let known = tasks.queue(queue);
+        let Some(place) = known.place else { return };
+        if known.purged.is_some_and(|at| now.tick.until(at) < PURGE_EVERY) {
             return;
         }
-        tasks.purged = Some(now.tick);
+        known.purged = Some(now.tick);
         let keep_done = self.configuration.loaded.config.queues[place].keys.keep_done.value;
         let before = Wall(now.wall.0.saturating_sub(keep_done.as_micros() as i64));
         let order = Order::Purge { queue: tasks.queue(queue).name.clone(), before, done_max: RESULTS_MAX };
-        tasks.order(Asked::Purge, order);
+        tasks.order(Asked::Purge(Box::new(order.clone())), order);
     }
 
     /// Does what is due: tasks that have had their time, delayed ones whose time has come, a store that is to be tried again.

@@ -3,7 +3,7 @@
 
 use super::specs::is_of_tasks;
 use super::{ALARM, Up, Worker, specs};
-use crate::clock::{Now, Tick};
+use crate::clock::{Now, Tick, Wall};
 use crate::config::load::Named;
 use crate::config::tables::{self, QueueEvent, WorkerEvent};
 use crate::config::typed::{Item, Words};
@@ -20,8 +20,9 @@ use std::io;
 #[derive(Debug, Default)]
 pub(super) struct Watches {
     watches: Vec<Watch>,
-    /// None where no schedule ever was.
+    /// None where no schedule ever was; and when it rings.
     alarm: Option<Alarm>,
+    rings: Option<Wall>,
 }
 
 /// The triggers of one worker.
@@ -96,17 +97,13 @@ impl Up<'_> {
 
     /// The triggers of a worker are told where it stands, and all of them what has become of it.
     pub(super) fn trigger_state(&mut self, id: WorkerId, state: State, now: Now) {
-        if self.watches.watches.is_empty() {
-            return;
-        }
-        let Some(worker) = self.workers.get(&id) else { return };
-        let of = worker.of.clone();
+        let Some(of) = self.watched(id) else { return };
         match state {
             State::Starting => self.tell(trigger::Event::Started, Some(&of), now),
-            State::Up => self.happened(What::Worker { worker: &of, event: WorkerEvent::Ready }, now),
+            State::Up => self.trigger_event(id, WorkerEvent::Ready, now),
             State::Down | State::Failed => {
                 if state == State::Failed {
-                    self.happened(What::Worker { worker: &of, event: WorkerEvent::Failed }, now);
+                    self.trigger_event(id, WorkerEvent::Failed, now);
                 }
                 let rests = |id: &WorkerId| self.supervisor.member(*id).is_none_or(|member| member.life.is_at_rest());
                 if self.workers.iter().filter(|(_, worker)| worker.of == of).all(|(id, _)| rests(id)) {
@@ -117,10 +114,23 @@ impl Up<'_> {
         }
     }
 
+    /// Something has happened to a worker.
+    pub(super) fn trigger_event(&mut self, id: WorkerId, event: WorkerEvent, now: Now) {
+        if let Some(worker) = self.watched(id) {
+            self.happened(What::Worker { worker: &worker, event }, now);
+        }
+    }
+
+    /// The name of a worker, where anybody waits for anything.
+    fn watched(&self, id: WorkerId) -> Option<Box<str>> {
+        self.workers.get(&id).filter(|_| !self.watches.watches.is_empty()).map(|worker| worker.of.clone())
+    }
+
     /// What is due by the clock.
     pub(super) fn triggers_due(&mut self, rang: bool, now: Now) {
         if rang {
             self.watches.alarm.iter().for_each(Alarm::heard);
+            self.watches.rings = None;
             self.tell(trigger::Event::Clock, None, now);
         }
         if self.watches.deadline().is_some_and(|at| at <= now.tick) {
@@ -208,10 +218,13 @@ impl Up<'_> {
     fn set_alarm(&mut self, now: Now) {
         let next =
             self.watches.watches.iter().filter(|watch| !watch.held).filter_map(|watch| watch.triggers.alarm()).min();
-        if next.is_none() && self.watches.alarm.is_none() {
+        if next == self.watches.rings {
             return;
         }
+        self.watches.rings = next;
         if let Err(e) = self.alarm().and_then(|alarm| alarm.set(next)) {
+            // With the next change it is tried again.
+            self.watches.rings = None;
             let text = format!("cannot wait for the time of a schedule: {e}");
             self.say(Happening::new(now.wall, Kind::Warning, text));
         }
