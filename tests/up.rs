@@ -14,6 +14,8 @@ mod long;
 #[cfg(feature = "full-tests")]
 mod namespaces;
 mod ready;
+#[cfg(feature = "full-tests")]
+mod redis;
 mod reload;
 #[cfg(feature = "full-tests")]
 mod scarce;

@@ -14,7 +14,9 @@ mod planes;
 mod process;
 mod ready;
 mod reload;
+mod replies;
 mod specs;
+mod stores;
 mod sweep;
 mod tasks;
 mod tries;
@@ -356,7 +358,7 @@ impl Up<'_> {
         if tokens.contains(&THREADS) {
             self.planes_said(now);
             self.settle(now);
-            self.store_said(now);
+            self.stores_said(now);
         }
         self.settle(now);
         self.serve_tasks(now);

@@ -3,11 +3,13 @@
 use super::events::Events;
 use super::planes::Planes;
 use super::specs::Sortings;
+use super::stores::{HERE, Stores};
 use super::sweep::Swept;
 use super::tasks::Tasks;
 use super::triggers::Watches;
 use super::{Configuration, Load, NOTIFY, SERVER, SIGNALS, SPAWNS_A_TURN, THREADS, Up};
 use crate::clock::Now;
+use crate::config::values;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::launch::Here;
 use crate::runtime::leftovers::Leftover;
@@ -179,9 +181,26 @@ pub(super) fn tasks(
         return Ok(None);
     }
     let (told, said) = channel();
-    let (store, Opened { queues, returned }) = Store::open(state.path(), told, waker)?;
+    let (store, Opened { queues, returned }) = Store::open(state.path(), told, waker.clone())?;
     let payloads = step("make the folder of payloads", Payloads::open(state.path(), state.mark()))?;
-    let mut tasks = Tasks::new(store, said, payloads);
-    queues.into_iter().for_each(|counts| tasks.counted(counts, now));
+    let mut tasks = Tasks::new(Stores::new(store, said), payloads);
+    open_shared(&mut tasks, configuration, state, waker)?;
+    tasks.take_in_queues(configuration);
+    queues.into_iter().for_each(|counts| tasks.counted(HERE, counts, now));
     Ok(Some((tasks, returned)))
+}
+
+/// Has the stores looked for that the queues of a configuration share with other supervisors.
+pub(super) fn open_shared(
+    tasks: &mut Tasks,
+    configuration: &Configuration,
+    state: &State,
+    waker: Arc<Waker>,
+) -> Result<(), BeginError> {
+    for queue in &configuration.loaded.config.queues {
+        if let values::Store::Redis(url) = &queue.keys.store.value {
+            tasks.stores.open(url, state.path(), waker.clone())?;
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,6 @@ use crate::config::report::Report;
 use crate::config::source::Place;
 use crate::config::tables::{Log, Protocol, Worker};
 use crate::config::typed::Item;
-use crate::config::values::Store;
 
 /// A report for each key that is set and has no effect: a mistake where going on would be worse than not starting.
 #[must_use]
@@ -18,11 +17,6 @@ pub fn not_yet(config: &Config) -> Vec<Report> {
     for (named, log) in config.workers.iter().zip(&config.logs).filter(|(named, _)| named.keys.enabled.value) {
         of_worker(named, &mut found);
         of_log(&log.own, &mut found);
-    }
-    for queue in config.queues.iter().filter(|queue| queue.keys.store.value != Store::Embedded) {
-        let text = "tasks cannot be stored on Redis yet";
-        let place = queue.keys.store.place.unwrap_or(queue.place);
-        found.push(Report::error(place, text.to_owned()).help("take `store` out: they are stored here then"));
     }
     found
 }

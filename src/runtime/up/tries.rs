@@ -1,6 +1,7 @@
 //! A try: begun when the store has it, over when nothing of its process is left.
 
 use super::asked::Asked;
+use super::stores::Standing;
 use super::tasks::Held;
 use super::{Up, Worker};
 use crate::clock::{Now, Tick, Wall};
@@ -117,8 +118,8 @@ impl Up<'_> {
                 (Ending::Buried { why: Some(why) }, Some(text))
             }
         };
-        let order = Order::End { id: task, ending, now: now.wall };
-        tasks.order(Asked::End(Box::new(order.clone())), order);
+        let store = tasks.queue(held.queue).store;
+        tasks.end(store, task, ending, now);
         self.purge(held.queue, now);
         let (done, buried) =
             came.as_ref().map_or((false, false), |came| (came.end == Ended::Done, came.end == Ended::Buried));
@@ -158,20 +159,26 @@ impl Up<'_> {
         known.purged = Some(now.tick);
         let keep_done = self.configuration.loaded.config.queues[place].keys.keep_done.value;
         let before = Wall(now.wall.0.saturating_sub(keep_done.as_micros() as i64));
-        let order = Order::Purge { queue: tasks.queue(queue).name.clone(), before, done_max: RESULTS_MAX };
-        tasks.order(Asked::Purge(Box::new(order.clone())), order);
+        let (queue, store) = (known.name.clone(), known.store);
+        let order = Order::Purge { queue, before, done_max: RESULTS_MAX };
+        tasks.order(store, Asked::Purge(Box::new(order.clone())), order);
     }
 
     /// Does what is due: tasks that have had their time, delayed ones whose time has come, a store that is to be tried again.
     pub(super) fn tasks_due(&mut self, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
-        if tasks.trouble.take_if(|(at, _)| *at <= now.tick).is_some() {
-            for order in std::mem::take(&mut tasks.untold) {
-                tasks.order(Asked::End(Box::new(order.clone())), order);
+        for store in tasks.stores.ids() {
+            let backend = tasks.stores.get_mut(store);
+            let is_due = backend.due.take_if(|at| *at <= now.tick).is_some();
+            if matches!(backend.standing, Standing::Failing(until, _) if until <= now.tick) {
+                backend.standing = Standing::Ready;
+                for order in std::mem::take(&mut backend.untold) {
+                    tasks.order(store, Asked::End(Box::new(order.clone())), order);
+                }
             }
-        }
-        if tasks.due.take_if(|at| *at <= now.tick).is_some() {
-            tasks.order(Asked::Due, Order::Due { now: now.wall });
+            if is_due {
+                tasks.order(store, Asked::Due, Order::Due { now: now.wall });
+            }
         }
         while let Some((_, id)) = self.tasks.as_mut().and_then(|tasks| late(&mut tasks.deadlines, now.tick)) {
             if let Some(held) = self.workers.get_mut(&id).and_then(|worker| worker.task.as_mut()) {
