@@ -7,6 +7,7 @@ mod essential;
 mod events;
 #[cfg(feature = "full-tests")]
 mod hang;
+mod lines;
 mod lives;
 mod logs;
 #[cfg(feature = "full-tests")]

@@ -14,6 +14,7 @@ pub mod launch;
 pub mod leftovers;
 pub mod lists;
 pub mod logdir;
+pub mod lookout;
 pub mod notify;
 pub mod orphans;
 pub mod outbox;

@@ -9,6 +9,7 @@ mod asked;
 mod begin;
 mod events;
 mod heard;
+mod lines;
 mod not_yet;
 mod picture;
 mod planes;
