@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub)]
 
+mod arrivals;
 mod death;
 mod essential;
 mod events;

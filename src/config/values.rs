@@ -1,9 +1,11 @@
 //! The types of the configuration's values that are written as text, and what is said of each when it is wrong.
 
+mod files;
 mod paths;
 mod process;
 mod schedule;
 
+pub use files::*;
 pub use paths::*;
 pub use process::*;
 pub use schedule::*;

@@ -1,6 +1,7 @@
 //! The loops that do what the pure modules decide.
 
 pub mod accounts;
+pub mod arrivals;
 pub mod backlog;
 pub mod client;
 pub mod compressor;

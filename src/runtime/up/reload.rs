@@ -98,6 +98,7 @@ impl Up<'_> {
         let lives = self.apply(&old, &changed, now);
         self.arrange_tasks();
         self.arrange_triggers(now);
+        self.arrange_drops(now);
         Ok((lines, lives))
     }
 

@@ -38,7 +38,7 @@ struct Watch {
 
 /// Whether a trigger is told what it waits for.
 pub(super) fn is_served(trigger: &tables::Trigger) -> bool {
-    trigger.path.value.is_none() && trigger.socket.value.is_none()
+    trigger.socket.value.is_none()
 }
 
 impl Watches {
