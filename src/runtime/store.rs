@@ -9,6 +9,7 @@
 //! then `PRAGMA synchronous` is FULL, and the write-ahead log is synced before the reply; else it is NORMAL. Leases and
 //! outcomes need no sync of their own, since a task is done at least once (sqlite.org/wal.html, sqlite.org/pragma.html).
 
+mod arrived;
 mod books;
 mod checksum;
 mod database;
@@ -28,8 +29,8 @@ pub use database::Returned;
 pub use direct::{PutError, put_directly};
 pub use error::StoreError;
 pub use order::{
-    Ending, Entry, FromStore, Full, How, Key, Limits, Link, NewTask, OnKey, Order, Over, Placed, Put, Reply, Shown,
-    Source, Ticket, Which,
+    Arrived, Ending, Entry, File, FromStore, Full, How, Key, Limits, Link, NewTask, OnKey, Order, Over, Placed, Put,
+    Reply, Shown, Source, Taken, Ticket, Which,
 };
 pub use shared::{Shared, UrlError, is_at_place, put_shared};
 pub use tally::{Counts, Tally};

@@ -162,7 +162,7 @@ impl Host {
     }
 
     fn lease(&mut self, id: TaskId) -> Option<u32> {
-        match self.ask(Order::Lease { ids: vec![id] }) {
+        match self.ask(Order::Lease { ids: vec![id], ahead: false }) {
             Reply::Leased(leased) => leased[0].1,
             other => panic!("{other:?}"),
         }

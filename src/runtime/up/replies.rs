@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came};
 use crate::control::reply::{Code, Reply as Answer};
-use crate::runtime::store::{Ending, FromStore, Link, Over, Reply, Returned, StoreError};
+use crate::runtime::store::{Ending, FromStore, Link, Order, Over, Reply, Returned, StoreError};
 use crate::task::queue::{CrewId, QueueId};
 use crate::task::trigger::What;
 use crate::task::{State, TaskId};
@@ -31,6 +31,7 @@ impl Up<'_> {
                 let (queue, news) = (counts.queue.clone(), tasks.news(id, &counts));
                 tasks.counted(store, counts, now);
                 news.into_iter().for_each(|event| self.happened(What::Queue { queue: &queue, event }, now));
+                self.room_for_files(&queue);
             }
             FromStore::Reply(ticket, reply) => {
                 if let Some(asked) = tasks.asked.remove(&ticket) {
@@ -77,7 +78,11 @@ impl Up<'_> {
                 (Kind::Quell, format!("{server} is there, with {queues}{memory}"))
             }
             Link::Lost { why } => {
-                backend.standing = Standing::Lost(why.clone());
+                let before = std::mem::replace(&mut backend.standing, Standing::Lost(why.clone()));
+                // It is said once that it is lost, however often it is looked for in vain.
+                if matches!(before, Standing::Lost(_)) {
+                    return;
+                }
                 (Kind::Warning, format!("{server} cannot be reached: {why}; nothing of {queues} is put or begun"))
             }
         };
@@ -111,25 +116,23 @@ impl Up<'_> {
                 self.store_failed(store, &error, now);
             }
             (Asked::Wish { generation, crew }, reply) => self.wish_answered(store, generation, crew, reply, now),
-            (Asked::Lease(slots), Reply::Leased(leased)) => {
-                for (id, (_, attempt)) in slots.into_iter().zip(leased) {
-                    match attempt {
-                        Some(attempt) => self.begin_task(id, attempt, now),
-                        // Somebody has dropped it meanwhile.
-                        None => drop(self.let_go(id)),
-                    }
+            (Asked::Lease(leases), Reply::Leased(leased)) => {
+                for ((id, task), (_, attempt)) in leases.into_iter().zip(leased) {
+                    self.leased(id, task, attempt, now);
                 }
             }
-            (Asked::Lease(slots), Reply::Failed(error)) => {
-                for id in slots {
-                    let Some((held, tasks)) = self.let_go(id).zip(self.tasks.as_mut()) else { continue };
-                    tasks.desk.fresh(held.queue, held.task.class, held.task.id);
-                }
+            (Asked::Lease(leases), Reply::Failed(error)) => {
+                leases.into_iter().for_each(|(id, task)| self.not_leased(id, task));
                 self.store_failed(store, &error, now);
             }
-            (Asked::End(order), Reply::Failed(error)) => {
-                tasks.stores.get_mut(store).untold.push(*order);
+            (Asked::Worker(id, nonce, queue), reply) => self.put_replied(id, nonce, queue, &reply, now),
+            (asked @ (Asked::End(_) | Asked::Arrived(..)), Reply::Failed(error)) => {
+                tasks.stores.get_mut(store).untold.push(asked);
                 self.store_failed(store, &error, now);
+            }
+            (Asked::Arrived(source, order), Reply::Arrived(taken)) => {
+                let told = if let Order::Arrived(arrived) = *order { arrived.files.len() } else { 0 };
+                self.files_taken(&source, told, taken, now);
             }
             (Asked::Gone(id), Reply::Shown(None)) => {
                 self.task_ended(id, &Came { end: Ended::Dropped, text: None });
@@ -154,7 +157,7 @@ impl Up<'_> {
         let Some(tasks) = &mut self.tasks else { return };
         let is_old = generation != tasks.generation;
         match reply {
-            Reply::Taken { id, task: Some(_), .. } if is_old => tasks.end(store, id, Ending::Return, now),
+            Reply::Taken { id, task: Some(_), .. } if is_old => tasks.end(id, Ending::Return, now),
             Reply::Taken { queue, id, task } => {
                 let Some(of) = tasks.named(&queue) else { return };
                 let damaged = if task.is_none() { vec![id] } else { Vec::new() };

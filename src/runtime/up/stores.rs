@@ -1,5 +1,6 @@
 //! The stores of tasks: the one here, and those that are shared with other supervisors, one for each server.
 
+use super::asked::Asked;
 use super::begin::BeginError;
 use crate::clock::{Tick, earliest};
 use crate::control::queue::Store as Shown;
@@ -35,7 +36,7 @@ pub(super) struct Backend {
     /// When the next of its delayed tasks is due.
     pub(super) due: Option<Tick>,
     /// What it is to be told again.
-    pub(super) untold: Vec<Order>,
+    pub(super) untold: Vec<Asked>,
     /// Among which numbers those of its tasks are.
     pub(super) place: Option<u64>,
 }

@@ -12,7 +12,7 @@ use crate::config::values;
 use crate::control::queue::Totals;
 use crate::runtime::launch::Errand;
 use crate::runtime::payload::{Payload, Payloads};
-use crate::runtime::store::{Counts, Ending, Order, Source, Ticket};
+use crate::runtime::store::{Counts, Ending, How, Order, Placed, Source, Ticket};
 use crate::supervisor::Phase;
 use crate::task::priority::Slots;
 use crate::task::queue::{CrewId, Effect, FETCH_TASKS, QueueId, Queues, Slot};
@@ -89,11 +89,6 @@ impl Held {
         let payload = self.payload.as_ref()?;
         Some((Errand { task: &self.task, payload: payload.path() }, payload))
     }
-
-    /// What stands before each line that its process prints.
-    pub(super) fn tag(&self) -> Box<[u8]> {
-        format!("[{}] ", self.task.id).into_bytes().into()
-    }
 }
 
 impl Tasks {
@@ -119,12 +114,6 @@ impl Tasks {
         let ticket = Ticket(self.tickets);
         self.asked.insert(ticket, asked);
         self.stores.get(store).send(ticket, order);
-    }
-
-    /// Tells a store what becomes of a task; again and again, if it cannot be told.
-    pub(super) fn end(&mut self, store: StoreId, id: TaskId, ending: Ending, now: Now) {
-        let order = Order::End { id, ending, now: now.wall };
-        self.order(store, Asked::End(Box::new(order.clone())), order);
     }
 
     /// A queue by its name.
@@ -166,6 +155,12 @@ impl Tasks {
             _ => self.named(&counts.queue)?,
         };
         (self.queue(id).store == store).then_some(id)
+    }
+
+    /// Counts what was put.
+    pub(super) fn count_put(&mut self, queue: QueueId, placed: &[Placed]) {
+        let new = placed.iter().filter(|placed| !matches!(placed.how, How::There)).count();
+        self.queue(queue).totals.put += new as u64;
     }
 
     /// Whether a worker takes tasks.
@@ -278,15 +273,19 @@ impl Up<'_> {
             let mut ids = Vec::with_capacity(slots.len());
             for (number, (id, worker)) in (0..).zip(slots) {
                 let slot = Slot { crew, number };
-                match &worker.task {
-                    Some(held) => tasks.desk.occupy(slot, held.task.class),
-                    None => tasks.desk.free(slot),
+                let told = worker.talk.iter().flat_map(|talk| talk.session.all()).map(|entry| entry.task.class);
+                let classes = worker.task.iter().map(|held| held.task.class).chain(told);
+                classes.for_each(|class| tasks.desk.occupy(slot, class));
+                if specs::is_by_task(&named.keys) {
+                    tasks.desk.room(slot, 1);
                 }
                 worker.slot = Some(slot);
                 ids.push(*id);
             }
             tasks.crews.push(Crew { worker: named.name.as_str().into(), slots: ids, queues });
         }
+        let ids: Vec<_> = self.workers.iter().filter(|(_, worker)| worker.talk.is_some()).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.seat(id));
     }
 
     /// Gives tasks to slots that are free.
@@ -298,7 +297,8 @@ impl Up<'_> {
         tasks.hold_queues();
         let mut effects = Vec::new();
         tasks.desk.settle(now.wall, &mut effects);
-        let mut leases: Vec<(StoreId, Vec<WorkerId>, Vec<TaskId>)> = Vec::new();
+        let mut leases: Vec<(StoreId, Vec<(WorkerId, TaskId)>)> = Vec::new();
+        let mut all_ahead = true;
         for effect in effects {
             match effect {
                 Effect::Fetch { queue, class, after } => {
@@ -310,26 +310,30 @@ impl Up<'_> {
                 Effect::Begin { slot, queue, task } => {
                     let id = tasks.crews[slot.crew.0 as usize].slots[slot.number as usize];
                     let Some(worker) = self.workers.get_mut(&id) else { continue };
-                    let store = tasks.queue(queue).store;
-                    match leases.iter_mut().find(|lease| lease.0 == store) {
-                        Some((_, slots, ids)) => {
-                            slots.push(id);
-                            ids.push(task.id);
-                        }
-                        None => leases.push((store, vec![id], vec![task.id])),
+                    let (store, lease) = (tasks.queue(queue).store, (id, task.id));
+                    match leases.iter_mut().find(|(of, _)| *of == store) {
+                        Some((_, leases)) => leases.push(lease),
+                        None => leases.push((store, vec![lease])),
                     }
-                    let held = Held { task, queue, payload: None, until: None, late: false, began: false };
-                    worker.task = Some(Box::new(held));
+                    match &mut worker.talk {
+                        Some(talk) => {
+                            all_ahead &= !talk.session.is_idle();
+                            talk.session.take(task, queue, now.tick);
+                        }
+                        None => {
+                            all_ahead = false;
+                            let held = Held { task, queue, payload: None, until: None, late: false, began: false };
+                            worker.task = Some(Box::new(held));
+                        }
+                    }
                 }
                 Effect::Wish { crew, from } => tasks.wish(crew, &from, &self.configuration),
-                Effect::Release { queue, id } => {
-                    let store = tasks.queue(queue).store;
-                    tasks.end(store, id, Ending::Return, now);
-                }
+                Effect::Release { id, .. } => tasks.end(id, Ending::Return, now),
             }
         }
-        for (store, slots, ids) in leases {
-            tasks.order(store, Asked::Lease(slots), Order::Lease { ids });
+        for (store, leases) in leases {
+            let ids = leases.iter().map(|(_, task)| *task).collect();
+            tasks.order(store, Asked::Lease(leases), Order::Lease { ids, ahead: all_ahead });
         }
     }
 
@@ -338,7 +342,8 @@ impl Up<'_> {
         let mut lines = Vec::new();
         let Some(tasks) = &mut self.tasks else { return lines };
         for worker in ids.iter().filter_map(|id| self.workers.get(id)) {
-            let Some(slot) = worker.slot else { continue };
+            // One that stays takes tasks whenever it runs.
+            let Some(slot) = worker.slot.filter(|_| worker.is_by_task(&self.configuration)) else { continue };
             tasks.desk.open(slot.crew, open);
             match open {
                 true => _ = tasks.closed.remove(&worker.of),

@@ -73,6 +73,7 @@ impl Call {
             Ending::Again { due, why } if *due <= now => ("waiting", none(), why),
             Ending::Again { due, why } => ("delayed", due.until(now).as_micros().to_string(), why),
             Ending::Return => ("waiting", none(), &None),
+            Ending::Unbegun => ("unbegun", none(), &None),
         };
         Call::new("finish").arg(host).arg(id).arg(state).arg(delay).arg(said.as_deref().unwrap_or_default())
     }
@@ -100,9 +101,9 @@ impl Call {
         let state_word = |state: &Option<State>| state.map_or("", State::word);
         Some(match order {
             Order::Put(put) => Call::put(put, host),
-            Order::Lease { ids } => Call::new("lease").arg(host).ids(ids),
+            Order::Lease { ids, .. } => Call::new("lease").arg(host).ids(ids),
             Order::End { id, ending, now } => Call::finish(host, *id, ending, *now),
-            Order::Fetch { .. } | Order::Take { .. } => return None,
+            Order::Fetch { .. } | Order::Take { .. } | Order::Arrived(_) => return None,
             Order::Due { .. } => Call::new("due"),
             Order::List { queue, state, after, max } => {
                 let queue = queue.as_deref().unwrap_or_default();
@@ -139,7 +140,7 @@ fn sum(class: Class, trace: &str, payload: &[u8]) -> u32 {
 pub(super) fn reply(order: &Order, answer: Value) -> Reply {
     match order {
         Order::Put(put) => placed(put, answer),
-        Order::Lease { ids } => {
+        Order::Lease { ids, .. } => {
             let attempts = items(answer).into_iter().map(|attempt| number(&attempt) as u32);
             Reply::Leased(ids.iter().copied().zip(attempts.map(|attempt| (attempt > 0).then_some(attempt))).collect())
         }

@@ -118,7 +118,7 @@ impl Keeper {
             Err(StoreError::Lost { .. }) if is_end => self.state.untold.push_back((ticket, order)),
             Err(error) => {
                 // Whoever wanted it begins none of them; they come back by themselves.
-                if let Order::Lease { ids } = &order {
+                if let Order::Lease { ids, .. } = &order {
                     ids.iter().for_each(|id| _ = self.state.held.remove(id));
                 }
                 self.reply(ticket, Reply::Failed(error));

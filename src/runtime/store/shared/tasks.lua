@@ -400,12 +400,18 @@ function verbs.lease(a)
     return attempts
 end
 
--- HOST is at an end with a task: the task, what becomes of it, after how long, and what is said of it.
+-- HOST is at an end with a task: the task, what becomes of it, after how long, and what is said of it. What is unbegun waits
+-- as if no try had begun.
 function verbs.finish(a)
     local task = load(a[2])
-    local is_back = a[3] == 'waiting' and a[4] == ''
+    local is_unbegun = a[3] == 'unbegun'
+    local is_back = is_unbegun or a[3] == 'waiting'
     if not task or task.owner ~= a[1] or (task.state ~= 'running' and not is_back) then return {0, 0} end
     local fields = {owner = ''}
+    if is_unbegun then
+        if task.state == 'running' then fields.attempt = task.attempt - 1 end
+        a[3] = 'waiting'
+    end
     if a[4] ~= '' then fields.due = whole(now + a[4]) end
     if a[5] ~= '' then fields.said = a[5] end
     move(task, a[3], fields)
