@@ -15,6 +15,8 @@ mod logs;
 mod long;
 #[cfg(feature = "full-tests")]
 mod namespaces;
+#[cfg(feature = "full-tests")]
+mod pipeline;
 mod ready;
 mod reload;
 #[cfg(feature = "full-tests")]
