@@ -153,7 +153,7 @@ fn failures_in_words() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let text = |name: &str| {
         let launch = scene.prepare(name, None).unwrap();
-        let spawned = launch.spawn(standard(), None, &inherited, &signals, None);
+        let spawned = launch.spawn(standard(), &[], &inherited, &signals, None);
         spawned.map(|process| process.pid()).unwrap_err().to_string()
     };
     let shown = |name: &str| scene.path(name).display().to_string();
@@ -182,7 +182,7 @@ fn a_worker_says_that_it_is_ready_by_a_descriptor() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let (reader, writer) = fd::pipe().unwrap();
     let launch = scene.prepare("a", None).unwrap();
-    let process = launch.spawn(standard(), Some(writer.as_fd()), &inherited, &signals, None).unwrap();
+    let process = launch.spawn(standard(), &[(7, writer.as_fd())], &inherited, &signals, None).unwrap();
     drop(writer);
     inherited.restore().unwrap();
     let patience = Some(std::time::Duration::from_secs(60));

@@ -14,6 +14,7 @@ mod planes;
 mod process;
 mod ready;
 mod reload;
+mod sockets;
 mod specs;
 mod sweep;
 mod tasks;
@@ -24,6 +25,7 @@ use crate::clock::{Now, Tick, earliest};
 use crate::config::load::{Loaded, Named, WorkerLog};
 use crate::config::tables::Worker as Table;
 use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::activation::{Activation, SocketId};
 use crate::runtime::launch::{Here, Subject, folder_of};
 use crate::runtime::lists::Shelf;
 use crate::runtime::orphans::Life;
@@ -71,6 +73,8 @@ const WORKER_BITS: u32 = 32;
 const EXIT: usize = 1 << WORKER_BITS;
 const COMMAND: usize = 2 << WORKER_BITS;
 const READY: usize = 3 << WORKER_BITS;
+/// A socket that starts a worker, likewise.
+const SOCKET: usize = 4 << WORKER_BITS;
 
 /// A configuration that was checked, with the lists that it names.
 #[derive(Debug)]
@@ -193,6 +197,7 @@ struct Up<'a> {
     /// None where no configuration had queues yet.
     tasks: Option<Tasks>,
     watches: Watches,
+    activation: Activation,
     oom: OomKills,
     nonce: u64,
     /// When all workers should be ready; none once that was so, or was said.
@@ -346,6 +351,9 @@ impl Up<'_> {
         self.probe_due(now);
         self.tasks_due(now);
         self.triggers_due(tokens.contains(&ALARM), now);
+        for id in of(SOCKET) {
+            self.connected(SocketId(id.0), now);
+        }
         if self.start_by.is_some_and(|at| at <= now.tick) {
             self.say_not_started(now);
         }
@@ -366,7 +374,7 @@ impl Up<'_> {
     fn deadline(&self) -> Option<Tick> {
         let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
         let tasks = self.tasks.as_ref().and_then(Tasks::deadline);
-        let own = earliest([self.start_by, tasks, self.watches.deadline(), pending]);
+        let own = earliest([self.start_by, tasks, self.watches.deadline(), self.watches.idle_deadline(), pending]);
         let others = [self.server.deadline(), self.probe_deadline(), self.planes.deadline()];
         earliest([self.supervisor.deadline(), own, earliest(others)])
     }

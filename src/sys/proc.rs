@@ -3,8 +3,6 @@
 use nix::unistd::Pid;
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 
 /// How often children are asked for again, of what may fork without end.
 const LOOKS_MAX: usize = 8;
@@ -66,61 +64,6 @@ fn holders(kind: &str, inodes: &[u64]) -> Vec<Named> {
     };
     let ourselves = std::process::id() as i32;
     pids().filter(|pid| *pid != ourselves && holds(*pid)).map(named).collect()
-}
-
-/// The inodes of the sockets that listen where this address is wanted: there, or everywhere on its port.
-#[must_use]
-pub fn listeners(wanted: SocketAddr) -> Vec<u64> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    tables
-        .iter()
-        .flat_map(|table| table.lines())
-        .filter_map(listener)
-        .filter(|(at, _)| meet(*at, wanted))
-        .map(|(_, inode)| inode)
-        .collect()
-}
-
-/// The inodes of the sockets that are bound to this path.
-#[must_use]
-pub fn bound(path: &Path) -> Vec<u64> {
-    let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
-    let row = |line: &str| {
-        // Num RefCount Protocol Flags Type St Inode Path; the path goes to the line's end.
-        let mut rest = line;
-        let mut fields = [""; 7];
-        for field in &mut fields {
-            let trimmed = rest.trim_start_matches(' ');
-            (*field, rest) = trimmed.split_once(' ')?;
-        }
-        (Path::new(rest) == path).then(|| fields[6].parse().ok())?
-    };
-    table.lines().filter_map(row).collect()
-}
-
-/// The address and inode of a listening socket, from a line of `/proc/net/tcp` or `tcp6` (proc_pid_net(5)).
-fn listener(line: &str) -> Option<(SocketAddr, u64)> {
-    const LISTEN: &str = "0A";
-    let fields: Vec<_> = line.split_ascii_whitespace().collect();
-    let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-    if *state != LISTEN {
-        return None;
-    }
-    let (host, port) = local.split_once(':')?;
-    // Words of four bytes, each as this machine writes a number.
-    let words = host.as_bytes().chunks(8).map(|word| u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok());
-    let bytes: Vec<u8> = words.collect::<Option<Vec<_>>>()?.into_iter().flat_map(u32::to_ne_bytes).collect();
-    let ip = match <[u8; 4]>::try_from(&bytes[..]) {
-        Ok(v4) => IpAddr::from(v4),
-        Err(_) => IpAddr::from(<[u8; 16]>::try_from(&bytes[..]).ok()?),
-    };
-    Some((SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?), inode.parse().ok()?))
-}
-
-/// Whether two addresses cannot both be listened on.
-fn meet(one: SocketAddr, other: SocketAddr) -> bool {
-    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
-    one.port() == other.port() && (a == b || a.is_unspecified() || b.is_unspecified())
 }
 
 /// A process, as `/proc/PID/stat` shows it.
@@ -284,20 +227,6 @@ fn named(pid: i32) -> Named {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
-
-    #[test]
-    fn a_line_of_the_table_of_sockets() {
-        let line = "   0: 0100007F:B809 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 5489 1";
-        let on = |text: &str| text.parse::<SocketAddr>().unwrap();
-        if cfg!(target_endian = "little") {
-            assert_eq!(listener(line), Some((on("127.0.0.1:47113"), 5489)));
-        }
-        assert_eq!(listener(&line.replace(" 0A ", " 01 ")), None);
-        assert_eq!(listener("  sl  local_address rem_address   st tx_queue"), None);
-        assert!(meet(on("127.0.0.1:80"), on("0.0.0.0:80")) && meet(on("[::]:80"), on("127.0.0.1:80")));
-        assert!(!meet(on("127.0.0.1:80"), on("127.0.0.2:80")) && !meet(on("127.0.0.1:80"), on("127.0.0.1:81")));
-    }
 
     #[test]
     fn whose_parent_ends_meanwhile_is_found() {
@@ -351,11 +280,5 @@ mod tests {
         assert_eq!(parse_stat("42 (a"), None);
         let ourselves = stat(std::process::id() as i32).unwrap();
         assert!(descendants(ourselves.parent, |_| false).contains(&ourselves));
-    }
-
-    #[test]
-    fn listeners_are_found() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        assert_eq!(listeners(listener.local_addr().unwrap()).len(), 1);
     }
 }

@@ -120,6 +120,8 @@ pub struct Program {
     pub argv: Vec<OsString>,
     /// Its whole environment, `NAME=value` each.
     pub env: Vec<OsString>,
+    /// A further variable, whose value is its own number.
+    pub pid_variable: Option<&'static str>,
     /// The folder that it runs in.
     pub cwd: PathBuf,
     /// The permission bits that its files do not get.

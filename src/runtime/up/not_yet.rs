@@ -48,7 +48,7 @@ fn of_worker(named: &Named<Worker>, found: &mut Vec<Report>) {
         found.push(Report::warning(place, text).help("take it out: then a process is started for each task"));
     }
     for Item(_, place) in keys.start_on.value.iter().filter(|Item(trigger, _)| !is_served(trigger)) {
-        let text = "this has no effect yet: no file, line or connection starts a worker";
+        let text = "this has no effect yet: no file and no line starts a worker";
         found.push(Report::warning(*place, text).help(format!("`quell start {}` starts it", named.name)));
     }
 }

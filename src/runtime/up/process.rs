@@ -7,7 +7,7 @@ use super::{COMMAND, EXIT, Last, READY, Up};
 use crate::clock::Now;
 use crate::config::tables::{Argv, WorkerEvent};
 use crate::control::event::{Event as Happening, Kind};
-use crate::runtime::launch::{Launch, Standard, prepare, prepare_command};
+use crate::runtime::launch::{LISTEN_START, Launch, Standard, prepare, prepare_command};
 use crate::runtime::orphans::Life;
 use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
@@ -77,13 +77,16 @@ impl Up<'_> {
         let errand = worker.task.as_ref().and_then(|held| held.errand());
         let (errand, stdin) = errand.map(|(errand, payload)| (errand, payload.as_fd())).unzip();
         let launch = prepare(config, &self.configuration.subject(worker), &self.here, errand).map_err(other)?;
+        let sockets = self.activation.of(&self.configuration.table(worker).keys);
         let (stdout, stdout_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let (stderr, stderr_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let ready = launch.ready_fd.map(|_| fd::pipe()).transpose().map_err(|e| step("make a pipe", e))?;
         let (ready, ready_end): (Option<OwnedFd>, Option<OwnedFd>) = ready.unzip();
         let standard = Standard { stdin, stdout: stdout_end.as_fd(), stderr: stderr_end.as_fd() };
+        let mut further: Vec<_> = (LISTEN_START..).zip(sockets).collect();
+        further.extend(launch.ready_fd.zip(ready_end.as_ref().map(AsFd::as_fd)));
         let process = launch
-            .spawn(standard, ready_end.as_ref().map(AsFd::as_fd), self.inherited, self.signals, self.lows.as_ref())
+            .spawn(standard, &further, self.inherited, self.signals, self.lows.as_ref())
             .map_err(|e| (e.to_string(), e.shell_code()))?;
         let pid = process.pid();
         await_end(&self.poller, &process, EXIT | id.0 as usize).map_err(|e| step("wait for it", e))?;
@@ -208,7 +211,7 @@ impl Up<'_> {
         let process = launch
             .spawn(
                 Standard { stdin: None, stdout: stderr, stderr },
-                None,
+                &[],
                 self.inherited,
                 self.signals,
                 self.lows.as_ref(),

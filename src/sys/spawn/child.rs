@@ -34,6 +34,37 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
 
+/// The digits of the largest number that a process can have (PID_MAX_LIMIT).
+const PID_DIGITS: usize = 7;
+
+/// A variable whose value is the child's own number: it writes that itself, for nobody knows it before.
+struct PidVariable {
+    /// `NAME=`, room for the number, and the null that ends it.
+    text: Vec<u8>,
+    digits: usize,
+    /// Where its address is to stand in the environment.
+    at: usize,
+}
+
+impl PidVariable {
+    fn new(name: &str, at: usize) -> PidVariable {
+        let mut text = format!("{name}=").into_bytes();
+        let digits = text.len();
+        text.resize(digits + PID_DIGITS + 1, 0);
+        PidVariable { text, digits, at }
+    }
+
+    /// Writes a number; the address of the whole. It allocates nothing.
+    fn write(&mut self, mut pid: u32) -> *const c_char {
+        let length = pid.checked_ilog10().unwrap_or(0) as usize + 1;
+        for digit in self.text[self.digits..].iter_mut().take(PID_DIGITS.min(length)).rev() {
+            *digit = b'0' + (pid % 10) as u8;
+            pid /= 10;
+        }
+        self.text.as_ptr().cast()
+    }
+}
+
 /// How the program finds the signals.
 pub(super) struct Manner {
     defaults: Vec<i32>,
@@ -61,6 +92,7 @@ pub(super) struct Plan<'a> {
     paths: &'a [CString],
     argv: Vec<*const c_char>,
     env: Option<Vec<*const c_char>>,
+    pid_variable: Option<PidVariable>,
     /// From which of our descriptors to which of the child's.
     fds: Vec<(RawFd, RawFd)>,
     /// Above all of the child's.
@@ -107,10 +139,18 @@ impl<'a> Plan<'a> {
                 parent: std::process::id() as i32,
             })
         };
+        let mut env = strings.env.as_deref().map(pointers);
+        let named = program.and_then(|program| program.pid_variable).zip(env.as_mut());
+        let pid_variable = named.map(|(name, env)| {
+            // The child puts it where the end was, before another end.
+            env.push(ptr::null());
+            PidVariable::new(name, env.len() - 2)
+        });
         Ok(Plan {
             paths: &strings.paths,
             argv: pointers(&strings.argv),
-            env: strings.env.as_deref().map(pointers),
+            env,
+            pid_variable,
             floor: fds.iter().map(|(_, to)| to + 1).max().unwrap_or(FIRST_FREE),
             fds,
             report,
@@ -178,6 +218,10 @@ impl<'a> Plan<'a> {
             }
             worker.privileges().map_err(at(Step::Privileges))?;
             worker.death_signal().map_err(at(Step::DeathSignal))?;
+        }
+        if let (Some(variable), Some(env)) = (&mut self.pid_variable, &mut self.env) {
+            // SAFETY: getpid is async-signal-safe.
+            env[variable.at] = variable.write(unsafe { libc::getpid() }.unsigned_abs());
         }
         // Last, for a signal that comes through ends the child without a word.
         self.signals();

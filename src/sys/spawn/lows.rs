@@ -11,8 +11,9 @@ use nix::sys::stat::Mode;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// How many descriptors a child can be given, the one by which it reports included.
-const COUNT: usize = 6;
+/// How many descriptors a child can be given, the one by which it reports included: its standard ones, one to be ready by, and
+/// a few sockets.
+const COUNT: usize = 9;
 
 /// The descriptors; each leads to `/dev/null` while it is not needed.
 #[derive(Debug)]
