@@ -284,6 +284,7 @@ impl Up<'_> {
                 return self.leave(code, now);
             }
             self.spawns_left = SPAWNS_A_TURN;
+            self.send_orders();
             let timeout = match self.server.has_backlog() || !self.spawns.is_empty() {
                 true => Some(std::time::Duration::ZERO),
                 false => self.deadline().map(|at| at.until(now.tick)),
@@ -349,6 +350,7 @@ impl Up<'_> {
             self.step(Event::Deadline, now);
         }
         self.probe_due(now);
+        self.register.due(now.tick);
         self.tasks_due(now);
         self.triggers_due(tokens.contains(&ALARM), now);
         for id in of(SOCKET) {
@@ -366,6 +368,8 @@ impl Up<'_> {
             self.settle(now);
             self.store_said(now);
         }
+        // Before any life begins, which takes its time: the store is at work meanwhile.
+        self.serve_tasks(now);
         self.settle(now);
         self.serve_tasks(now);
         self.answer_pending(now);
@@ -375,7 +379,7 @@ impl Up<'_> {
         let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
         let tasks = self.tasks.as_ref().and_then(Tasks::deadline);
         let own = earliest([self.start_by, tasks, self.watches.deadline(), self.watches.idle_deadline(), pending]);
-        let others = [self.server.deadline(), self.probe_deadline(), self.planes.deadline()];
+        let others = [self.server.deadline(), self.probe_deadline(), self.planes.deadline(), self.register.deadline()];
         earliest([self.supervisor.deadline(), own, earliest(others)])
     }
 
@@ -394,6 +398,7 @@ impl Up<'_> {
             }
             let Some(id) = self.spawns.pop_front_if(|_| self.spawns_left > 0) else { break };
             self.spawns_left -= 1;
+            self.send_orders();
             self.spawn(id, now);
         }
         self.kill_doomed(now);

@@ -3,6 +3,8 @@
 use nix::unistd::Pid;
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// How often children are asked for again, of what may fork without end.
 const LOOKS_MAX: usize = 8;
@@ -130,8 +132,7 @@ pub fn descendants(of: i32, except: impl Fn(i32) -> bool) -> Vec<Stat> {
     if !is_there() {
         return Vec::new();
     }
-    let knows_children = fs::exists(format!("/proc/{of}/task/{of}/children")).unwrap_or(false);
-    if !knows_children {
+    if !knows_children() {
         return by_parents(of, except);
     }
     let children = |parent| children_of(parent).into_iter().filter(|child| !except(*child)).collect();
@@ -160,12 +161,25 @@ fn by_children(of: i32, children_of: impl Fn(i32) -> Vec<i32>, stat: impl Fn(i32
     found
 }
 
-/// The children of all threads of a process.
+/// Whether the kernel says who the children of a process are (CONFIG_PROC_CHILDREN).
+fn knows_children() -> bool {
+    static KNOWS: OnceLock<bool> = OnceLock::new();
+    *KNOWS.get_or_init(|| fs::exists("/proc/thread-self/children").unwrap_or(false))
+}
+
+/// The children of all threads of a process. Of ours, the first thread is handed those that lose their parent, and whoever
+/// starts processes is who asks here.
 fn children_of(parent: i32) -> Vec<i32> {
-    let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     let numbers = |list: String| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>();
-    lists.flat_map(numbers).collect()
+    let listed = |thread: &Path| fs::read_to_string(thread.join("children")).map(numbers).unwrap_or_default();
+    let tasks = PathBuf::from(format!("/proc/{parent}/task"));
+    if parent == std::process::id() as i32 {
+        let own = [parent, nix::unistd::gettid().as_raw()];
+        let own = if own[0] == own[1] { &own[..1] } else { &own[..] };
+        return own.iter().flat_map(|thread| listed(&tasks.join(thread.to_string()))).collect();
+    }
+    let threads = fs::read_dir(tasks).into_iter().flatten().flatten();
+    threads.flat_map(|thread| listed(&thread.path())).collect()
 }
 
 /// From each process to its parent.

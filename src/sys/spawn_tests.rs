@@ -3,8 +3,9 @@
 use super::*;
 use crate::sys::fd::{self, Interest};
 use crate::sys::reap::Exit;
+use nix::fcntl::OFlag;
 use serial_test::serial;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);

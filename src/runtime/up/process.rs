@@ -47,7 +47,7 @@ impl Up<'_> {
         worker.ready = Ready::None;
         worker.passed = None;
         worker.why = None;
-        match self.try_spawn(id) {
+        match self.try_spawn(id, now) {
             Ok(pid) => {
                 let Some(worker) = self.workers.get_mut(&id) else { return };
                 // What happens to a task is told, not what happens to the process that is started for it.
@@ -69,7 +69,7 @@ impl Up<'_> {
     }
 
     /// Its pid; or why there is none, and the code by which a shell would say so.
-    fn try_spawn(&mut self, id: WorkerId) -> Result<i32, (String, u8)> {
+    fn try_spawn(&mut self, id: WorkerId, now: Now) -> Result<i32, (String, u8)> {
         let other = |text: String| (text, 125);
         let step = |what: &str, e: io::Error| other(format!("cannot {what}: {e}"));
         let worker = self.workers.get_mut(&id).ok_or_else(|| other("it is gone".into()))?;
@@ -101,7 +101,10 @@ impl Up<'_> {
         worker.main = Some(pid);
         worker.undrained += 1;
         let life = Life { worker: worker.name.to_string(), nonce: worker.nonce };
-        self.register.began(pid, life.clone());
+        match worker.task {
+            Some(_) => self.register.began_task(pid, life.clone(), now.tick),
+            None => self.register.began(pid, life.clone()),
+        }
         self.mains.insert(pid, life);
         self.pids.insert(pid, id);
         let marks = self.configuration.log(worker).whole.marks.value && worker.task.is_none();
@@ -132,6 +135,9 @@ impl Up<'_> {
         let _ = self.poller.remove(process);
         worker.process = None;
         self.pids.remove(&pid);
+        // Its pipes were closed a moment before, and what came of that may have been said by now.
+        self.planes_said(now);
+        let Some(worker) = self.workers.get_mut(&id) else { return };
         let outcome = match exit {
             Exit::Code(code) => Outcome::Exited(code),
             Exit::Signal { number, core } => Outcome::Signalled { number, core },
