@@ -66,6 +66,7 @@ fn spec(dir: &str, patterns: &[&str]) -> Spec {
         line_bytes_max: 1 << 20,
         latency: Duration::from_millis(5),
         ready: None,
+        watchwords: None,
     }
 }
 
@@ -97,7 +98,7 @@ impl House {
             })
             .unwrap_or(1);
         let (worker, mark) = (WorkerId(worker), Some(mark.into()));
-        self.plane.send(ToPlane::Begin { worker, life, tag: Box::default(), stdout, stderr, mark });
+        self.plane.send(ToPlane::Begin { worker, life, tag: None, stdout, stderr, mark });
         let file = |end: OwnedFd| File::from(end);
         Ends { stdout: file(stdout_end), stderr: file(stderr_end) }
     }

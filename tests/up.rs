@@ -2,11 +2,13 @@
 
 #![allow(unreachable_pub)]
 
+mod arrivals;
 mod death;
 mod essential;
 mod events;
 #[cfg(feature = "full-tests")]
 mod hang;
+mod lines;
 mod lives;
 mod logs;
 #[cfg(feature = "full-tests")]
@@ -25,6 +27,7 @@ mod stop;
 mod surroundings;
 mod tasks;
 mod terminal;
+mod told;
 mod triggers;
 
 use crate::harness::{Done, Folder, LIMIT, finish, names, quell, wait, wait_until};

@@ -8,7 +8,7 @@ use super::{environment, program};
 use crate::config::keys::Set;
 use crate::config::load::{Config, Named};
 use crate::config::source::{Place, Sources};
-use crate::config::tables::{Argv, Limits, OnDeath, Ready, ReadyWord, Worker};
+use crate::config::tables::{Argv, Limits, OnDeath, Protocol, Ready, ReadyWord, Worker};
 use crate::config::values::{Address, Limit};
 use crate::sys::limits::{self, Ceiling, Resource, UNLIMITED};
 use crate::sys::reap::Process;
@@ -31,6 +31,8 @@ const MAIN_PID: &str = "MAINPID";
 const TASK: &str = "QUELL_TASK";
 const ATTEMPT: &str = "QUELL_ATTEMPT";
 const PAYLOAD: &str = "QUELL_PAYLOAD";
+/// The number of the socket over which a worker that stays is told its tasks.
+const TASK_FD: &str = "QUELL_TASK_FD";
 /// The trace that the task belongs to (W3C Trace Context).
 const TRACE: &str = "TRACEPARENT";
 /// For whom the sockets are that it gets, how many they are, and what each is called (sd_listen_fds(3)).
@@ -117,6 +119,19 @@ pub struct Launch {
     pub program: Program,
     /// The number at which the worker finds the pipe that it is to write a newline to, where it says so that it is ready.
     pub ready_fd: Option<i32>,
+    /// The number at which it finds the socket over which it is told its tasks, where it is one that stays.
+    pub task_fd: Option<i32>,
+}
+
+/// What a process has beside what every process has: each stands at the number that its `Launch` says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Further<'a> {
+    /// The sockets that its worker listens on, from `LISTEN_START` on.
+    pub sockets: &'a [BorrowedFd<'a>],
+    /// The end of the pipe for `ready_fd`.
+    pub ready: Option<BorrowedFd<'a>>,
+    /// The end of the socket for `task_fd`.
+    pub tasks: Option<BorrowedFd<'a>>,
 }
 
 /// What a process has as 0, 1 and 2; `/dev/null` for 0 where there is nothing to be read.
@@ -158,7 +173,9 @@ pub fn prepare(
     let notify = matches!(&keys.ready.value, Ready::Word(word) if word.0 == ReadyWord::Notify);
     let socket = notify.then(|| (NOTIFY_SOCKET, here.notify_socket.clone().into_os_string()));
     let listening = sockets(keys);
-    let further = socket.into_iter().chain(errand.iter().flat_map(Errand::variables));
+    let task_fd = (keys.protocol.value.0 == Protocol::Lines).then(|| LISTEN_START + keys.sockets().count() as i32);
+    let tasks = task_fd.map(|fd| (TASK_FD, OsString::from(fd.to_string())));
+    let further = socket.into_iter().chain(tasks).chain(errand.iter().flat_map(Errand::variables));
     let pid_variable = (!listening.is_empty()).then_some(LISTEN_PID);
     let program = made(config, subject, here, argv, further.chain(listening).collect())?;
     let program = Program { pid_variable, ..program };
@@ -166,7 +183,7 @@ pub fn prepare(
         Ready::By(item) => item.0.fd.value.and_then(|fd| i32::try_from(fd.0).ok()),
         Ready::Word(_) => None,
     };
-    Ok(Launch { program, ready_fd })
+    Ok(Launch { program, ready_fd, task_fd })
 }
 
 /// What a worker is told of the sockets that it gets; nothing where it gets none.
@@ -204,7 +221,7 @@ pub fn prepare_command(
     let argv = command.0.iter().map(|word| environment::numbered(&word.0, subject.instance)).collect();
     let main = (MAIN_PID, OsString::from(main.to_string()));
     let program = made(config, subject, here, argv, vec![main])?;
-    Ok(Launch { program, ready_fd: None })
+    Ok(Launch { program, ready_fd: None, task_fd: None })
 }
 
 fn made(
@@ -295,20 +312,22 @@ impl LaunchError {
 }
 
 impl Launch {
-    /// Starts it; `further` are the descriptors that it gets from `LISTEN_START` on, by their numbers. Call it from the main
-    /// thread only. Returns when the exec has happened.
+    /// Starts it. Call it from the main thread only. Returns when the exec has happened.
     ///
     /// # Errors
     /// What failed, in words.
     pub fn spawn(
         &self,
         Standard { stdin, stdout, stderr }: Standard<'_>,
-        further: &[(i32, BorrowedFd<'_>)],
+        further: Further<'_>,
         inherited: &Inherited,
         signals: &Signals,
         lows: Option<&Lows>,
     ) -> Result<Process, LaunchError> {
-        let ends = Ends { stdin, stdout, stderr, further };
+        let behind = [self.task_fd.zip(further.tasks), self.ready_fd.zip(further.ready)];
+        let sockets = (LISTEN_START..).zip(further.sockets.iter().copied());
+        let further: Vec<_> = sockets.chain(behind.into_iter().flatten()).collect();
+        let ends = Ends { stdin, stdout, stderr, further: &further };
         spawn_worker(&self.program, &ends, inherited, signals, lows)
             .map_err(|error| LaunchError { error, text: self.explain(error) })
     }

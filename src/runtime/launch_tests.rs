@@ -113,7 +113,7 @@ fn settings() {
          oom_score_adj = 100\nno_new_privs = true\nlimits = { core = 0, nofile = \"unlimited\", as = \"1GiB\" }\n\
          ready = { fd = 5 }\n[worker.b]\ncommand = [\"a\"]\n",
     );
-    let Launch { program, ready_fd } = scene.prepare("a", None).unwrap();
+    let Launch { program, ready_fd, .. } = scene.prepare("a", None).unwrap();
     assert_eq!((program.umask, program.nice, program.oom_score_adj, ready_fd), (0o077, Some(5), Some(100), Some(5)));
     assert!(program.no_new_privs && !program.dies_with_us);
     let limits = [
@@ -153,7 +153,7 @@ fn failures_in_words() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let text = |name: &str| {
         let launch = scene.prepare(name, None).unwrap();
-        let spawned = launch.spawn(standard(), &[], &inherited, &signals, None);
+        let spawned = launch.spawn(standard(), Further::default(), &inherited, &signals, None);
         spawned.map(|process| process.pid()).unwrap_err().to_string()
     };
     let shown = |name: &str| scene.path(name).display().to_string();
@@ -174,6 +174,23 @@ fn failures_in_words() {
     inherited.restore().unwrap();
 }
 
+/// Sockets come first and are named; then the one of tasks.
+#[test]
+fn descriptors_are_told_in_the_environment() {
+    let scene = scene(
+        "[queue.q]\n[worker.a]\ncommand = [\"a\"]\nprotocol = \"lines\"\nready = { fd = 6 }\n\
+         start_on = [{ socket = \"localhost:80\" }, { queue = \"q\" }, { socket = \"@/a b:c\" }]\n\
+         [worker.b]\ncommand = [\"a\"]\nenv = { LISTEN_PID = \"1\", LISTEN_FDS = \"1\" }\n",
+    );
+    let launch = scene.prepare("a", None).unwrap();
+    let variables = env(&launch.program);
+    for variable in ["LISTEN_FDS=2", "LISTEN_FDNAMES=80:a_b_c", "QUELL_TASK_FD=5"] {
+        assert!(variables.contains(&variable), "{variable}: {variables:?}");
+    }
+    assert_eq!((launch.task_fd, launch.program.pid_variable), (Some(5), Some("LISTEN_PID")));
+    assert_eq!(scene.program("b").pid_variable, None);
+}
+
 #[test]
 #[serial]
 fn a_worker_says_that_it_is_ready_by_a_descriptor() {
@@ -182,7 +199,8 @@ fn a_worker_says_that_it_is_ready_by_a_descriptor() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let (reader, writer) = fd::pipe().unwrap();
     let launch = scene.prepare("a", None).unwrap();
-    let process = launch.spawn(standard(), &[(7, writer.as_fd())], &inherited, &signals, None).unwrap();
+    let further = Further { ready: Some(writer.as_fd()), ..Further::default() };
+    let process = launch.spawn(standard(), further, &inherited, &signals, None).unwrap();
     drop(writer);
     inherited.restore().unwrap();
     let patience = Some(std::time::Duration::from_secs(60));

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod activation;
+pub mod arrivals;
 pub mod backlog;
 pub mod client;
 pub mod compressor;
@@ -15,6 +16,7 @@ pub mod launch;
 pub mod leftovers;
 pub mod lists;
 pub mod logdir;
+pub mod lookout;
 pub mod notify;
 pub mod orphans;
 pub mod outbox;
@@ -38,6 +40,7 @@ pub mod sorting;
 pub mod state;
 pub mod store;
 pub mod syncer;
+pub mod tag;
 pub mod trust;
 pub mod up;
 pub mod workspace;

@@ -10,10 +10,12 @@ mod turn;
 
 use super::directory::OnDisk;
 use super::keeper::Keepers;
+use super::lookout::Watchwords;
 use super::outbox::Outbox;
 use super::output::Output;
 use super::reactor::Reactor;
 use super::sorting::Sorting;
+use super::tag::Tag;
 use crate::log::ledger::{Count, Ledger, RuleKey, Tally};
 use crate::log::settings::Settings;
 use crate::sys::poller::Waker;
@@ -46,6 +48,8 @@ pub struct Spec {
     pub latency: Duration,
     /// What the line holds by which the worker says that it is ready.
     pub ready: Option<Vec<u8>>,
+    /// What somebody waits for in its lines.
+    pub watchwords: Option<Arc<Watchwords>>,
 }
 
 /// What the control plane says. All but the last concerns one worker; one that is not attached is passed over.
@@ -61,8 +65,8 @@ pub enum ToPlane {
         worker: WorkerId,
         /// Its number, which no other life of this worker has.
         life: u32,
-        /// What stands before each of its lines in the log, behind the stamp; at most `output::TAG_BYTES_MAX`.
-        tag: Box<[u8]>,
+        /// Which task its lines are of, where they are of any.
+        tag: Option<Arc<Tag>>,
         /// Its standard output: the reading end, which does not block.
         stdout: OwnedFd,
         /// Its standard error.
@@ -70,6 +74,8 @@ pub enum ToPlane {
         /// Written into the log before what it prints.
         mark: Option<String>,
     },
+    /// Read what a life has printed, now. Answered by `FromPlane::Emptied`, when all of that is sorted.
+    Empty(WorkerId, u32),
     /// The process of a life has ended: what is left is read, until it falls silent for so long.
     Drain {
         /// Whose.
@@ -121,6 +127,15 @@ pub enum FromPlane {
         /// In which life.
         life: u32,
     },
+    /// What it has printed before it was asked to be emptied is sorted.
+    Emptied {
+        /// Whose.
+        worker: WorkerId,
+        /// In which life.
+        life: u32,
+    },
+    /// A line was printed that somebody waits for, be it noise: which, the watchwords know. Told again when that was taken.
+    Spotted(Arc<Watchwords>),
     /// Its log cannot be written, or can be again. This has been said on stderr, too.
     LogTrouble {
         /// Whose.

@@ -26,6 +26,7 @@ impl<D: Directory> Output<D> {
         let Buffers { scratch, runs, .. } = &mut room.buffers;
         let (index, lines) = (source.stream, room.block.bytes(range.clone()));
         source.look_for_answer(lines);
+        self.lookout.look(lines);
         remember(&mut self.last, lines);
         classify(&self.sorting.rules, lines, self.streams[index].0, &mut source.follow, scratch, runs);
         runs.retain(|run| {
@@ -44,7 +45,7 @@ impl<D: Directory> Output<D> {
 
     /// Sends the runs that are kept where they are to go.
     fn send(&mut self, room: &mut Workspace, place: usize, range: Range<usize>, now: Now) {
-        let Some(Source { stream: index, tag: task, .. }) = &self.sources[place] else { return };
+        let Some(Source { stream: index, prefix: task, .. }) = &self.sources[place] else { return };
         let index = *index;
         let Buffers { runs, stamp, stamped, critical, tagged, .. } = &mut room.buffers;
         let lines = room.block.bytes(range.clone());
@@ -94,6 +95,7 @@ impl<D: Directory> Output<D> {
         let Buffers { scratch, stamp, .. } = &mut room.buffers;
         let (index, bytes) = (source.stream, room.block.bytes(range.clone()));
         source.look_for_answer(bytes);
+        self.lookout.look(bytes);
         remember(&mut self.last, bytes);
         let stream = self.streams[index].0;
         let verdict = classify_piece(&self.sorting.rules, bytes, stream, last, &mut source.follow, scratch);
@@ -108,7 +110,7 @@ impl<D: Directory> Output<D> {
         if let Some(log) = &mut self.log {
             stamp.clear();
             log.stamp().write(now.wall, stamp);
-            stamp.extend_from_slice(self.sources[place].as_ref().map_or(&[][..], |source| &source.tag));
+            stamp.extend_from_slice(self.sources[place].as_ref().map_or(&[][..], |source| &source.prefix));
             let mark = if bytes.ends_with(b"\n") { b"" } else { CUT_MARK };
             room.block.between(stamp, range.clone(), mark, |record| {
                 let critical = if verdict.class >= Class::Anomaly { record } else { b"" };

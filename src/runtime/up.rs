@@ -5,9 +5,12 @@
 //! waits for no disk: that is the output planes' part. After the start nothing fails it; an error is an event.
 
 mod answer;
+mod arrivals;
 mod asked;
 mod begin;
 mod events;
+mod heard;
+mod lines;
 mod not_yet;
 mod picture;
 mod planes;
@@ -17,6 +20,7 @@ mod reload;
 mod sockets;
 mod specs;
 mod sweep;
+mod talk;
 mod tasks;
 mod tries;
 mod triggers;
@@ -41,10 +45,12 @@ use crate::sys::signal::{self, Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::time;
 use crate::sys::usage::Usage;
+use crate::task::Task;
 use crate::task::queue::Slot;
 use crate::worker::WorkerId;
 use crate::worker::outcome::Outcome;
 use answer::Pending;
+use arrivals::Drops;
 use events::Events;
 use planes::Planes;
 use ready::Ready;
@@ -53,6 +59,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use sweep::Swept;
+use talk::Talk;
 use tasks::{Held, Tasks};
 use triggers::Watches;
 
@@ -73,8 +80,9 @@ const WORKER_BITS: u32 = 32;
 const EXIT: usize = 1 << WORKER_BITS;
 const COMMAND: usize = 2 << WORKER_BITS;
 const READY: usize = 3 << WORKER_BITS;
+const TASKS: usize = 4 << WORKER_BITS;
 /// A socket that starts a worker, likewise.
-const SOCKET: usize = 4 << WORKER_BITS;
+const SOCKET: usize = 5 << WORKER_BITS;
 
 /// A configuration that was checked, with the lists that it names.
 #[derive(Debug)]
@@ -132,9 +140,12 @@ struct Worker {
     snapshot: Option<Box<(Tick, super::plane::Snapshot)>>,
     /// What its process used when that was last looked at, and in which life.
     usage: Cell<Option<(Tick, u64, Usage)>>,
-    /// Which slot it is, where it is one of a worker that is given tasks, and the task that it has.
+    /// Which slot it is, where it is one of a worker that is given tasks.
     slot: Option<Slot>,
+    /// The task that its process is for.
     task: Option<Box<Held>>,
+    /// What is said with its process about tasks, where it is one that stays.
+    talk: Option<Box<Talk>>,
 }
 
 /// What a configuration says of a worker, kept when another takes its place.
@@ -198,6 +209,8 @@ struct Up<'a> {
     tasks: Option<Tasks>,
     watches: Watches,
     activation: Activation,
+    /// None where no file was ever waited for.
+    drops: Option<Drops>,
     oom: OomKills,
     nonce: u64,
     /// When all workers should be ready; none once that was so, or was said.
@@ -208,6 +221,17 @@ struct Up<'a> {
 }
 
 impl Worker {
+    /// Whether it is started for each task anew, and by nothing else.
+    fn is_by_task(&self, configuration: &Configuration) -> bool {
+        self.slot.is_some() && specs::is_by_task(&configuration.table(self).keys)
+    }
+
+    /// The tasks that it is working on.
+    fn at_hand(&self) -> impl Iterator<Item = &Task> {
+        let told = self.talk.iter().flat_map(|talk| talk.session.given()).map(|entry| &entry.task);
+        self.task.iter().map(|held| &held.task).chain(told)
+    }
+
     /// The name of its log directory.
     fn log_name(&self) -> &str {
         self.log.as_deref().unwrap_or(&self.name)
@@ -275,6 +299,7 @@ impl Up<'_> {
         self.step(Event::Start(&ids), now);
         self.settle(now);
         self.arrange_triggers(now);
+        self.arrange_drops(now);
         self.settle(now);
         crate::sys::memory::release_start_pages();
         crate::sys::thread::short_turns();
@@ -330,6 +355,9 @@ impl Up<'_> {
         for id in of(READY) {
             self.look_ready(id, now);
         }
+        for id in of(TASKS) {
+            self.hear(id, now);
+        }
         if tokens.contains(&NOTIFY) {
             self.notified(now);
         }
@@ -367,6 +395,7 @@ impl Up<'_> {
             self.planes_said(now);
             self.settle(now);
             self.store_said(now);
+            self.drops_said(now);
         }
         // Before any life begins, which takes its time: the store is at work meanwhile.
         self.serve_tasks(now);

@@ -12,6 +12,7 @@ use crate::runtime::logdir::LogDir;
 use crate::runtime::output::Output;
 use crate::runtime::pace::LATENCY;
 use crate::runtime::reactor::{Reactor, Token};
+use crate::runtime::tag::Tag;
 use crate::runtime::workspace::Workspace;
 use crate::sys::fd::{self, Interest};
 use crate::sys::proc::{self, Named};
@@ -55,6 +56,8 @@ pub(super) struct Life {
     pub(super) released: bool,
     /// It has said that it is ready, or is not asked.
     pub(super) answered: bool,
+    /// What is in its pipes is to be read, and then to be said.
+    pub(super) empties: bool,
     pub(super) holders: Vec<Named>,
 }
 
@@ -142,10 +145,11 @@ impl Served {
 
     /// A worker whose log is in this directory, not opened yet.
     pub(super) fn new(id: WorkerId, spec: Spec, dir: Arc<OnDisk>) -> Served {
-        let Spec { label, settings, sorting, line_bytes_max, latency, ready, .. } = spec;
+        let Spec { label, settings, sorting, line_bytes_max, latency, ready, watchwords, .. } = spec;
         let streams = vec![(Stream::Stdout, None), (Stream::Stderr, None)];
         let ledger = Ledger::new(&["stdout", "stderr"]);
         let mut output = Output::new(sorting, streams, ledger, None, line_bytes_max).with_last_line();
+        output.look_out_for(watchwords);
         output.miss_log(settings.overflow);
         let mut served = Served::adopted(id, label, output);
         (served.latency, served.ready) = (latency, ready.map(Into::into));
@@ -161,11 +165,12 @@ impl Served {
 
     /// Everything but the directory and the name is so from now on.
     pub(super) fn reload(&mut self, spec: Spec, reactor: &mut Reactor<Watched>) {
-        let Spec { settings, sorting, line_bytes_max, latency, ready, .. } = spec;
+        let Spec { settings, sorting, line_bytes_max, latency, ready, watchwords, .. } = spec;
         if let Some(unopened) = &mut self.unopened {
             unopened.settings = settings.clone();
         }
         self.output.reload_all(sorting, settings, line_bytes_max);
+        self.output.look_out_for(watchwords);
         (self.latency, self.ready) = (latency, ready.map(Into::into));
         for token in self.lives.iter().flat_map(|life| &life.pumps).flatten() {
             if let Some(Watched::Pipe(pump)) = reactor.get_mut(*token) {
@@ -198,7 +203,7 @@ impl Served {
     /// A life begins: its pipes are read from now on.
     pub(super) fn begin(
         &mut self,
-        (number, tag): (u32, Box<[u8]>),
+        (number, tag): (u32, Option<Arc<Tag>>),
         pipes: [OwnedFd; 2],
         worker: u32,
         room: &mut Workspace,
@@ -208,7 +213,9 @@ impl Served {
         let mut pumps = [None; 2];
         for ((stream, pipe), token) in pipes.into_iter().enumerate().zip(&mut pumps) {
             let place = self.output.begin(room, stream, worker);
-            self.output.tag_lines(place, tag.clone());
+            if let Some(tag) = &tag {
+                self.output.tag_lines(place, tag.clone());
+            }
             if let Some(text) = &self.ready {
                 self.output.await_line(place, text.clone());
             }
@@ -223,7 +230,8 @@ impl Served {
         }
         let answered = self.ready.is_none();
         self.lives.reserve_exact(1);
-        self.lives.push(Life { number, pumps, drain: None, released: false, answered, holders: Vec::new() });
+        let (drain, released, empties, holders) = (None, false, false, Vec::new());
+        self.lives.push(Life { number, pumps, drain, released, answered, empties, holders });
     }
 
     pub(super) fn life(&mut self, number: u32) -> Option<&mut Life> {

@@ -136,6 +136,7 @@ pub fn begin<'a>(
         tasks,
         watches: Watches::default(),
         activation,
+        drops: None,
         ended: None,
         since: now,
     };

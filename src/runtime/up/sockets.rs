@@ -114,8 +114,11 @@ impl Up<'_> {
                 sockets.addresses.iter().map(|(_, address)| self.activation.has_connection(address)).collect();
             match looked {
                 Ok(open) => {
-                    // Who is needed is not idle.
-                    let open = open.contains(&true) || ids.iter().any(|id| self.supervisor.is_needed(*id));
+                    // Who is needed is not idle, nor is who has a task.
+                    let has_task =
+                        |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.at_hand().next().is_some());
+                    let is_needed = |id: &WorkerId| self.supervisor.is_needed(*id) || has_task(id);
+                    let open = open.contains(&true) || ids.iter().any(is_needed);
                     if idle.over(open, now.tick) {
                         idle_for.push((watch.worker.clone(), ids, span));
                     }

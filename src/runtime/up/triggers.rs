@@ -38,11 +38,6 @@ pub(super) struct Watch {
     pub(super) held: bool,
 }
 
-/// Whether a trigger is told what it waits for.
-pub(super) fn is_served(trigger: &tables::Trigger) -> bool {
-    trigger.path.value.is_none() && trigger.line.value.is_none()
-}
-
 impl Watches {
     /// When there is something to do that nothing else brings.
     pub(super) fn deadline(&self) -> Option<Tick> {
@@ -70,10 +65,10 @@ impl Watches {
 
     /// What each worker waits for, by the configuration.
     fn of_worker(named: &Named<tables::Worker>, now: Now) -> Option<Watch> {
-        let leases = specs::queues(&named.keys).next().is_some();
+        let leases = specs::is_by_task(&named.keys);
         let (mut conditions, mut items) = (Vec::new(), Vec::new());
         for (at, Item(item, _)) in named.keys.start_on.value.iter().enumerate() {
-            let mine = is_served(item) && !(leases && is_of_tasks(item));
+            let mine = !(leases && is_of_tasks(item));
             // What was checked can be read.
             let condition = mine.then(|| Condition::of(item, now.wall).ok().flatten()).flatten();
             items.push(condition.as_ref().map(words));
@@ -190,7 +185,8 @@ impl Up<'_> {
         self.attend_sockets(now);
     }
 
-    fn tell(&mut self, event: trigger::Event<'_>, only: Option<&str>, now: Now) {
+    /// Tells all triggers, or those of `only` one worker, what has happened.
+    pub(super) fn tell(&mut self, event: trigger::Event<'_>, only: Option<&str>, now: Now) {
         let tasks = self.tasks.as_ref();
         let waiting = |queue: &str| tasks.map_or(0, |tasks| tasks.waiting(queue));
         let mut asked = Vec::new();
@@ -225,8 +221,8 @@ impl Up<'_> {
     }
 
     fn start_because(&mut self, worker: &str, why: &str, now: Now) {
-        // A slot is started for a task, and by nothing else.
-        let mine = |known: &Worker| *known.of == *worker && known.leaving.is_none() && known.slot.is_none();
+        let mine =
+            |known: &Worker| *known.of == *worker && known.leaving.is_none() && !known.is_by_task(&self.configuration);
         let ids: Vec<_> = self.workers.iter().filter(|(_, known)| mine(known)).map(|(id, _)| *id).collect();
         self.say(Happening::new(now.wall, Kind::Starting, format!("starts: {why}")).of(worker));
         self.step(Event::Start(&ids), now);
@@ -273,7 +269,8 @@ fn words(condition: &Condition) -> String {
         Condition::Batch { queue, .. } => format!("a batch waits in {queue}"),
         Condition::Queue { queue, event } => format!("{} {queue}", of_queue(event)),
         Condition::Worker { worker, event } => format!("{worker}: {}", event.word()),
-        Condition::Line { text, .. } => format!("a line with {text:?}"),
+        Condition::Line { worker: Some(worker), text } => format!("a line of {worker} with {text:?}"),
+        Condition::Line { worker: None, text } => format!("a line with {text:?}"),
         Condition::Path(path) => format!("a file {}", path.display()),
         Condition::Schedule(_) => "its time has come".into(),
         Condition::Socket(address) => format!("somebody connects to {address}"),
