@@ -15,6 +15,8 @@ mod logs;
 mod long;
 #[cfg(feature = "full-tests")]
 mod namespaces;
+#[cfg(feature = "full-tests")]
+mod pipeline;
 mod ready;
 #[cfg(feature = "full-tests")]
 mod redis;
@@ -23,6 +25,7 @@ mod reload;
 mod scarce;
 #[cfg(feature = "full-tests")]
 mod services;
+mod sockets;
 mod status;
 mod stop;
 mod surroundings;

@@ -71,10 +71,18 @@ impl Up<'_> {
                 return Err(format!("cannot log to {}: {e}", wanted.root.display()));
             }
         }
+        let listening = match begin::listen(&self.activation, &self.configuration) {
+            Ok(listening) => listening,
+            Err(text) => {
+                self.configuration = old;
+                return Err(text);
+            }
+        };
         if let Err(e) = self.open_stores(now) {
             self.configuration = old;
             return Err(e.to_string());
         }
+        self.activation.arrange(listening, &self.configuration.loaded.config, &self.poller);
         let steps = plan::plan(&old.loaded.config, &self.configuration.loaded.config);
         let lines: Vec<_> =
             plan::to_text(&steps, &self.configuration.loaded.sources).lines().map(str::to_owned).collect();
@@ -159,7 +167,7 @@ impl Up<'_> {
         for (table, named) in config.workers.iter().enumerate().filter(|(_, named)| named.keys.enabled.value) {
             // Without a state directory there is no supervisor.
             let root = places::logs(&config.logs[table], Some(self.state.path())).unwrap_or_default();
-            let has_slots = specs::queues(&named.keys).next().is_some();
+            let has_slots = named.keys.given().next().is_some();
             for (name, instance) in specs::instances(named) {
                 let log = if has_slots { named.name.clone() } else { name.clone() };
                 wanted.push(Wanted { name, table, instance, log, root: root.clone() });

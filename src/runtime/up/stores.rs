@@ -32,6 +32,8 @@ pub(super) struct Stores(Vec<Backend>);
 pub(super) struct Backend {
     link: Link,
     pub(super) said: Receiver<FromStore>,
+    /// Orders that it was not given yet.
+    pub(super) orders: Vec<(Ticket, Order)>,
     pub(super) standing: Standing,
     /// When the next of its delayed tasks is due.
     pub(super) due: Option<Tick>,
@@ -125,8 +127,14 @@ impl Stores {
         self.0.iter().filter_map(|backend| earliest([backend.due, until(backend)])).min()
     }
 
+    /// Gives each the orders that there are for it.
+    pub(super) fn send(&mut self) {
+        self.0.iter_mut().for_each(Backend::send);
+    }
+
     /// Ends them, when all that they were told is done.
-    pub(super) fn stop(self) {
+    pub(super) fn stop(mut self) {
+        self.send();
         for backend in self.0 {
             match backend.link {
                 Link::Here(store) => store.stop(),
@@ -145,13 +153,16 @@ impl StoreId {
 
 impl Backend {
     fn new(link: Link, said: Receiver<FromStore>, standing: Standing, place: Option<u64>) -> Backend {
-        Backend { link, said, standing, due: None, untold: Vec::new(), place }
+        Backend { link, said, orders: Vec::new(), standing, due: None, untold: Vec::new(), place }
     }
 
-    pub(super) fn send(&self, ticket: Ticket, order: Order) {
+    /// Gives it the orders that there are.
+    fn send(&mut self) {
+        let orders = std::mem::take(&mut self.orders);
         match &self.link {
-            Link::Here(store) => store.send(ticket, order),
-            Link::Shared(shared, _) => shared.send(ticket, order),
+            _ if orders.is_empty() => {}
+            Link::Here(store) => store.send(orders),
+            Link::Shared(shared, _) => orders.into_iter().for_each(|(ticket, order)| shared.send(ticket, order)),
         }
     }
 

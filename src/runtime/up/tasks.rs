@@ -108,12 +108,12 @@ impl Tasks {
         }
     }
 
-    /// Gives a store an order.
+    /// Has an order for a store: it goes out with the others of this turn, to share a commit with them.
     pub(super) fn order(&mut self, store: StoreId, asked: Asked, order: Order) {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         self.asked.insert(ticket, asked);
-        self.stores.get(store).send(ticket, order);
+        self.stores.get_mut(store).orders.push((ticket, order));
     }
 
     /// A queue by its name.
@@ -259,7 +259,7 @@ impl Up<'_> {
         }
         self.workers.values_mut().for_each(|worker| worker.slot = None);
         for (table, named) in config.workers.iter().enumerate() {
-            let queues: Vec<_> = specs::queues(&named.keys).filter_map(|queue| tasks.named(queue)).collect();
+            let queues: Vec<_> = named.keys.given().filter_map(|queue| tasks.named(queue)).collect();
             if queues.is_empty() {
                 continue;
             }
@@ -335,6 +335,11 @@ impl Up<'_> {
             let ids = leases.iter().map(|(_, task)| *task).collect();
             tasks.order(store, Asked::Lease(leases), Order::Lease { ids, ahead: all_ahead });
         }
+    }
+
+    /// Gives the stores the orders that there are.
+    pub(super) fn send_orders(&mut self) {
+        self.tasks.iter_mut().for_each(|tasks| tasks.stores.send());
     }
 
     /// Workers are to take tasks, or are to take none: those of these that have slots. What to say of that, each once.
