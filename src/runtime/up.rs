@@ -165,6 +165,8 @@ struct Last {
     outcome: Outcome,
     /// It ended of the signal that somebody had it sent, or stopped with.
     asked: bool,
+    /// Somebody, or what was set, has it stopped.
+    ordered: bool,
     at: Now,
     lasted: std::time::Duration,
     line: Option<String>,
