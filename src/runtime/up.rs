@@ -271,6 +271,7 @@ impl Up<'_> {
         self.settle(now);
         self.arrange_triggers(now);
         self.settle(now);
+        self.serve_tasks(now);
         crate::sys::memory::release_start_pages();
         crate::sys::thread::short_turns();
         loop {

@@ -114,6 +114,36 @@ fn quell_dies_with_a_task_in_hand() {
     up.down();
 }
 
+/// E4: what takes quell down with it, too, is tried so often and no more.
+#[test]
+#[serial]
+fn quell_dies_of_a_task() {
+    let mut up = with("kill -9 $PPID; exec sleep 1000", "retry = { tries = 2 }");
+    // Nobody may be left to answer.
+    up.ask(&["put", "jobs", "a"]);
+    up.end();
+    let mut up = up.again();
+    up.until("task 1 of jobs was under way when quell ended (try 1); it waits again");
+    up.end();
+    let mut up = up.again();
+    up.until("task 1 of jobs is buried: quell ended, at try 2 of 2");
+    up.until_count("buried", 1);
+    assert_eq!(up.task("1")["attempt"], 2);
+    up.down();
+}
+
+/// What waits when quell is started is begun, though nobody asks for anything.
+#[test]
+#[serial]
+fn tasks_that_wait_are_begun_at_the_start() {
+    let mut up = with("cat", "");
+    up.down();
+    up.put(&["hello"]);
+    let mut up = up.again();
+    up.until_logged("jobs", "[1] hello");
+    up.down();
+}
+
 /// A worker that is stopped gives its task back; nobody begins it until that is started again.
 #[test]
 #[serial]

@@ -53,6 +53,8 @@ pub(super) struct Tasks {
     /// The store has failed, and is left alone until then; what it is to be told again.
     pub(super) trouble: Option<(Tick, String)>,
     pub(super) untold: Vec<Order>,
+    /// How it has failed, as was said; none once it has stored something.
+    complaint: Option<String>,
 }
 
 /// What is known of a queue.
@@ -122,6 +124,7 @@ impl Tasks {
             due: None,
             trouble: None,
             untold: Vec::new(),
+            complaint: None,
         }
     }
 
@@ -333,6 +336,7 @@ impl Up<'_> {
                 self.store_failed(&error, now);
             }
             (Asked::Lease(slots), Reply::Leased(leased)) => {
+                tasks.complaint = None;
                 for (id, (_, attempt)) in slots.into_iter().zip(leased) {
                     match attempt {
                         Some(attempt) => self.begin_task(id, attempt, now),
@@ -352,6 +356,7 @@ impl Up<'_> {
                 tasks.untold.push(*order);
                 self.store_failed(&error, now);
             }
+            (Asked::End(_), _) => tasks.complaint = None,
             (Asked::Gone(id), Reply::Shown(None)) => {
                 self.task_ended(id, &Came { end: Ended::Dropped, text: None });
             }
@@ -374,8 +379,8 @@ impl Up<'_> {
     fn store_failed(&mut self, error: &StoreError, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
         let text = error.to_string();
-        let before = tasks.trouble.replace((now.tick.after(TROUBLE), text.clone()));
-        if before.is_none_or(|(_, known)| known != text) {
+        tasks.trouble = Some((now.tick.after(TROUBLE), text.clone()));
+        if tasks.complaint.replace(text.clone()).is_none_or(|known| known != text) {
             self.say(Happening::new(now.wall, Kind::Warning, text));
         }
     }
