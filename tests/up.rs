@@ -2,7 +2,11 @@
 
 #![allow(unreachable_pub)]
 
+#[cfg(feature = "full-tests")]
+mod crash;
 mod death;
+#[cfg(feature = "full-tests")]
+mod durable;
 mod essential;
 mod events;
 #[cfg(feature = "full-tests")]
@@ -12,7 +16,11 @@ mod logs;
 #[cfg(feature = "full-tests")]
 mod long;
 #[cfg(feature = "full-tests")]
+mod loopback;
+#[cfg(feature = "full-tests")]
 mod namespaces;
+#[cfg(feature = "full-tests")]
+mod oracle;
 mod ready;
 mod reload;
 #[cfg(feature = "full-tests")]
