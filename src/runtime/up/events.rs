@@ -67,7 +67,17 @@ impl Up<'_> {
         let disk = self.waits_for_disk(id);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.since = now;
-        if worker.slot.is_some() || worker.task.is_some() {
+        match state {
+            State::Starting => {}
+            State::Up => {
+                self.seat(id);
+                self.give(id, now);
+            }
+            State::Stopping(_) => self.seat(id),
+            State::Down | State::Backoff | State::Failed => self.end_talk(id, now),
+        }
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if worker.is_by_task(&self.configuration) || worker.task.is_some() {
             if matches!(state, State::Down | State::Failed) {
                 self.slot_rests(id, now);
             }
@@ -80,6 +90,7 @@ impl Up<'_> {
         if state == State::Up {
             worker.why = None;
         }
+        let has_command = self.configuration.table(worker).keys.stop.command.value.is_some();
         let (name, pid) = (worker.name.clone(), worker.process.as_ref().map(crate::sys::reap::Process::pid));
         let Some(member) = self.supervisor.member(id) else { return };
         let late = is_late(state, &member.life).then(|| {
@@ -105,6 +116,9 @@ impl Up<'_> {
                 (Kind::Failed, text)
             }
             State::Stopping(Rung::Signal) if member.life.main => (Kind::Stopping, late + "told to stop"),
+            State::Stopping(Rung::Command) if !has_command => {
+                (Kind::Stopping, late + "told that there is no more to do")
+            }
             State::Stopping(Rung::Command) => (Kind::Stopping, late + "its stop command is run"),
             State::Stopping(Rung::Kill) => (Kind::Killed, "does not end: killed".to_owned()),
             State::Stopping(Rung::Signal) => (Kind::Stopping, "what it left behind is told to stop".to_owned()),

@@ -33,11 +33,20 @@ pub(super) enum Readiness {
     Tcp(Address),
 }
 
-/// The queues that a worker has its tasks from, with a process for each task; none where it has none.
+/// The queues that a worker has its tasks from; none where it has none.
 pub(super) fn queues(worker: &Worker) -> impl Iterator<Item = &str> {
-    let by_task = worker.protocol.value.0 == Protocol::Exec;
-    let triggers = worker.start_on.value.iter().filter(move |_| by_task).map(|Item(trigger, _)| trigger);
+    let triggers = worker.start_on.value.iter().map(|Item(trigger, _)| trigger);
     triggers.filter(|trigger| is_of_tasks(trigger)).filter_map(|trigger| Some(trigger.queue.value.as_ref()?.0.as_str()))
+}
+
+/// Whether it has a process for each task.
+pub(super) fn is_by_task(worker: &Worker) -> bool {
+    worker.protocol.value.0 == Protocol::Exec && queues(worker).next().is_some()
+}
+
+/// Whether it is one that stays, and is told its tasks.
+pub(super) fn is_told_tasks(worker: &Worker) -> bool {
+    worker.protocol.value.0 == Protocol::Lines && queues(worker).next().is_some()
 }
 
 /// Whether a trigger is a queue whose tasks a worker is given, and no state of a queue.
@@ -52,7 +61,7 @@ pub(super) fn is_of_tasks(trigger: &Trigger) -> bool {
 pub(super) fn instances(named: &Named<Worker>) -> Vec<(String, Option<u32>)> {
     let keys = &named.keys;
     let numbered = |count: i64| (1..=count as u32).map(|n| (format!("{}.{n}", named.name), Some(n))).collect();
-    if queues(keys).next().is_some() {
+    if is_by_task(keys) {
         return numbered(keys.slots.total.value.0);
     }
     match keys.instances.value.0 {
@@ -69,16 +78,14 @@ pub(super) fn starts(named: &Named<Worker>) -> bool {
 /// What the supervisor goes by.
 pub(super) fn spec(config: &Config, named: &Named<Worker>) -> Spec {
     let keys = &named.keys;
-    let kind = keys.kind.value.as_ref().map(|kind| kind.0);
-    let oneshot = kind == Some(WorkerKind::Oneshot) || (kind.is_none() && !keys.start_on.value.is_empty());
-    let restart = match keys.restart.value.as_ref().map(|restart| restart.0) {
+    let oneshot = keys.kind_in_force() == WorkerKind::Oneshot;
+    let restart = match keys.restart_in_force() {
         // What a task needs another try for, it gets another try for.
-        _ if queues(keys).next().is_some() => Restart::Never,
-        Some(tables::Restart::Always) => Restart::Always,
-        Some(tables::Restart::OnFailure) => Restart::OnFailure,
-        Some(tables::Restart::Never) => Restart::Never,
-        None if oneshot || keys.essential.value => Restart::Never,
-        None => Restart::OnFailure,
+        _ if is_by_task(keys) => Restart::Never,
+        _ if keys.restart.value.is_none() && keys.essential.value => Restart::Never,
+        tables::Restart::Always => Restart::Always,
+        tables::Restart::OnFailure => Restart::OnFailure,
+        tables::Restart::Never => Restart::Never,
     };
     let backoff = Backoff {
         first: keys.backoff.first.value,
@@ -97,7 +104,8 @@ pub(super) fn spec(config: &Config, named: &Named<Worker>) -> Spec {
             backoff,
             start_timeout: keys.start_timeout.value,
             grace: keys.stop.grace.value,
-            stop_command: keys.stop.command.value.is_some(),
+            // To be told that there is nothing more to do is one, too.
+            stop_command: keys.stop.command.value.is_some() || is_told_tasks(keys),
         },
         needs: keys.needs.value.iter().filter(|need| is_enabled(&need.0)).map(|need| need.0.as_str().into()).collect(),
         essential: keys.essential.value,

@@ -59,7 +59,7 @@ impl Watches {
 
     /// What each worker waits for, by the configuration.
     fn of_worker(named: &Named<tables::Worker>, now: Now) -> Option<Watch> {
-        let leases = specs::queues(&named.keys).next().is_some();
+        let leases = specs::is_by_task(&named.keys);
         let (mut conditions, mut items) = (Vec::new(), Vec::new());
         for (at, Item(item, _)) in named.keys.start_on.value.iter().enumerate() {
             let mine = is_served(item) && !(leases && is_of_tasks(item));
@@ -207,8 +207,8 @@ impl Up<'_> {
     }
 
     fn start_because(&mut self, worker: &str, why: &str, now: Now) {
-        // A slot is started for a task, and by nothing else.
-        let mine = |known: &Worker| *known.of == *worker && known.leaving.is_none() && known.slot.is_none();
+        let mine =
+            |known: &Worker| *known.of == *worker && known.leaving.is_none() && !known.is_by_task(&self.configuration);
         let ids: Vec<_> = self.workers.iter().filter(|(_, known)| mine(known)).map(|(id, _)| *id).collect();
         self.say(Happening::new(now.wall, Kind::Starting, format!("starts: {why}")).of(worker));
         self.step(Event::Start(&ids), now);
