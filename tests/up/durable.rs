@@ -4,7 +4,7 @@
 use super::Up;
 use super::long::{is_whole, report};
 use super::loopback::Disk;
-use super::oracle::{Oracle, at_rest, moment, put, stored};
+use super::oracle::{Hands, Oracle, at_rest, moment, put, stored};
 use crate::harness::{Dice, Folder, quell, wait};
 use nix::sys::signal::Signal;
 use quell::runtime::client::Client;
@@ -50,7 +50,7 @@ fn power_cuts() {
     let (folder, oracle) = (Folder::new(), Oracle::new());
     let disk = Disk::new(&folder);
     let state = disk.at.join("state");
-    let path = configure(&folder, &state, &oracle.exec("always", "slots = { total = 2 }"));
+    let path = configure(&folder, &state, &oracle.tables(Hands::Exec { slots: 2 }, "always", ""));
     let socket = state.join("quell.sock");
     let putters: Vec<_> = (1..=PUTTERS).map(|seed| oracle.putter(socket.clone(), seed, AHEAD)).collect();
     let (mut up, mut dice, began) = (Up::of(folder, path), Dice(0x9e37_79b9_7f4a_7c15), Instant::now());
@@ -89,7 +89,7 @@ fn a_power_cut_while_no_supervisor_runs() {
     let (folder, oracle) = (Folder::new(), Oracle::new());
     let disk = Disk::new(&folder);
     let state = disk.at.join("state");
-    let path = configure(&folder, &state, &oracle.exec("always", ""));
+    let path = configure(&folder, &state, &oracle.tables(Hands::Exec { slots: 1 }, "always", ""));
     let mut command = quell();
     command.args(["put", "jobs", "--stdin", "-c"]).arg(&path);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -122,7 +122,7 @@ fn a_full_disk() {
     let disk = crate::disk::Disk::new("size=2m,mode=700");
     let state = disk.0.path().to_owned();
     let filler = disk.0.write("filler", vec![0; 1 << 20]);
-    let path = configure(&folder, &state, &oracle.exec("always", ""));
+    let path = configure(&folder, &state, &oracle.tables(Hands::Exec { slots: 1 }, "always", ""));
     let mut up = Up::of(folder, path);
     up.until("all workers are up");
     up.must(&["queue", "pause", "jobs"]);

@@ -29,6 +29,38 @@ const GOOD: &str = "good";
 const END: &str = "end\n";
 const QUEUE: &str = "jobs";
 const EAR: &str = "ear";
+/// One in so many.
+const POISON_IN: usize = 1000;
+/// A worker that has died of poison is back at once.
+const AT_ONCE: &str = "restart = \"always\"\nbackoff = { first = \"1ms\", max = \"5ms\" }";
+
+const EXEC: &str = r#"
+read what rest < "$QUELL_PAYLOAD"
+echo "$QUELL_TASK $QUELL_ATTEMPT $what" >> 'EAR'
+case $what in poison) kill -9 $$$$ ;; esac
+"#;
+
+const LINES: &str = r#"
+import os, signal, sys
+fd = int(os.environ['QUELL_TASK_FD'])
+tasks, outcomes = os.fdopen(os.dup(fd)), os.fdopen(fd, 'w', 1)
+ear = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+for line in tasks:
+    id, attempt, trace, what = line.rstrip('\n').split(' ', 3)
+    os.write(ear, f'{id} {attempt} {what}\n'.encode())
+    if what == 'poison':
+        os.kill(os.getpid(), signal.SIGKILL)
+    outcomes.write(f'ok {id}\n')
+"#;
+
+/// Who does the tasks.
+#[derive(Clone, Copy)]
+pub enum Hands {
+    /// A process for each task, so many at once.
+    Exec { slots: u32 },
+    /// So many workers that stay.
+    Lines { instances: u32 },
+}
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -112,7 +144,7 @@ impl Shared {
             }
             served = if client.is_some() { served } else { known.supervisors };
             drop(known);
-            let payloads = (0..=dice.roll(16)).map(|_| if dice.roll(200) == 0 { POISON } else { GOOD });
+            let payloads = (0..=dice.roll(16)).map(|_| if dice.roll(POISON_IN) == 0 { POISON } else { GOOD });
             let payloads: Vec<_> = payloads.collect();
             let asked = client.take().map_or_else(|| Client::connect(socket), Ok);
             // Killed again meanwhile, or in the midst of it: whether these tasks are stored is not known, and need not be.
@@ -155,18 +187,23 @@ impl Oracle {
         Oracle { shared, folder, reader }
     }
 
-    /// The table of a queue, and of a worker with a process for each of its tasks: that says which it is and what is to be
-    /// done, and dies of poison.
-    pub fn exec(&self, durable: &str, keys: &str) -> String {
-        let script = format!(
-            "read what rest < \"$QUELL_PAYLOAD\"; echo \"$QUELL_TASK $QUELL_ATTEMPT $what\" >> '{}'; \
-             case $what in {POISON}) kill -9 $$$$;; esac",
-            self.folder.join(EAR).display()
-        );
-        let script = serde_json::to_string(&script).unwrap();
+    /// The tables of a queue and of its worker, which says of each task which it is and what is to be done, and dies of poison.
+    pub fn tables(&self, hands: Hands, durable: &str, keys: &str) -> String {
+        let ear = self.folder.join(EAR).display().to_string();
+        let worker = match hands {
+            Hands::Exec { slots } => {
+                let script = serde_json::to_string(&EXEC.replace("EAR", &ear)).unwrap();
+                format!("shell = {script}\nslots = {{ total = {slots} }}")
+            }
+            Hands::Lines { instances } => {
+                let script = self.folder.write("worker.py", LINES);
+                let command = serde_json::to_string(&["python3", script.to_str().unwrap(), &ear]).unwrap();
+                format!("command = {command}\nprotocol = \"lines\"\ninstances = {instances}\n{AT_ONCE}")
+            }
+        };
         format!(
             "[queue.{QUEUE}]\ndurable = \"{durable}\"\n\
-             [worker.hands]\nshell = {script}\nstart_on = [{{ queue = \"{QUEUE}\" }}]\n{keys}\n"
+             [worker.hands]\nstart_on = [{{ queue = \"{QUEUE}\" }}]\n{worker}\n{keys}\n"
         )
     }
 
