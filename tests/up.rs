@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub)]
 
+mod arrivals;
 #[cfg(feature = "full-tests")]
 mod crash;
 mod death;
@@ -11,6 +12,7 @@ mod essential;
 mod events;
 #[cfg(feature = "full-tests")]
 mod hang;
+mod lines;
 mod lives;
 mod logs;
 #[cfg(feature = "full-tests")]

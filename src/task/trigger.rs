@@ -94,7 +94,7 @@ impl Condition {
             return Ok(Some(Condition::Line { worker, text: needle.0.as_str().into() }));
         }
         if let Some(pattern) = &*item.path {
-            return Ok(queue.is_none().then(|| Condition::Path(pattern.0.clone())));
+            return Ok(queue.is_none().then(|| Condition::Path(pattern.path())));
         }
         if let Some(schedule) = &*item.schedule {
             return Ok(Some(Condition::Schedule(Schedule::new(Times::new(schedule)?, now))));

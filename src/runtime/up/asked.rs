@@ -12,6 +12,7 @@ use crate::control::queue::{
 };
 use crate::control::reply::{Code, Reply as Answer};
 use crate::control::request::{Name, OfQueue, OfTask, Patience, ROWS_MAX};
+use crate::runtime::arrivals::Source;
 use crate::runtime::server::ClientId;
 use crate::runtime::store::{self, Entry, How, Key, Limits, NewTask, OnKey, Order, Reply, StoreError, Which};
 use crate::task::queue::QueueId;
@@ -34,6 +35,8 @@ pub(super) enum Asked {
     Lease(Vec<(WorkerId, TaskId)>),
     /// A try is over; the order, should it have to be given again.
     End(Box<Order>),
+    /// Files have come; the order, should it have to be given again.
+    Arrived(Arc<Source>, Box<Order>),
     Due,
     /// What was kept long enough is deleted; the order, should some be left.
     Purge(Box<Order>),
@@ -50,6 +53,14 @@ impl Asked {
     pub(super) fn client(self) -> Option<ClientId> {
         match self {
             Asked::Client(client, _) => Some(client),
+            _ => None,
+        }
+    }
+
+    /// The order that is to be given again where it has failed.
+    pub(super) fn again(&self) -> Option<Order> {
+        match self {
+            Asked::End(order) | Asked::Arrived(_, order) => Some((**order).clone()),
             _ => None,
         }
     }

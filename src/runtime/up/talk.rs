@@ -25,7 +25,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// So much is read at once.
-const READ_BYTES: usize = 16 << 10;
+const READ_BYTES: usize = 4 << 10;
 /// More than a socket holds: what is read of a worker that has ended, while others may still write for it.
 const READS_AT_THE_END: usize = 256;
 
@@ -124,7 +124,8 @@ impl Up<'_> {
         let is_up = self.supervisor.member(id).is_some_and(|member| member.life.state == State::Up);
         while let Some(talk) = self.talk(id).filter(|talk| is_up && !talk.is_over && !talk.empties) {
             let session = &mut talk.session;
-            if session.is_one_by_one() && session.first().is_none() && talk.tag.task().is_some() && !talk.is_read() {
+            let changes = session.first().is_none() && (talk.tag.task().is_some() || session.has_next());
+            if changes && session.is_one_by_one() && !talk.is_read() {
                 talk.empties = true;
                 self.have_emptied(id);
                 break;

@@ -38,7 +38,7 @@ struct Watch {
 
 /// Whether a trigger is told what it waits for.
 pub(super) fn is_served(trigger: &tables::Trigger) -> bool {
-    trigger.path.value.is_none() && trigger.line.value.is_none() && trigger.socket.value.is_none()
+    trigger.socket.value.is_none()
 }
 
 impl Watches {
@@ -174,7 +174,8 @@ impl Up<'_> {
         self.set_alarm(now);
     }
 
-    fn tell(&mut self, event: trigger::Event<'_>, only: Option<&str>, now: Now) {
+    /// Tells all triggers, or those of `only` one worker, what has happened.
+    pub(super) fn tell(&mut self, event: trigger::Event<'_>, only: Option<&str>, now: Now) {
         let tasks = self.tasks.as_ref();
         let waiting = |queue: &str| tasks.map_or(0, |tasks| tasks.waiting(queue));
         let mut asked = Vec::new();
@@ -255,7 +256,8 @@ fn words(condition: &Condition) -> String {
         Condition::Batch { queue, .. } => format!("a batch waits in {queue}"),
         Condition::Queue { queue, event } => format!("{} {queue}", of_queue(event)),
         Condition::Worker { worker, event } => format!("{worker}: {}", event.word()),
-        Condition::Line { text, .. } => format!("a line with {text:?}"),
+        Condition::Line { worker: Some(worker), text } => format!("a line of {worker} with {text:?}"),
+        Condition::Line { worker: None, text } => format!("a line with {text:?}"),
         Condition::Path(path) => format!("a file {}", path.display()),
         Condition::Schedule(_) => "its time has come".into(),
         Condition::Socket(_) => "somebody connects".into(),
