@@ -7,6 +7,7 @@
 mod answer;
 mod arrivals;
 mod asked;
+mod at_once;
 mod begin;
 mod events;
 mod heard;

@@ -4,7 +4,7 @@ use super::asked::Asked;
 use super::{TASKS, Up};
 use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
-use crate::runtime::store::{NewTask, Reply};
+use crate::runtime::store::{NewTask, Order, Reply};
 use crate::task::outcome::End;
 use crate::task::protocol::{self, LINE_BYTES_MAX, Said, Unknown};
 use crate::task::queue::QueueId;
@@ -154,7 +154,7 @@ impl Up<'_> {
         if let Some(talk) = &mut worker.talk {
             talk.puts = true;
         }
-        tasks.order(Asked::Worker(id, worker.nonce, known), order);
+        tasks.order(Asked::Worker(id, worker.nonce, known), Order::Put(order));
     }
 
     /// What a worker has put is stored, or is not.

@@ -4,7 +4,7 @@
 //! task: it is stopped, killed and swept as others are, and its task is over when nothing of that life is left.
 
 use super::asked::Asked;
-use super::{Up, Worker, specs};
+use super::{Up, Worker, at_once, specs};
 use crate::clock::{Now, Tick, earliest};
 use crate::config::tables::QueueEvent;
 use crate::control::event::{Event as Happening, Kind};
@@ -40,7 +40,7 @@ pub(super) struct Tasks {
     pub(super) queues: Vec<Known>,
     pub(super) crews: Vec<Crew>,
     /// How often the desk was made anew: what was asked for an earlier one is not for this one.
-    generation: u64,
+    pub(super) generation: u64,
     /// Workers that are to take no tasks, as somebody has said.
     closed: HashSet<Box<str>>,
     /// What each order is for that has not been answered.
@@ -284,17 +284,7 @@ impl Up<'_> {
                     let id = tasks.crews[slot.crew.0 as usize].slots[slot.number as usize];
                     let Some(worker) = self.workers.get_mut(&id) else { continue };
                     leases.push((id, task.id));
-                    match &mut worker.talk {
-                        Some(talk) => {
-                            all_ahead &= !talk.session.is_idle();
-                            talk.session.take(task, queue, now.tick);
-                        }
-                        None => {
-                            all_ahead = false;
-                            let held = Held { task, queue, payload: None, until: None, late: false, began: false };
-                            worker.task = Some(Box::new(held));
-                        }
-                    }
+                    all_ahead &= worker.take(task, queue, now.tick);
                 }
             }
         }
@@ -383,6 +373,11 @@ impl Up<'_> {
                 self.store_failed(&error, now);
             }
             (Asked::Client(client, wanted), reply) => self.tell_client(client, wanted, reply, now),
+            (Asked::Begun(client, wanted, seated), reply) => {
+                let stored = at_once::begun(&reply);
+                self.tell_client(client, wanted, reply, now);
+                self.begin_seated(seated, &stored, now);
+            }
             // What came of the others is in the counts.
             _ => {}
         }
