@@ -23,6 +23,7 @@ mod loopback;
 mod namespaces;
 #[cfg(feature = "full-tests")]
 mod oracle;
+mod pipeline;
 mod ready;
 mod reload;
 #[cfg(feature = "full-tests")]

@@ -9,8 +9,10 @@ use super::kind::{join, nearest};
 use super::load::{Config, Files, Named, WorkerLog};
 use super::report::Report;
 use super::source::{Place, Sources};
-use super::tables::{Argv, Expected, Protocol, Queue, Ready, ReadyBy, Restart, Trigger, Worker, WorkerKind};
-use super::typed::{Choice, Int, Item, Text};
+use super::tables::{
+    Argv, Expected, Protocol, Queue, QueueEvent, Ready, ReadyBy, Restart, Trigger, Worker, WorkerKind,
+};
+use super::typed::{Choice, Int, Item, Text, Words};
 use super::unit::{show_duration, show_size, write_duration, write_size};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -84,6 +86,16 @@ struct View<'a> {
 const NEAREST_MAX: usize = 50;
 const MISSING_MAX: usize = 1001;
 
+impl Trigger {
+    /// Whether it is a queue whose tasks a worker is given, and no state of a queue.
+    #[must_use]
+    pub fn is_of_tasks(&self) -> bool {
+        let added = self.event.value.as_ref().is_none_or(|event| event.0 == QueueEvent::Added.word());
+        let plain = self.path.value.is_none() && self.depth.value.is_none() && self.batch.value.is_none();
+        self.queue.value.is_some() && added && plain
+    }
+}
+
 impl Worker {
     /// What it is: as it says, or a oneshot where something starts it.
     #[must_use]
@@ -115,6 +127,14 @@ impl Worker {
             trigger.path.value.is_none() && trigger.event.value.as_ref().is_none_or(|event| event.0 == "added")
         };
         triggers.filter(takes).filter_map(|trigger| Some((trigger.queue.value.as_ref()?.0.as_str(), trigger)))
+    }
+
+    /// The queues whose tasks it is given; none where it is started by the state of a queue, or by nothing.
+    pub fn given(&self) -> impl Iterator<Item = &str> {
+        let triggers = self.start_on.value.iter().map(|Item(trigger, _)| trigger);
+        triggers
+            .filter(|trigger| trigger.is_of_tasks())
+            .filter_map(|trigger| Some(trigger.queue.value.as_ref()?.0.as_str()))
     }
 
     /// The words of its command, whether a shell takes them apart or not.

@@ -1,6 +1,7 @@
 //! A file system of its own, in a file: frozen, as it is when a disk does not answer, or cut off from its disk, as it is when
 //! the power fails.
 
+use super::until;
 use crate::disk::mount;
 use crate::harness::Folder;
 use std::path::PathBuf;
@@ -48,9 +49,11 @@ impl Disk {
         run(Command::new("python3").args(["-c", SHUTDOWN]).arg(&self.at));
     }
 
-    /// It is there again, as it was when it was cut off; nobody may have it open.
+    /// It is there again, as it was when it was cut off, when those who had it open are gone.
     pub fn restore(&self) {
-        run(Command::new("umount").arg(&self.at));
+        let mut umount = Command::new("umount");
+        umount.arg(&self.at).stderr(Stdio::null());
+        until("nobody has it open", || umount.status().unwrap().success());
         // The journal is replayed, and what stands there then has to be whole.
         self.mount();
         run(Command::new("umount").arg(&self.at));

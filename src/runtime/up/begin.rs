@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use super::events::Events;
 use super::planes::Planes;
-use super::specs::{self, Sortings};
+use super::specs::Sortings;
 use super::sweep::Swept;
 use super::tasks::Tasks;
 use super::triggers::Watches;
@@ -152,7 +152,7 @@ impl Up<'_> {
     /// down with it is tried as often as any other and no more.
     fn take_back(&mut self, Returned { id, queue, attempt }: Returned, now: Now) {
         let workers = self.configuration.loaded.config.workers.iter();
-        let of_queue = workers.filter(|named| specs::queues(&named.keys).any(|name| *name == *queue));
+        let of_queue = workers.filter(|named| named.keys.given().any(|name| *name == *queue));
         let retry = of_queue.map(|named| Retry::from(&named.keys.retry)).max_by_key(|retry| retry.tries);
         let verdict =
             retry.map(|retry| outcome::decide(End::Lost { why: "quell ended".into() }, attempt, &retry, id.0));

@@ -153,7 +153,7 @@ impl Up<'_> {
         for (table, named) in config.workers.iter().enumerate().filter(|(_, named)| named.keys.enabled.value) {
             // Without a state directory there is no supervisor.
             let root = places::logs(&config.logs[table], Some(self.state.path())).unwrap_or_default();
-            let has_slots = specs::queues(&named.keys).next().is_some();
+            let has_slots = named.keys.given().next().is_some();
             for (name, instance) in specs::instances(named) {
                 let log = if has_slots { named.name.clone() } else { name.clone() };
                 wanted.push(Wanted { name, table, instance, log, root: root.clone() });

@@ -234,7 +234,7 @@ impl Up<'_> {
         }
         self.workers.values_mut().for_each(|worker| worker.slot = None);
         for (table, named) in config.workers.iter().enumerate() {
-            let queues: Vec<_> = specs::queues(&named.keys).filter_map(|queue| tasks.named(queue)).collect();
+            let queues: Vec<_> = named.keys.given().filter_map(|queue| tasks.named(queue)).collect();
             if queues.is_empty() {
                 continue;
             }

@@ -1,7 +1,6 @@
 //! What starts a worker that waits for something: its `start_on`. `task::trigger` decides; here it is told what happens, and
 //! what it asks for is done.
 
-use super::specs::is_of_tasks;
 use super::{ALARM, Up, Worker, specs};
 use crate::clock::{Now, Tick, Wall};
 use crate::config::load::Named;
@@ -62,7 +61,7 @@ impl Watches {
         let leases = specs::is_by_task(&named.keys);
         let (mut conditions, mut items) = (Vec::new(), Vec::new());
         for (at, Item(item, _)) in named.keys.start_on.value.iter().enumerate() {
-            let mine = is_served(item) && !(leases && is_of_tasks(item));
+            let mine = is_served(item) && !(leases && item.is_of_tasks());
             // What was checked can be read.
             let condition = mine.then(|| Condition::of(item, now.wall).ok().flatten()).flatten();
             items.push(condition.as_ref().map(words));
