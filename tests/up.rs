@@ -30,6 +30,7 @@ mod reload;
 mod scarce;
 #[cfg(feature = "full-tests")]
 mod services;
+mod sockets;
 mod status;
 mod stop;
 mod surroundings;

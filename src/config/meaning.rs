@@ -1,6 +1,7 @@
 //! What a configuration means as a whole: names that lead nowhere, cycles, two writers of one log, work that nobody does.
 //! Each check looks at one thing and is a function of the configuration alone.
 
+mod addresses;
 mod cycles;
 mod daemons;
 
@@ -14,6 +15,7 @@ use super::tables::{
 };
 use super::typed::{Choice, Int, Item, Text, Words};
 use super::unit::{show_duration, show_size, write_duration, write_size};
+use super::values::Address;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -64,6 +66,7 @@ pub fn check(config: &Config, sources: &Sources, doubt: &Doubt, files: &mut dyn 
         view.references(reports);
         view.consumers(reports);
     }
+    addresses::check(config, sources, reports);
     view.cycles(reports);
     view.loops(reports);
     view.writers(reports);
@@ -135,6 +138,12 @@ impl Worker {
         triggers
             .filter(|trigger| trigger.is_of_tasks())
             .filter_map(|trigger| Some(trigger.queue.value.as_ref()?.0.as_str()))
+    }
+
+    /// The addresses whose connections start it, and where they stand, in their order.
+    pub fn sockets(&self) -> impl Iterator<Item = (&Address, Place)> {
+        let sockets = self.start_on.value.iter().map(|Item(trigger, place)| (&trigger.socket, *place));
+        sockets.filter_map(|(socket, place)| Some((socket.value.as_ref()?, socket.or(place))))
     }
 
     /// The words of its command, whether a shell takes them apart or not.
@@ -249,8 +258,7 @@ impl<'a> View<'a> {
         let Ready::By(Item(ReadyBy { fd: Set { value: Some(Int(fd)), place }, .. }, _)) = &keys.ready.value else {
             return;
         };
-        let sockets =
-            keys.start_on.value.iter().filter(|Item(trigger, _)| trigger.socket.value.is_some()).count() as i64;
+        let sockets = keys.sockets().count() as i64;
         let tasks = i64::from(keys.protocol.value.0 == Protocol::Lines);
         let first_free = 3 + sockets + tasks;
         if *fd < first_free {

@@ -1,6 +1,6 @@
 //! Whether there is room: on the disks for what is to be kept, and for the descriptors.
 
-use super::{Scene, folders, sockets_of};
+use super::{Scene, folders};
 use crate::config::load::{Named, WorkerLog};
 use crate::config::report::Report;
 use crate::config::source::Place;
@@ -55,7 +55,7 @@ fn needs(keys: &Worker) -> i64 {
         Ready::By(item) => i64::from(item.0.fd.value.is_some()),
         Ready::Word(_) => 0,
     };
-    processes(keys) * (PROCESS_DESCRIPTORS + tasks + readiness) + sockets_of(keys).count() as i64
+    processes(keys) * (PROCESS_DESCRIPTORS + tasks + readiness) + keys.sockets().count() as i64
 }
 
 /// What may be kept on one file system.
