@@ -7,6 +7,7 @@
 mod answer;
 mod arrivals;
 mod asked;
+mod at_once;
 mod begin;
 mod due;
 mod events;
@@ -304,6 +305,7 @@ impl Up<'_> {
         self.arrange_triggers(now);
         self.arrange_drops(now);
         self.settle(now);
+        self.serve_tasks(now);
         crate::sys::memory::release_start_pages();
         crate::sys::thread::short_turns();
         loop {

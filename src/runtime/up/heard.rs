@@ -4,7 +4,7 @@ use super::Up;
 use super::asked::Asked;
 use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
-use crate::runtime::store::{NewTask, Reply};
+use crate::runtime::store::{NewTask, Order, Reply};
 use crate::task::outcome::End;
 use crate::task::protocol::{self, LINE_BYTES_MAX, Said, Unknown};
 use crate::task::queue::QueueId;
@@ -165,7 +165,7 @@ impl Up<'_> {
             talk.puts = true;
         }
         let by = worker.talk.as_ref().and_then(|talk| talk.session.first()).map(|entry| entry.task.id);
-        tasks.order(Asked::Worker(Putter { id, nonce: worker.nonce, by }, known), order);
+        tasks.order(Asked::Worker(Putter { id, nonce: worker.nonce, by }, known), Order::Put(order));
     }
 
     /// What a worker has put is stored, or is not.

@@ -4,7 +4,7 @@
 //! task: it is stopped, killed and swept as others are, and its task is over when nothing of that life is left.
 
 use super::asked::Asked;
-use super::{Up, Worker, specs};
+use super::{Up, Worker, at_once, specs};
 use crate::clock::{Now, Tick, earliest};
 use crate::config::tables::QueueEvent;
 use crate::control::event::{Event as Happening, Kind};
@@ -40,7 +40,7 @@ pub(super) struct Tasks {
     pub(super) queues: Vec<Known>,
     pub(super) crews: Vec<Crew>,
     /// How often the desk was made anew: what was asked for an earlier one is not for this one.
-    generation: u64,
+    pub(super) generation: u64,
     /// Workers that are to take no tasks, as somebody has said.
     closed: HashSet<Box<str>>,
     /// What each order is for that has not been answered.
@@ -55,6 +55,8 @@ pub(super) struct Tasks {
     /// The store has failed, and is left alone until then; what it is to be told again.
     pub(super) trouble: Option<(Tick, String)>,
     pub(super) untold: Vec<Asked>,
+    /// How it has failed, as was said; none once it has stored something.
+    complaint: Option<String>,
 }
 
 /// What is known of a queue.
@@ -120,6 +122,7 @@ impl Tasks {
             due: None,
             trouble: None,
             untold: Vec::new(),
+            complaint: None,
         }
     }
 
@@ -303,17 +306,7 @@ impl Up<'_> {
                     let id = tasks.crews[slot.crew.0 as usize].slots[slot.number as usize];
                     let Some(worker) = self.workers.get_mut(&id) else { continue };
                     leases.push((id, task.id));
-                    match &mut worker.talk {
-                        Some(talk) => {
-                            all_ahead &= !talk.session.is_idle() && task.class != Class::High;
-                            talk.session.take(task, queue, now.tick);
-                        }
-                        None => {
-                            all_ahead = false;
-                            let held = Held { task, queue, payload: None, until: None, late: false, began: false };
-                            worker.task = Some(Box::new(held));
-                        }
-                    }
+                    all_ahead &= worker.take(task, queue, now.tick);
                 }
             }
         }
@@ -378,6 +371,7 @@ impl Up<'_> {
                 self.store_failed(&error, now);
             }
             (Asked::Lease(leases), Reply::Leased(leased)) => {
+                tasks.complaint = None;
                 for ((id, task), (_, attempt)) in leases.into_iter().zip(leased) {
                     self.leased(id, task, attempt, now);
                 }
@@ -395,6 +389,7 @@ impl Up<'_> {
                 let told = if let Order::Arrived(arrived) = *order { arrived.files.len() } else { 0 };
                 self.files_taken(&source, told, taken, now);
             }
+            (Asked::End(_), _) => tasks.complaint = None,
             (Asked::Gone(id), Reply::Shown(None)) => {
                 self.task_ended(id, &Came { end: Ended::Dropped, text: None });
             }
@@ -408,6 +403,11 @@ impl Up<'_> {
                 self.store_failed(&error, now);
             }
             (Asked::Client(client, wanted), reply) => self.tell_client(client, wanted, reply, now),
+            (Asked::Begun(client, wanted, seated), reply) => {
+                let stored = at_once::begun(&reply);
+                self.tell_client(client, wanted, reply, now);
+                self.begin_seated(seated, &stored, now);
+            }
             // What came of the others is in the counts.
             _ => {}
         }
@@ -417,8 +417,8 @@ impl Up<'_> {
     fn store_failed(&mut self, error: &StoreError, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
         let text = error.to_string();
-        let before = tasks.trouble.replace((now.tick.after(TROUBLE), text.clone()));
-        if before.is_none_or(|(_, known)| known != text) {
+        tasks.trouble = Some((now.tick.after(TROUBLE), text.clone()));
+        if tasks.complaint.replace(text.clone()).is_none_or(|known| known != text) {
             self.say(Happening::new(now.wall, Kind::Warning, text));
         }
     }
