@@ -9,7 +9,9 @@ pub mod priority;
 pub mod protocol;
 pub mod queue;
 pub mod schedule;
+pub mod tally;
 pub mod trigger;
+pub mod watch;
 
 use crate::clock::Wall;
 use crate::config::kind::join;

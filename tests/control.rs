@@ -167,7 +167,7 @@ fn what_each_verb_asks() {
     assert_eq!(asked("reload --dry-run"), Request::Reload { dry_run: true, patience });
     assert_eq!(asked("rotate"), Request::Rotate { workers: vec![] });
     assert_eq!(asked("reopen web"), Request::Reopen { workers: names(&["web"]) });
-    assert_eq!(asked("events -n 3"), Request::Events { follow: false, since: None, last: Some(3) });
+    assert_eq!(asked("events -n 3"), Request::Events { follow: false, since: None, last: Some(3), record: false });
     assert_eq!(asked("down --no-wait"), Request::Down { patience: none });
 }
 
@@ -305,7 +305,10 @@ fn events_that_nobody_reads_any_more() {
     std::io::Read::read_exact(&mut stdout, &mut line).unwrap();
     drop(stdout);
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert_eq!(supervisor.asked.recv().unwrap(), Request::Events { follow: true, since: None, last: Some(10) });
+    assert_eq!(
+        supervisor.asked.recv().unwrap(),
+        Request::Events { follow: true, since: None, last: Some(10), record: false }
+    );
 }
 
 #[test]

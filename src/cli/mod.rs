@@ -24,6 +24,7 @@ mod rotate;
 mod run;
 mod schema;
 mod signal;
+mod simulate;
 mod start;
 mod status;
 mod talk;
@@ -95,6 +96,7 @@ enum Verb {
     Init(init::Options),
     Import(import::Options),
     Test(test::Options),
+    Simulate(simulate::Options),
     Schema(schema::Options),
     Completions(completions::Options),
     Man(man::Options),
@@ -180,6 +182,7 @@ pub fn main() -> ExitCode {
         Verb::Init(options) => options.execute(),
         Verb::Import(options) => options.execute(),
         Verb::Test(options) => options.execute(),
+        Verb::Simulate(options) => options.execute(),
         Verb::Schema(options) => options.execute(),
         Verb::Completions(options) => options.execute(Cli::command()),
         Verb::Man(options) => options.execute(Cli::command()),

@@ -19,7 +19,6 @@ mod order;
 mod put;
 mod schema;
 mod table;
-mod tally;
 mod work;
 
 pub use database::Returned;
@@ -28,11 +27,13 @@ pub use error::StoreError;
 pub use order::{
     Ending, Entry, FromStore, Full, How, Key, Limits, NewTask, OnKey, Order, Placed, Put, Reply, Shown, Ticket, Which,
 };
-pub use tally::{Counts, Tally};
+
+pub use crate::task::tally::{Counts, Tally};
 
 use super::outbox::Outbox;
 use crate::sys::poller::Waker;
 use crate::sys::{thread, time};
+use crate::task::tally;
 use database::Database;
 use group::Group;
 use std::io;

@@ -13,6 +13,7 @@ mod picture;
 mod planes;
 mod process;
 mod ready;
+mod record;
 mod reload;
 mod specs;
 mod sweep;

@@ -10,6 +10,7 @@ use crate::control::queue::{
     ByClass, Consumer, End, HEAD_BYTES_MAX, Limits as Shown, Outcome, PAYLOAD_BYTES_MAX, Placed, Placement,
     Queue as Brief, QueueStatus, Store as StoreIs, TaskDetail, TaskPage, TaskRow,
 };
+use crate::control::record::Source;
 use crate::control::reply::{Code, Reply as Answer};
 use crate::control::request::{Name, OfQueue, OfTask, Patience, ROWS_MAX};
 use crate::runtime::server::ClientId;
@@ -56,8 +57,8 @@ impl Asked {
 /// What a client wants to know.
 #[derive(Debug)]
 pub(super) enum Wanted {
-    /// Where what it put is; and what becomes of it, if it waits for that.
-    Put(QueueId, Patience),
+    /// Where what it put is; and what becomes of it, if it waits for that. What it is, where somebody records that.
+    Put(QueueId, Patience, Option<Box<Source>>),
     Tasks,
     Task(TaskId),
     /// Of one task: whether there was something to change, and what to say then.
@@ -90,6 +91,7 @@ impl Up<'_> {
         let Some(keys) = known.place.map(|place| &self.configuration.loaded.config.queues[place].keys) else {
             return Ok(None);
         };
+        let recorded = self.events.are_recorded().then(|| Box::new(Source::put(&put)));
         let on = |on| if on == Clash::Replace { OnKey::Replace } else { OnKey::DropNew };
         let key = put.key.map(|key| Key { name: key.key.into(), on: on(key.on) });
         let delay = Duration::from_millis(put.delay_ms.unwrap_or(0));
@@ -106,7 +108,7 @@ impl Up<'_> {
             start: 0,
             now: now.wall,
         });
-        tasks.order(Asked::Client(client, Wanted::Put(id, put.patience)), order);
+        tasks.order(Asked::Client(client, Wanted::Put(id, put.patience, recorded)), order);
         Ok(None)
     }
 
@@ -179,7 +181,8 @@ impl Up<'_> {
                 Answer::failed(code, error.to_string())
             }
             (_, Reply::Full(full)) => Answer::failed(Code::Full, full.to_string()),
-            (Wanted::Put(queue, patience), Reply::Put(placed)) => {
+            (Wanted::Put(queue, patience, recorded), Reply::Put(placed)) => {
+                self.record_put(recorded, &placed, now);
                 return self.placed(client, queue, patience, &placed, now);
             }
             (Wanted::Tasks, Reply::Listed { tasks, more }) => {

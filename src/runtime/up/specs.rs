@@ -1,22 +1,18 @@
-//! From a checked configuration to what the supervisor and the output plane go by.
+//! From a checked configuration to what the output plane goes by.
 
-use crate::config::load::{Config, Named};
 use crate::config::policy::Rotate;
-use crate::config::tables::{
-    self, Compress, Log, Protocol, QueueEvent, Ready, ReadyWord, StampKind, Trigger, Worker, WorkerKind,
-};
-use crate::config::typed::{Item, Words};
-use crate::config::values::{Address, ListName, Tries};
+use crate::config::tables::{self, Compress, Log, Ready, ReadyWord, StampKind, Worker};
+use crate::config::values::{Address, ListName};
 use crate::line::rules::RuleSet;
 use crate::log::settings::{Overflow, Settings};
 use crate::log::stamp::Stamp;
 use crate::runtime::lists::Shelf;
 use crate::runtime::plane;
 use crate::runtime::sorting::{Kept, Sorting};
-use crate::supervisor::Spec;
 use crate::sys::time;
-use crate::worker::lifecycle::{Backoff, Policy, Restart};
 use std::sync::Arc;
+
+pub(super) use crate::supervisor::spec::{instances, queues, spec, starts, waits_for};
 
 /// How a worker says that it is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,79 +27,6 @@ pub(super) enum Readiness {
     Fd,
     /// By taking connections there.
     Tcp(Address),
-}
-
-/// The queues that a worker has its tasks from, with a process for each task; none where it has none.
-pub(super) fn queues(worker: &Worker) -> impl Iterator<Item = &str> {
-    let by_task = worker.protocol.value.0 == Protocol::Exec;
-    let triggers = worker.start_on.value.iter().filter(move |_| by_task).map(|Item(trigger, _)| trigger);
-    triggers.filter(|trigger| is_of_tasks(trigger)).filter_map(|trigger| Some(trigger.queue.value.as_ref()?.0.as_str()))
-}
-
-/// Whether a trigger is a queue whose tasks a worker is given, and no state of a queue.
-pub(super) fn is_of_tasks(trigger: &Trigger) -> bool {
-    let added = trigger.event.value.as_ref().is_none_or(|event| event.0 == QueueEvent::Added.word());
-    let plain = trigger.path.value.is_none() && trigger.depth.value.is_none() && trigger.batch.value.is_none();
-    trigger.queue.value.is_some() && added && plain
-}
-
-/// The instances of a worker, or its slots, by name and number. Slots have one even where there is only one: a reload that
-/// adds others leaves that alone.
-pub(super) fn instances(named: &Named<Worker>) -> Vec<(String, Option<u32>)> {
-    let keys = &named.keys;
-    let numbered = |count: i64| (1..=count as u32).map(|n| (format!("{}.{n}", named.name), Some(n))).collect();
-    if queues(keys).next().is_some() {
-        return numbered(keys.slots.total.value.0);
-    }
-    match keys.instances.value.0 {
-        1 => vec![(named.name.clone(), None)],
-        count => numbered(count),
-    }
-}
-
-/// Whether it starts with quell, not by what its `start_on` names.
-pub(super) fn starts(named: &Named<Worker>) -> bool {
-    named.keys.enabled.value && named.keys.start_on.value.is_empty()
-}
-
-/// What the supervisor goes by.
-pub(super) fn spec(config: &Config, named: &Named<Worker>) -> Spec {
-    let keys = &named.keys;
-    let kind = keys.kind.value.as_ref().map(|kind| kind.0);
-    let oneshot = kind == Some(WorkerKind::Oneshot) || (kind.is_none() && !keys.start_on.value.is_empty());
-    let restart = match keys.restart.value.as_ref().map(|restart| restart.0) {
-        // What a task needs another try for, it gets another try for.
-        _ if queues(keys).next().is_some() => Restart::Never,
-        Some(tables::Restart::Always) => Restart::Always,
-        Some(tables::Restart::OnFailure) => Restart::OnFailure,
-        Some(tables::Restart::Never) => Restart::Never,
-        None if oneshot || keys.essential.value => Restart::Never,
-        None => Restart::OnFailure,
-    };
-    let backoff = Backoff {
-        first: keys.backoff.first.value,
-        max: keys.backoff.max.value,
-        reset: keys.backoff.reset.value,
-        give_up: match keys.backoff.give_up.value {
-            Tries::Never => None,
-            Tries::After(tries) => Some(tries),
-        },
-    };
-    let is_enabled = |name: &str| config.worker(name).is_some_and(|needed| needed.keys.enabled.value);
-    Spec {
-        worker: named.name.as_str().into(),
-        policy: Policy {
-            restart,
-            backoff,
-            start_timeout: keys.start_timeout.value,
-            grace: keys.stop.grace.value,
-            stop_command: keys.stop.command.value.is_some(),
-        },
-        needs: keys.needs.value.iter().filter(|need| is_enabled(&need.0)).map(|need| need.0.as_str().into()).collect(),
-        essential: keys.essential.value,
-        oneshot,
-        success_codes: keys.success_codes.value.iter().map(|code| code.0 as u8).collect(),
-    }
 }
 
 /// How it says that it is ready.

@@ -4,8 +4,6 @@ use super::asked::Asked;
 use super::tasks::Held;
 use super::{Up, Worker};
 use crate::clock::{Now, Tick, Wall};
-use crate::config::tables::QueueEvent;
-use crate::config::unit::show_duration;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came};
 use crate::runtime::store::{Ending, Order};
@@ -48,6 +46,7 @@ impl Up<'_> {
         }
         held.until = named.keys.timeout.value.map(|timeout| now.tick.after(timeout));
         tasks.deadlines.extend(held.until.map(|until| (until, id)));
+        self.record_begun(id, now);
         self.step(Event::Start(&[id]), now);
     }
 
@@ -57,8 +56,7 @@ impl Up<'_> {
         let Some(held) = &worker.task else { return };
         let end = match &worker.last {
             _ if held.late => {
-                let timeout = self.configuration.table(worker).keys.timeout.value.unwrap_or_default();
-                Some(End::Failed { why: format!("not done after {}: killed", show_duration(timeout)).into() })
+                Some(End::of_timeout(self.configuration.table(worker).keys.timeout.value.unwrap_or_default()))
             }
             _ if !held.began && member.life.state == State::Failed => {
                 Some(End::Failed { why: worker.why.clone().unwrap_or_else(|| "it could not be started".into()) })
@@ -90,41 +88,34 @@ impl Up<'_> {
         let Some(worker) = self.workers.get(&id) else { return };
         let retry = Retry::from(&self.configuration.table(worker).keys.retry);
         let name = worker.name.clone();
-        let Some((held, tasks)) = self.let_go(id).zip(self.tasks.as_mut()) else { return };
+        let Some(held) = self.let_go(id) else { return };
+        self.record_tried(id, &held, end.as_ref(), now);
+        let Some(tasks) = self.tasks.as_mut() else { return };
         let Task { id: task, attempt, .. } = held.task;
         let verdict = end.map(|end| outcome::decide(end, attempt, &retry, task.0));
-        let queue = tasks.queue(held.queue).name.clone();
-        let totals = &mut tasks.queue(held.queue).totals;
+        let text = verdict.as_ref().and_then(|verdict| verdict.describe(task, attempt, retry.tries));
+        let events = verdict.as_ref().map_or(&[][..], Verdict::events);
+        let known = tasks.queue(held.queue);
+        let queue = known.name.clone();
+        events.iter().for_each(|event| known.totals.count(*event));
         let mut came = None;
-        let (ending, text) = match verdict {
-            None => (Ending::Return, None),
+        let ending = match verdict {
+            None => Ending::Return,
             Some(Verdict::Done { result }) => {
-                totals.done += 1;
                 came = Some(Came { end: Ended::Done, text: result.as_deref().map(Into::into) });
-                (Ending::Done { result }, None)
+                Ending::Done { result }
             }
-            Some(Verdict::Again { after, why }) => {
-                totals.failed += 1;
-                let wait = show_duration(after);
-                let text = format!("task {task} failed ({why}), try {attempt} of {}; again in {wait}", retry.tries);
-                (Ending::Again { due: now.wall.after(after), why: Some(why) }, Some(text))
-            }
+            Some(Verdict::Again { after, why }) => Ending::Again { due: now.wall.after(after), why: Some(why) },
             Some(Verdict::Buried { why }) => {
-                totals.failed += 1;
-                totals.buried += 1;
                 came = Some(Came { end: Ended::Buried, text: Some(why.as_ref().into()) });
-                let text = format!("task {task} is buried: {why}; `quell queue kick {task}` tries it again");
-                (Ending::Buried { why: Some(why) }, Some(text))
+                Ending::Buried { why: Some(why) }
             }
         };
         let order = Order::End { id: task, ending, now: now.wall };
         tasks.order(Asked::End(Box::new(order.clone())), order);
         self.purge(held.queue, now);
-        let (done, buried) =
-            came.as_ref().map_or((false, false), |came| (came.end == Ended::Done, came.end == Ended::Buried));
-        let events = [(done, QueueEvent::Done), (text.is_some(), QueueEvent::Failed), (buried, QueueEvent::Buried)];
-        for (_, event) in events.into_iter().filter(|(is_so, _)| *is_so) {
-            self.happened(What::Queue { queue: &queue, event }, now);
+        for event in events {
+            self.happened(What::Queue { queue: &queue, event: *event }, now);
         }
         if let Some(came) = came {
             self.task_ended(task, &came);

@@ -1,39 +1,27 @@
 //! What starts a worker that waits for something: its `start_on`. `task::trigger` decides; here it is told what happens, and
 //! what it asks for is done.
 
-use super::specs::is_of_tasks;
 use super::{ALARM, Up, Worker, specs};
 use crate::clock::{Now, Tick, Wall};
-use crate::config::load::Named;
-use crate::config::tables::{self, QueueEvent, WorkerEvent};
-use crate::config::typed::{Item, Words};
+use crate::config::tables::{self, WorkerEvent};
+use crate::config::typed::Item;
 use crate::control::event::{Event as Happening, Kind};
 use crate::supervisor::Event;
 use crate::sys::alarm::Alarm;
 use crate::sys::fd::Interest;
-use crate::task::trigger::{self, Condition, Effect, Triggers, What};
+use crate::task::trigger::{self, What};
+use crate::task::watch::{self, Answer, Asked};
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::State;
 use std::io;
 
-/// All triggers.
+/// All triggers, and the alarm of their schedules.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
-    watches: Vec<Watch>,
+    all: watch::Watches,
     /// None where no schedule ever was; and when it rings.
     alarm: Option<Alarm>,
     rings: Option<Wall>,
-}
-
-/// The triggers of one worker.
-#[derive(Debug)]
-struct Watch {
-    worker: Box<str>,
-    triggers: Triggers,
-    /// What each item of its `start_on` waits for, in words; none where that is not done here.
-    items: Vec<Option<String>>,
-    /// Somebody has stopped the worker: it is not started but by somebody.
-    held: bool,
 }
 
 /// Whether a trigger is told what it waits for.
@@ -44,32 +32,12 @@ pub(super) fn is_served(trigger: &tables::Trigger) -> bool {
 impl Watches {
     /// When there is something to do that nothing else brings.
     pub(super) fn deadline(&self) -> Option<Tick> {
-        let open = self.watches.iter().filter(|watch| !watch.held);
-        open.filter_map(|watch| watch.triggers.deadline()).min()
+        self.all.deadline()
     }
 
     /// Whether somebody has stopped a worker, so that what it waits for does not start it.
     pub(super) fn holds(&self, worker: &str) -> bool {
-        self.watches.iter().any(|watch| watch.held && *watch.worker == *worker)
-    }
-
-    fn of(&mut self, worker: &str) -> Option<&mut Watch> {
-        self.watches.iter_mut().find(|watch| *watch.worker == *worker)
-    }
-
-    /// What each worker waits for, by the configuration.
-    fn of_worker(named: &Named<tables::Worker>, now: Now) -> Option<Watch> {
-        let leases = specs::queues(&named.keys).next().is_some();
-        let (mut conditions, mut items) = (Vec::new(), Vec::new());
-        for (at, Item(item, _)) in named.keys.start_on.value.iter().enumerate() {
-            let mine = is_served(item) && !(leases && is_of_tasks(item));
-            // What was checked can be read.
-            let condition = mine.then(|| Condition::of(item, now.wall).ok().flatten()).flatten();
-            items.push(condition.as_ref().map(words));
-            conditions.extend(condition.map(|condition| (at, condition)));
-        }
-        let triggers = (!conditions.is_empty()).then(|| Triggers::new(conditions))?;
-        Some(Watch { worker: named.name.as_str().into(), triggers, items, held: false })
+        self.all.holds(worker)
     }
 }
 
@@ -77,21 +45,22 @@ impl Up<'_> {
     /// Puts the triggers of the configuration in force.
     pub(super) fn arrange_triggers(&mut self, now: Now) {
         let config = &self.configuration.loaded.config;
-        let enabled = config.workers.iter().filter(|named| named.keys.enabled.value);
-        let mut watches: Vec<_> = enabled.filter_map(|named| Watches::of_worker(named, now)).collect();
-        for watch in &mut watches {
-            watch.held = self.watches.of(&watch.worker).is_some_and(|known| known.held);
-            let runs = |worker: &Worker| *worker.of == *watch.worker && worker.process.is_some();
-            if self.workers.values().any(runs) {
-                watch.triggers.step(trigger::Event::Started, now, |_| 0, &mut Vec::new());
-            }
+        let mut watches = watch::Watches::default();
+        for named in config.workers.iter().filter(|named| named.keys.enabled.value) {
+            let served = specs::waits_for(&named.keys).filter(|(_, item)| is_served(item));
+            watches.add(&named.name, served, now.wall);
+            watches.hold(&named.name, self.watches.all.holds(&named.name));
         }
-        self.watches.watches = watches;
+        for worker in self.workers.values().filter(|worker| worker.process.is_some()) {
+            watches.tell(trigger::Event::Started, Some(&worker.of), now, |_| 0);
+        }
+        self.watches.all = watches;
         self.tell(trigger::Event::Look, None, now);
     }
 
     /// Tells the triggers what has happened.
     pub(super) fn happened(&mut self, what: What<'_>, now: Now) {
+        self.record_happened(what, now);
         self.tell(trigger::Event::Happened(what), None, now);
     }
 
@@ -123,7 +92,7 @@ impl Up<'_> {
 
     /// The name of a worker, where anybody waits for anything.
     fn watched(&self, id: WorkerId) -> Option<Box<str>> {
-        self.workers.get(&id).filter(|_| !self.watches.watches.is_empty()).map(|worker| worker.of.clone())
+        self.workers.get(&id).filter(|_| !self.watches.all.is_empty()).map(|worker| worker.of.clone())
     }
 
     /// What is due by the clock.
@@ -166,9 +135,8 @@ impl Up<'_> {
     /// Workers that somebody stops are not started by what they wait for, until somebody starts them.
     pub(super) fn hold_triggers(&mut self, ids: &[WorkerId], held: bool, now: Now) {
         for id in ids {
-            let Some(worker) = self.workers.get(id) else { continue };
-            if let Some(watch) = self.watches.of(&worker.of) {
-                watch.held = held;
+            if let Some(worker) = self.workers.get(id) {
+                self.watches.all.hold(&worker.of, held);
             }
         }
         self.set_alarm(now);
@@ -177,47 +145,28 @@ impl Up<'_> {
     fn tell(&mut self, event: trigger::Event<'_>, only: Option<&str>, now: Now) {
         let tasks = self.tasks.as_ref();
         let waiting = |queue: &str| tasks.map_or(0, |tasks| tasks.waiting(queue));
-        let mut asked = Vec::new();
-        for watch in self.watches.watches.iter_mut().filter(|watch| only.is_none_or(|only| *watch.worker == *only)) {
-            let mut effects = Vec::new();
-            // Whoever is held is told of its starts and nothing else, so that nothing is asked for.
-            if !watch.held || matches!(event, trigger::Event::Started) {
-                watch.triggers.step(event, now, waiting, &mut effects);
-            }
-            let text = |why: usize| watch.items.get(why).cloned().flatten().unwrap_or_default();
-            asked.extend(effects.into_iter().map(|effect| match effect {
-                Effect::Start { why } => (watch.worker.clone(), Some(text(why)), String::new()),
-                Effect::Tripped { why, .. } => (watch.worker.clone(), None, text(why)),
-            }));
-        }
-        for (worker, start, trips) in asked {
-            match start {
-                Some(why) => self.start_because(&worker, &why, now),
-                None => {
-                    let text = format!(
-                        "started more than {} times in {} s by what it waits for ({trips}): that waits now",
-                        trigger::STARTS_MAX,
-                        trigger::WINDOW.as_secs()
-                    );
-                    self.say(Happening::new(now.wall, Kind::Warning, text).of(worker));
+        for asked in self.watches.all.tell(event, only, now, waiting) {
+            match asked.what {
+                Answer::Start => self.start_because(&asked, now),
+                Answer::Tripped => {
+                    self.say(Happening::new(now.wall, Kind::Warning, asked.to_string()).of(asked.worker));
                 }
             }
         }
         self.set_alarm(now);
     }
 
-    fn start_because(&mut self, worker: &str, why: &str, now: Now) {
+    fn start_because(&mut self, asked: &Asked, now: Now) {
         // A slot is started for a task, and by nothing else.
-        let mine = |known: &Worker| *known.of == *worker && known.leaving.is_none() && known.slot.is_none();
+        let mine = |known: &Worker| known.of == asked.worker && known.leaving.is_none() && known.slot.is_none();
         let ids: Vec<_> = self.workers.iter().filter(|(_, known)| mine(known)).map(|(id, _)| *id).collect();
-        self.say(Happening::new(now.wall, Kind::Starting, format!("starts: {why}")).of(worker));
+        self.say(Happening::new(now.wall, Kind::Starting, asked.to_string()).of(asked.worker.clone()));
         self.step(Event::Start(&ids), now);
     }
 
     /// Has the next time of a schedule told.
     fn set_alarm(&mut self, now: Now) {
-        let next =
-            self.watches.watches.iter().filter(|watch| !watch.held).filter_map(|watch| watch.triggers.alarm()).min();
+        let next = self.watches.all.alarm();
         if next == self.watches.rings {
             return;
         }
@@ -237,29 +186,5 @@ impl Up<'_> {
             self.watches.alarm = Some(alarm);
         }
         self.watches.alarm.as_ref().ok_or_else(|| io::Error::other("there is none"))
-    }
-}
-
-/// What a condition waits for, in words.
-fn words(condition: &Condition) -> String {
-    let of_queue = |event: &QueueEvent| match event {
-        QueueEvent::Added => "a task was added to",
-        QueueEvent::Done => "a task is done of",
-        QueueEvent::Failed => "a try has failed of",
-        QueueEvent::Buried => "a task is buried of",
-        QueueEvent::Empty => "there is nothing left in",
-    };
-    match condition {
-        Condition::Depth { queue, least: 1 } => format!("a task waits in {queue}"),
-        Condition::Depth { queue, least } => format!("{least} tasks wait in {queue}"),
-        Condition::Batch { queue, .. } => format!("a batch waits in {queue}"),
-        Condition::Queue { queue, event } => format!("{} {queue}", of_queue(event)),
-        Condition::Worker { worker, event } => format!("{worker}: {}", event.word()),
-        Condition::Line { text, .. } => format!("a line with {text:?}"),
-        Condition::Path(path) => format!("a file {}", path.display()),
-        Condition::Schedule(_) => "its time has come".into(),
-        Condition::Socket(_) => "somebody connects".into(),
-        Condition::Signal(name) => format!("SIG{name}"),
-        Condition::Fire(name) => format!("fired: {name}"),
     }
 }

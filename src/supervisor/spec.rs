@@ -1,0 +1,91 @@
+//! From a checked configuration to what the supervisor goes by.
+
+use super::Spec;
+use crate::config::load::{Config, Named};
+use crate::config::tables::{self, Protocol, QueueEvent, Trigger, Worker, WorkerKind};
+use crate::config::typed::{Item, Words};
+use crate::config::values::Tries;
+use crate::worker::lifecycle::{Backoff, Policy, Restart};
+
+/// The queues that a worker has its tasks from, with a process for each task; none where it has none.
+pub fn queues(worker: &Worker) -> impl Iterator<Item = &str> {
+    let by_task = worker.protocol.value.0 == Protocol::Exec;
+    let triggers = worker.start_on.value.iter().filter(move |_| by_task).map(|Item(trigger, _)| trigger);
+    triggers.filter(|trigger| is_of_tasks(trigger)).filter_map(|trigger| Some(trigger.queue.value.as_ref()?.0.as_str()))
+}
+
+/// Whether a trigger is a queue whose tasks a worker is given, and no state of a queue.
+fn is_of_tasks(trigger: &Trigger) -> bool {
+    let added = trigger.event.value.as_ref().is_none_or(|event| event.0 == QueueEvent::Added.word());
+    let plain = trigger.path.value.is_none() && trigger.depth.value.is_none() && trigger.batch.value.is_none();
+    trigger.queue.value.is_some() && added && plain
+}
+
+/// What starts a worker: the items of its `start_on` by their numbers, but for the queues whose tasks it is given.
+pub fn waits_for(worker: &Worker) -> impl Iterator<Item = (usize, &Trigger)> {
+    let leases = queues(worker).next().is_some();
+    let items = worker.start_on.value.iter().map(|Item(trigger, _)| trigger).enumerate();
+    items.filter(move |(_, trigger)| !(leases && is_of_tasks(trigger)))
+}
+
+/// The instances of a worker, or its slots, by name and number. Slots have one even where there is only one: a reload that
+/// adds others leaves that alone.
+#[must_use]
+pub fn instances(named: &Named<Worker>) -> Vec<(String, Option<u32>)> {
+    let keys = &named.keys;
+    let numbered = |count: i64| (1..=count as u32).map(|n| (format!("{}.{n}", named.name), Some(n))).collect();
+    if queues(keys).next().is_some() {
+        return numbered(keys.slots.total.value.0);
+    }
+    match keys.instances.value.0 {
+        1 => vec![(named.name.clone(), None)],
+        count => numbered(count),
+    }
+}
+
+/// Whether it starts with quell, not by what its `start_on` names.
+#[must_use]
+pub fn starts(named: &Named<Worker>) -> bool {
+    named.keys.enabled.value && named.keys.start_on.value.is_empty()
+}
+
+/// What the supervisor goes by.
+#[must_use]
+pub fn spec(config: &Config, named: &Named<Worker>) -> Spec {
+    let keys = &named.keys;
+    let kind = keys.kind.value.as_ref().map(|kind| kind.0);
+    let oneshot = kind == Some(WorkerKind::Oneshot) || (kind.is_none() && !keys.start_on.value.is_empty());
+    let restart = match keys.restart.value.as_ref().map(|restart| restart.0) {
+        // What a task needs another try for, it gets another try for.
+        _ if queues(keys).next().is_some() => Restart::Never,
+        Some(tables::Restart::Always) => Restart::Always,
+        Some(tables::Restart::OnFailure) => Restart::OnFailure,
+        Some(tables::Restart::Never) => Restart::Never,
+        None if oneshot || keys.essential.value => Restart::Never,
+        None => Restart::OnFailure,
+    };
+    let backoff = Backoff {
+        first: keys.backoff.first.value,
+        max: keys.backoff.max.value,
+        reset: keys.backoff.reset.value,
+        give_up: match keys.backoff.give_up.value {
+            Tries::Never => None,
+            Tries::After(tries) => Some(tries),
+        },
+    };
+    let is_enabled = |name: &str| config.worker(name).is_some_and(|needed| needed.keys.enabled.value);
+    Spec {
+        worker: named.name.as_str().into(),
+        policy: Policy {
+            restart,
+            backoff,
+            start_timeout: keys.start_timeout.value,
+            grace: keys.stop.grace.value,
+            stop_command: keys.stop.command.value.is_some(),
+        },
+        needs: keys.needs.value.iter().filter(|need| is_enabled(&need.0)).map(|need| need.0.as_str().into()).collect(),
+        essential: keys.essential.value,
+        oneshot,
+        success_codes: keys.success_codes.value.iter().map(|code| code.0 as u8).collect(),
+    }
+}
