@@ -9,12 +9,14 @@
 //!
 //! The same script gives the same events, each time.
 
+mod lives;
 mod pile;
 pub mod recording;
 pub mod script;
 mod sources;
 pub mod summary;
 mod tasks;
+mod told;
 mod world;
 
 use crate::config::load::Config;

@@ -9,6 +9,7 @@ pub mod priority;
 pub mod protocol;
 pub mod queue;
 pub mod schedule;
+pub mod session;
 pub mod tally;
 pub mod trigger;
 pub mod watch;

@@ -97,7 +97,7 @@ impl House {
             })
             .unwrap_or(1);
         let (worker, mark) = (WorkerId(worker), Some(mark.into()));
-        self.plane.send(ToPlane::Begin { worker, life, tag: Box::default(), stdout, stderr, mark });
+        self.plane.send(ToPlane::Begin { worker, life, tag: None, stdout, stderr, mark });
         let file = |end: OwnedFd| File::from(end);
         Ends { stdout: file(stdout_end), stderr: file(stderr_end) }
     }

@@ -63,7 +63,7 @@ fn a_full_disk_refuses_a_put() {
         assert!(matches!(ask(&store, &said, Order::Put(put(durable))), Reply::Put(_)));
         stored += 1;
         assert_eq!(
-            ask(&store, &said, Order::Lease { ids: vec![TaskId(1)] }),
+            ask(&store, &said, Order::Lease { ids: vec![TaskId(1)], ahead: false }),
             Reply::Leased(vec![(TaskId(1), Some(1))])
         );
         let end = Order::End { id: TaskId(1), ending: Ending::Done { result: None }, now: Wall(1) };

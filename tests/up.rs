@@ -24,6 +24,7 @@ mod stop;
 mod surroundings;
 mod tasks;
 mod terminal;
+mod told;
 mod triggers;
 
 use crate::harness::{Done, Folder, LIMIT, finish, names, quell, wait, wait_until};

@@ -90,8 +90,9 @@ impl Worker {
     pub fn kind_in_force(&self) -> WorkerKind {
         match (&self.kind.value, self.start_on.place) {
             (Some(Choice(kind)), _) => *kind,
-            (None, Some(_)) => WorkerKind::Oneshot,
-            (None, None) => WorkerKind::Service,
+            // One that stays for more tasks is not done with the first.
+            (None, Some(_)) if self.protocol.value.0 == Protocol::Exec => WorkerKind::Oneshot,
+            (None, _) => WorkerKind::Service,
         }
     }
 
@@ -101,6 +102,8 @@ impl Worker {
         match (&self.restart.value, self.kind_in_force()) {
             (Some(Choice(restart)), _) => *restart,
             (None, WorkerKind::Oneshot) => Restart::Never,
+            // Tasks may wait for it, however it ended.
+            (None, WorkerKind::Service) if self.protocol.value.0 == Protocol::Lines => Restart::Always,
             (None, WorkerKind::Service) => Restart::OnFailure,
         }
     }

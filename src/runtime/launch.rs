@@ -8,7 +8,7 @@ use super::{environment, program};
 use crate::config::keys::Set;
 use crate::config::load::{Config, Named};
 use crate::config::source::{Place, Sources};
-use crate::config::tables::{Argv, Limits, OnDeath, Ready, ReadyWord, Worker};
+use crate::config::tables::{Argv, Limits, OnDeath, Protocol, Ready, ReadyWord, Worker};
 use crate::config::values::Limit;
 use crate::sys::limits::{self, Ceiling, Resource, UNLIMITED};
 use crate::sys::reap::Process;
@@ -31,6 +31,9 @@ const MAIN_PID: &str = "MAINPID";
 const TASK: &str = "QUELL_TASK";
 const ATTEMPT: &str = "QUELL_ATTEMPT";
 const PAYLOAD: &str = "QUELL_PAYLOAD";
+/// The number of the socket over which a worker that stays is told its tasks.
+const TASK_FD: &str = "QUELL_TASK_FD";
+const TASK_FD_NUMBER: i32 = 3;
 /// The trace that the task belongs to (W3C Trace Context).
 const TRACE: &str = "TRACEPARENT";
 const SHELL: &str = "/bin/sh";
@@ -111,6 +114,17 @@ pub struct Launch {
     pub program: Program,
     /// The number at which the worker finds the pipe that it is to write a newline to, where it says so that it is ready.
     pub ready_fd: Option<i32>,
+    /// The number at which it finds the socket over which it is told its tasks, where it is one that stays.
+    pub task_fd: Option<i32>,
+}
+
+/// What a process has beside what every process has: each stands at the number that its `Launch` says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Further<'a> {
+    /// The end of the pipe for `ready_fd`.
+    pub ready: Option<BorrowedFd<'a>>,
+    /// The end of the socket for `task_fd`.
+    pub tasks: Option<BorrowedFd<'a>>,
 }
 
 /// What a process has as 0, 1 and 2; `/dev/null` for 0 where there is nothing to be read.
@@ -151,13 +165,15 @@ pub fn prepare(
     };
     let notify = matches!(&keys.ready.value, Ready::Word(word) if word.0 == ReadyWord::Notify);
     let socket = notify.then(|| (NOTIFY_SOCKET, here.notify_socket.clone().into_os_string()));
-    let further = socket.into_iter().chain(errand.iter().flat_map(Errand::variables)).collect();
+    let task_fd = (keys.protocol.value.0 == Protocol::Lines).then_some(TASK_FD_NUMBER);
+    let tasks = task_fd.map(|fd| (TASK_FD, OsString::from(fd.to_string())));
+    let further = socket.into_iter().chain(tasks).chain(errand.iter().flat_map(Errand::variables)).collect();
     let program = made(config, subject, here, argv, further)?;
     let ready_fd = match &keys.ready.value {
         Ready::By(item) => item.0.fd.value.and_then(|fd| i32::try_from(fd.0).ok()),
         Ready::Word(_) => None,
     };
-    Ok(Launch { program, ready_fd })
+    Ok(Launch { program, ready_fd, task_fd })
 }
 
 /// Makes what a worker's stop or reload command is spawned from: all is as for the worker itself, and `MAINPID` is the
@@ -175,7 +191,7 @@ pub fn prepare_command(
     let argv = command.0.iter().map(|word| environment::numbered(&word.0, subject.instance)).collect();
     let main = (MAIN_PID, OsString::from(main.to_string()));
     let program = made(config, subject, here, argv, vec![main])?;
-    Ok(Launch { program, ready_fd: None })
+    Ok(Launch { program, ready_fd: None, task_fd: None })
 }
 
 fn made(
@@ -263,20 +279,20 @@ impl LaunchError {
 }
 
 impl Launch {
-    /// Starts it; `ready` is the end of the pipe for `ready_fd`. Call it from the main thread only. Returns when the exec
-    /// has happened.
+    /// Starts it. Call it from the main thread only. Returns when the exec has happened.
     ///
     /// # Errors
     /// What failed, in words.
     pub fn spawn(
         &self,
         Standard { stdin, stdout, stderr }: Standard<'_>,
-        ready: Option<BorrowedFd<'_>>,
+        further: Further<'_>,
         inherited: &Inherited,
         signals: &Signals,
         lows: Option<&Lows>,
     ) -> Result<Process, LaunchError> {
-        let further: Vec<_> = self.ready_fd.zip(ready).into_iter().collect();
+        let numbered = [self.task_fd.zip(further.tasks), self.ready_fd.zip(further.ready)];
+        let further: Vec<_> = numbered.into_iter().flatten().collect();
         let ends = Ends { stdin, stdout, stderr, further: &further };
         spawn_worker(&self.program, &ends, inherited, signals, lows)
             .map_err(|error| LaunchError { error, text: self.explain(error) })

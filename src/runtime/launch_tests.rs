@@ -113,7 +113,7 @@ fn settings() {
          oom_score_adj = 100\nno_new_privs = true\nlimits = { core = 0, nofile = \"unlimited\", as = \"1GiB\" }\n\
          ready = { fd = 5 }\n[worker.b]\ncommand = [\"a\"]\n",
     );
-    let Launch { program, ready_fd } = scene.prepare("a", None).unwrap();
+    let Launch { program, ready_fd, .. } = scene.prepare("a", None).unwrap();
     assert_eq!((program.umask, program.nice, program.oom_score_adj, ready_fd), (0o077, Some(5), Some(100), Some(5)));
     assert!(program.no_new_privs && !program.dies_with_us);
     let limits = [
@@ -153,7 +153,7 @@ fn failures_in_words() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let text = |name: &str| {
         let launch = scene.prepare(name, None).unwrap();
-        let spawned = launch.spawn(standard(), None, &inherited, &signals, None);
+        let spawned = launch.spawn(standard(), Further::default(), &inherited, &signals, None);
         spawned.map(|process| process.pid()).unwrap_err().to_string()
     };
     let shown = |name: &str| scene.path(name).display().to_string();
@@ -182,7 +182,8 @@ fn a_worker_says_that_it_is_ready_by_a_descriptor() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let (reader, writer) = fd::pipe().unwrap();
     let launch = scene.prepare("a", None).unwrap();
-    let process = launch.spawn(standard(), Some(writer.as_fd()), &inherited, &signals, None).unwrap();
+    let further = Further { ready: Some(writer.as_fd()), tasks: None };
+    let process = launch.spawn(standard(), further, &inherited, &signals, None).unwrap();
     drop(writer);
     inherited.restore().unwrap();
     let patience = Some(std::time::Duration::from_secs(60));

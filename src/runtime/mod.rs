@@ -36,6 +36,7 @@ pub mod sorting;
 pub mod state;
 pub mod store;
 pub mod syncer;
+pub mod tag;
 pub mod trust;
 pub mod up;
 pub mod workspace;

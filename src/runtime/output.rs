@@ -7,6 +7,7 @@ use super::logdir::LogDir;
 use super::pass::Pass;
 use super::sorting::Sorting;
 use super::syncer::Notice;
+use super::tag::Tag;
 use super::workspace::{TailId, Workspace};
 use crate::clock::{Now, Tick};
 use crate::line::Stream;
@@ -15,6 +16,7 @@ use crate::line::frame::Cut;
 use crate::log::ledger::Ledger;
 use crate::log::settings::{Overflow, Settings};
 use crate::sys::fd::{self, Outlet};
+use crate::task::TaskId;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -35,8 +37,21 @@ pub(super) struct Source {
     pub(super) awaited: Option<Arc<[u8]>>,
     /// Such a line has come.
     pub(super) answered: bool,
-    /// What stands before its lines in the log, behind the stamp.
-    pub(super) tag: Box<[u8]>,
+    /// Which task its lines are of, where that may be asked; and which it was at the last read, as it stands before them in
+    /// the log, behind the stamp.
+    tag: Option<Arc<Tag>>,
+    task: Option<TaskId>,
+    pub(super) prefix: Box<[u8]>,
+}
+
+impl Source {
+    /// What was read is of this task.
+    fn is_of(&mut self, task: Option<TaskId>) {
+        if std::mem::replace(&mut self.task, task) != task {
+            self.prefix = task.map(|task| format!("[{task}] ").into_bytes().into()).unwrap_or_default();
+            debug_assert!(self.prefix.len() <= TAG_BYTES_MAX);
+        }
+    }
 }
 
 /// What a read brought.
@@ -126,8 +141,9 @@ impl<D: Directory> Output<D> {
     pub fn begin(&mut self, room: &mut Workspace, stream: usize, owner: u32) -> usize {
         let place = self.sources.iter().position(Option::is_none).unwrap_or(self.sources.len());
         let tail = room.claim(owner);
-        let (follow, tag) = (Follow::default(), Box::default());
-        let source = Source { stream, follow, tail, ended: false, awaited: None, answered: false, tag };
+        let (follow, prefix) = (Follow::default(), Box::default());
+        let (ended, awaited, answered, tag, task) = (false, None, false, None, None);
+        let source = Source { stream, follow, tail, ended, awaited, answered, tag, task, prefix };
         if place == self.sources.len() {
             self.sources.reserve_exact(1);
             self.sources.push(None);
@@ -136,10 +152,9 @@ impl<D: Directory> Output<D> {
         place
     }
 
-    /// What stands before each line of a stream in the log, behind the stamp, from now on; at most `TAG_BYTES_MAX`.
-    pub fn tag_lines(&mut self, place: usize, tag: Box<[u8]>) {
-        debug_assert!(tag.len() <= TAG_BYTES_MAX);
-        self.source(place).tag = tag;
+    /// The lines of a stream are of the task that this says, and have its number before them in the log.
+    pub fn tag_lines(&mut self, place: usize, tag: Arc<Tag>) {
+        self.source(place).tag = Some(tag);
     }
 
     /// Looks for a line that holds this, of whatever class; `has_answered` says when it has come.
@@ -159,6 +174,8 @@ impl<D: Directory> Output<D> {
     pub fn read(&mut self, room: &mut Workspace, place: usize, from: impl AsFd, now: Now) -> io::Result<Brought> {
         debug_assert!(!self.is_stalled(place), "read although nothing can be written");
         self.focus(room, place);
+        let tag = self.source(place).tag.clone();
+        let _reading = tag.as_deref().map(Tag::reading);
         let read_bytes_max = room.read_bytes_max;
         let bytes = match fd::read(from, &mut room.block.room()[..read_bytes_max]) {
             Ok(0) => return Ok(Brought::End),
@@ -167,7 +184,9 @@ impl<D: Directory> Output<D> {
             Err(e) => return Err(e),
         };
         room.block.read(bytes);
-        let stream = self.source(place).stream;
+        let source = self.source(place);
+        source.is_of(tag.as_deref().and_then(Tag::task));
+        let stream = source.stream;
         self.ledger.stream(stream).read.bytes += bytes as u64;
         self.pump(room, place, now);
         Ok(Brought::Bytes(bytes))

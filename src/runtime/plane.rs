@@ -14,6 +14,7 @@ use super::outbox::Outbox;
 use super::output::Output;
 use super::reactor::Reactor;
 use super::sorting::Sorting;
+use super::tag::Tag;
 use crate::log::ledger::{Count, Ledger, RuleKey, Tally};
 use crate::log::settings::Settings;
 use crate::sys::poller::Waker;
@@ -61,8 +62,8 @@ pub enum ToPlane {
         worker: WorkerId,
         /// Its number, which no other life of this worker has.
         life: u32,
-        /// What stands before each of its lines in the log, behind the stamp; at most `output::TAG_BYTES_MAX`.
-        tag: Box<[u8]>,
+        /// Which task its lines are of, where they are of any.
+        tag: Option<Arc<Tag>>,
         /// Its standard output: the reading end, which does not block.
         stdout: OwnedFd,
         /// Its standard error.
@@ -70,6 +71,8 @@ pub enum ToPlane {
         /// Written into the log before what it prints.
         mark: Option<String>,
     },
+    /// Read what a life has printed, now. Answered by `FromPlane::Emptied`, when all of that is sorted.
+    Empty(WorkerId, u32),
     /// The process of a life has ended: what is left is read, until it falls silent for so long.
     Drain {
         /// Whose.
@@ -117,6 +120,13 @@ pub enum FromPlane {
     /// The line by which it says that it is ready was printed, be it noise.
     Ready {
         /// Who.
+        worker: WorkerId,
+        /// In which life.
+        life: u32,
+    },
+    /// What it has printed before it was asked to be emptied is sorted.
+    Emptied {
+        /// Whose.
         worker: WorkerId,
         /// In which life.
         life: u32,

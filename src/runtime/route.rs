@@ -44,7 +44,7 @@ impl<D: Directory> Output<D> {
 
     /// Sends the runs that are kept where they are to go.
     fn send(&mut self, room: &mut Workspace, place: usize, range: Range<usize>, now: Now) {
-        let Some(Source { stream: index, tag: task, .. }) = &self.sources[place] else { return };
+        let Some(Source { stream: index, prefix: task, .. }) = &self.sources[place] else { return };
         let index = *index;
         let Buffers { runs, stamp, stamped, critical, tagged, .. } = &mut room.buffers;
         let lines = room.block.bytes(range.clone());
@@ -108,7 +108,7 @@ impl<D: Directory> Output<D> {
         if let Some(log) = &mut self.log {
             stamp.clear();
             log.stamp().write(now.wall, stamp);
-            stamp.extend_from_slice(self.sources[place].as_ref().map_or(&[][..], |source| &source.tag));
+            stamp.extend_from_slice(self.sources[place].as_ref().map_or(&[][..], |source| &source.prefix));
             let mark = if bytes.ends_with(b"\n") { b"" } else { CUT_MARK };
             room.block.between(stamp, range.clone(), mark, |record| {
                 let critical = if verdict.class >= Class::Anomaly { record } else { b"" };

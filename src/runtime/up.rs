@@ -8,6 +8,7 @@ mod answer;
 mod asked;
 mod begin;
 mod events;
+mod heard;
 mod not_yet;
 mod picture;
 mod planes;
@@ -17,6 +18,7 @@ mod record;
 mod reload;
 mod specs;
 mod sweep;
+mod talk;
 mod tasks;
 mod tries;
 mod triggers;
@@ -40,6 +42,7 @@ use crate::sys::signal::{self, Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::time;
 use crate::sys::usage::Usage;
+use crate::task::Task;
 use crate::task::queue::Slot;
 use crate::worker::WorkerId;
 use crate::worker::outcome::Outcome;
@@ -52,6 +55,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use sweep::Swept;
+use talk::Talk;
 use tasks::{Held, Tasks};
 use triggers::Watches;
 
@@ -72,6 +76,7 @@ const WORKER_BITS: u32 = 32;
 const EXIT: usize = 1 << WORKER_BITS;
 const COMMAND: usize = 2 << WORKER_BITS;
 const READY: usize = 3 << WORKER_BITS;
+const TASKS: usize = 4 << WORKER_BITS;
 
 /// A configuration that was checked, with the lists that it names.
 #[derive(Debug)]
@@ -129,9 +134,12 @@ struct Worker {
     snapshot: Option<Box<(Tick, super::plane::Snapshot)>>,
     /// What its process used when that was last looked at, and in which life.
     usage: Cell<Option<(Tick, u64, Usage)>>,
-    /// Which slot it is, where it is one of a worker that is given tasks, and the task that it has.
+    /// Which slot it is, where it is one of a worker that is given tasks.
     slot: Option<Slot>,
+    /// The task that its process is for.
     task: Option<Box<Held>>,
+    /// What is said with its process about tasks, where it is one that stays.
+    talk: Option<Box<Talk>>,
 }
 
 /// What a configuration says of a worker, kept when another takes its place.
@@ -204,6 +212,17 @@ struct Up<'a> {
 }
 
 impl Worker {
+    /// Whether it is started for each task anew, and by nothing else.
+    fn is_by_task(&self, configuration: &Configuration) -> bool {
+        self.slot.is_some() && specs::is_by_task(&configuration.table(self).keys)
+    }
+
+    /// The tasks that it is working on.
+    fn at_hand(&self) -> impl Iterator<Item = &Task> {
+        let told = self.talk.iter().flat_map(|talk| talk.session.given()).map(|entry| &entry.task);
+        self.task.iter().map(|held| &held.task).chain(told)
+    }
+
     /// The name of its log directory.
     fn log_name(&self) -> &str {
         self.log.as_deref().unwrap_or(&self.name)
@@ -324,6 +343,9 @@ impl Up<'_> {
         self.settle(now);
         for id in of(READY) {
             self.look_ready(id, now);
+        }
+        for id in of(TASKS) {
+            self.hear(id, now);
         }
         if tokens.contains(&NOTIFY) {
             self.notified(now);

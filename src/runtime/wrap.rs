@@ -116,7 +116,7 @@ pub fn run(
         .and_then(|process| {
             drop((stdout_end, stderr_end));
             let mark = command.marks.then(|| format!("started pid {} ({})", process.pid(), command.label));
-            plane.send(ToPlane::Begin { worker: COMMAND, life: LIFE, tag: Box::default(), stdout, stderr, mark });
+            plane.send(ToPlane::Begin { worker: COMMAND, life: LIFE, tag: None, stdout, stderr, mark });
             step("cannot wait for the command", poller.add(&process, EXIT, Interest::Read))?;
             let control = Control {
                 command,

@@ -1,8 +1,8 @@
 //! Events from lines of JSON, recorded or written by hand, as docs/simulate.md has them: what came from outside, and how long
 //! lives and tries lasted. What follows from that is left out: it is to be found out again.
 
+use super::lives::outcome_of;
 use super::script::{Expected, Life, Script, Tried, What};
-use super::world::outcome_of;
 use crate::clock::Wall;
 use crate::config::kind::nearest;
 use crate::config::load::Config;
@@ -69,6 +69,7 @@ pub fn read(config: &Config, sources: &Sources, file: u32) -> (Script, Vec<Repor
         last: Duration::ZERO,
         known: HashSet::new(),
         begun: HashMap::new(),
+        at_hand: HashMap::new(),
         lives: BTreeMap::new(),
     };
     let mut start = 0;
@@ -94,6 +95,8 @@ struct Reader<'a> {
     known: HashSet<TaskId>,
     /// When each try began.
     begun: HashMap<(TaskId, u32), Duration>,
+    /// How many tasks each worker has at the moment.
+    at_hand: HashMap<Box<str>, u32>,
     /// The life of each worker that has begun.
     lives: BTreeMap<Box<str>, Alive>,
 }
@@ -124,8 +127,8 @@ impl Reader<'_> {
         self.last = at;
         match line.kind.as_deref() {
             Some("recording") => return self.header(&line, place),
-            Some("began") => self.began(line.task.as_ref(), at, place),
-            Some("tried") => self.tried(line.task.as_ref(), line.lasted_ms, at),
+            Some("began") => self.began(&line, at, place),
+            Some("tried") => self.tried(&line, at),
             Some(kind) => self.life(kind, &line, at),
             None if line.source.is_none() && line.run.is_none() && line.expect.is_none() => {
                 let report = Report::error(place, "this says nothing");
@@ -172,9 +175,15 @@ impl Reader<'_> {
     }
 
     /// A try has begun; of a task of which nothing was told before, this tells that it was put.
-    fn began(&mut self, task: Option<&Try>, at: Duration, place: Place) {
-        let Some(Try { id, queue, class, attempt, put, .. }) = task else { return };
+    fn began(&mut self, line: &Line, at: Duration, place: Place) {
+        let Some(Try { id, queue, class, attempt, put, .. }) = &line.task else { return };
         self.begun.insert((*id, *attempt), at);
+        if let Some(worker) = &line.worker {
+            let at_once = self.at_hand.entry(worker.clone()).or_default();
+            *at_once += 1;
+            let most = self.script.credits.entry(worker.clone()).or_default();
+            *most = (*most).max(*at_once);
+        }
         if self.known.contains(id) || self.config.queue(queue).is_none() {
             return;
         }
@@ -189,10 +198,13 @@ impl Reader<'_> {
         self.source(source, put.until(start).min(at), place);
     }
 
-    fn tried(&mut self, task: Option<&Try>, lasted_ms: Option<u64>, at: Duration) {
-        let Some(Try { id, attempt, end: Some(end), .. }) = task else { return };
+    fn tried(&mut self, line: &Line, at: Duration) {
+        let Some(Try { id, attempt, end: Some(end), .. }) = &line.task else { return };
         let began = self.begun.remove(&(*id, *attempt));
-        let lasts = began.map(|began| at.saturating_sub(began)).or(lasted_ms.map(Duration::from_millis));
+        if let Some(at_once) = line.worker.as_ref().and_then(|worker| self.at_hand.get_mut(worker)) {
+            *at_once = at_once.saturating_sub(1);
+        }
+        let lasts = began.map(|began| at.saturating_sub(began)).or(line.lasted_ms.map(Duration::from_millis));
         // What was given back was worked on until somebody stopped that.
         let lasts = lasts.filter(|_| *end != TryEnd::Lost {});
         self.script.tries.insert((*id, *attempt), Tried { lasts, end: end.clone() });

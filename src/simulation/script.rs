@@ -19,6 +19,8 @@ pub struct Script {
     pub lives: HashMap<Box<str>, VecDeque<Life>>,
     /// Tries, by the task and the number of the try.
     pub tries: HashMap<(TaskId, u32), Tried>,
+    /// How many tasks a worker that stays had at once, by the instance's name; one where nothing is said.
+    pub credits: HashMap<Box<str>, u32>,
 }
 
 /// 2000-01-01T00:00:00Z: when a simulation begins that is not told.

@@ -86,7 +86,7 @@ impl World<'_> {
     fn asked(&mut self, ask: Ask, source: &Source) {
         let now = self.now.wall;
         let ids = self.meant(source.worker.as_deref());
-        let (slots, others): (Vec<_>, Vec<_>) = ids.iter().partition(|id| self.worker(**id).slot.is_some());
+        let (slots, others): (Vec<_>, Vec<_>) = ids.iter().partition(|id| self.worker(**id).by_task);
         let queues = match (&source.queue, source.id) {
             (_, Some(id)) => self.places.get(&id).copied().into_iter().collect(),
             (Some(name), None) => self.queue_named(name).map(|id| id.0 as usize).into_iter().collect(),

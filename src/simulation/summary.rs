@@ -104,8 +104,14 @@ impl Summary {
             Some(count) => *count += 1,
             None => _ = known.by.insert(why.into(), 1),
         }
+        self.begun(worker, now);
+    }
+
+    /// A worker was started, or given a task.
+    pub(super) fn begun(&mut self, worker: usize, now: Tick) {
+        let name = &self.workers[worker].name;
         for open in self.expectations.iter_mut().filter(|expected| expected.after_ms.is_none()) {
-            open.started(&known.name, now);
+            open.started(name, now);
         }
     }
 

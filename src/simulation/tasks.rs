@@ -2,20 +2,20 @@
 
 use super::pile::{Ending, New, Pile};
 use super::summary;
+use super::told::exit_of;
 use super::world::World;
 use crate::clock::Tick;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::ByClass;
 use crate::control::record::{Source, Try, TryEnd};
 use crate::supervisor::{Event, Phase, spec};
-use crate::task::outcome::{self, End, Exit, Retry, Verdict};
+use crate::task::outcome::{self, End, Retry, Verdict};
 use crate::task::priority::Slots;
 use crate::task::queue::{Effect, FETCH_TASKS, QueueId, Slot};
 use crate::task::trigger::What;
 use crate::task::{Class, Task, TaskId};
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Want};
-use crate::worker::outcome::Outcome;
 use std::time::Duration;
 
 /// The slots of a worker.
@@ -32,7 +32,9 @@ pub(super) struct Held {
     /// When it has had its time.
     until: Option<Tick>,
     /// It has had it.
-    late: bool,
+    pub(super) late: bool,
+    /// When one that stays has dealt with it.
+    pub(super) over_at: Option<Tick>,
 }
 
 impl World<'_> {
@@ -53,8 +55,10 @@ impl World<'_> {
             let crew = self.desk.add_crew(queues, Slots { total: slots.len() as u32, high });
             for (number, id) in (0..).zip(&slots) {
                 let slot = Slot { crew, number };
-                self.desk.free(slot);
                 self.worker(*id).slot = Some(slot);
+                if self.worker(*id).by_task {
+                    self.desk.room(slot, 1);
+                }
             }
             self.crews.push(Crew { slots });
         }
@@ -110,12 +114,16 @@ impl World<'_> {
         while let Some(first) = self.deadlines.first().copied().filter(|(at, _)| *at <= now.tick) {
             self.deadlines.remove(&first);
             let (_, id) = first;
-            if let Some(held) = &mut self.worker(id).task {
-                held.late = true;
-            }
-            // Wanted down, too, or its end would be followed by a start.
+            let tasks = &mut self.worker(id).tasks;
+            tasks
+                .iter_mut()
+                .filter(|held| held.until.is_some_and(|at| at <= now.tick))
+                .for_each(|held| held.late = true);
             self.step(Event::Life(id, lifecycle::Event::Kill));
-            self.step(Event::Life(id, lifecycle::Event::Want(Want::Down)));
+            if self.worker(id).by_task {
+                // Wanted down, too, or its end would be followed by a start.
+                self.step(Event::Life(id, lifecycle::Event::Want(Want::Down)));
+            }
         }
     }
 
@@ -162,8 +170,7 @@ impl World<'_> {
         let id = self.crews[slot.crew.0 as usize].slots[slot.number as usize];
         let Some(leased) = self.piles[at].lease(task.id) else {
             // Somebody has dropped it meanwhile.
-            self.desk.free(slot);
-            return;
+            return self.desk.free(slot, task.class);
         };
         task.attempt = leased.attempt;
         self.summary.waited(at, task.class, leased.since, now.wall);
@@ -171,12 +178,15 @@ impl World<'_> {
         let until = keys.timeout.value.map(|timeout| now.tick.after(timeout));
         self.deadlines.extend(until.map(|until| (until, id)));
         let begun = Try::of(&task, &self.config.queues[at].name, None);
-        let worker = self.worker(id);
-        worker.why = Some(format!("a task of {}", begun.queue).into());
-        worker.last = None;
-        worker.task = Some(Box::new(Held { task, queue, until, late: false }));
-        let name = worker.name.clone();
+        let (name, why) = (self.worker(id).name.clone(), format!("a task of {}", begun.queue));
         self.tell(Happening::task(now.wall, begun).of(name));
+        let held = Held { task, queue, until, late: false, over_at: None };
+        if !self.worker(id).by_task {
+            return self.give_task(id, held);
+        }
+        let worker = self.worker(id);
+        (worker.why, worker.last) = (Some(why.into()), None);
+        worker.tasks.push(held);
         self.step(Event::Start(&[id]));
     }
 
@@ -184,31 +194,24 @@ impl World<'_> {
     pub(super) fn slot_rests(&mut self, id: WorkerId) {
         let Some(member) = self.supervisor.member(id) else { return };
         let asked = member.life.end == Some(lifecycle::End::Asked);
-        let worker = &self.workers[id.0 as usize];
-        let Some(held) = &worker.task else { return };
-        let recorded = self.script.tries.get(&(held.task.id, held.task.attempt)).map(|tried| tried.end.end());
-        let timeout = self.config.workers[worker.table].keys.timeout.value;
-        let end = match (worker.last, recorded) {
+        let Some(held) = self.worker(id).tasks.pop() else { return };
+        let timeout = self.config.workers[self.worker(id).table].keys.timeout.value;
+        let end = match (self.worker(id).last, self.recorded_end(&held.task)) {
             _ if held.late => Some(End::of_timeout(timeout.unwrap_or_default())),
             _ if asked => None,
             (_, Some(end)) => end,
-            (Some(outcome), None) => Some(End::of_exit(match outcome {
-                Outcome::Exited(code) => Exit::Code(code),
-                Outcome::Signalled { number, .. } => Exit::Signal(number),
-            })),
-            (None, None) => None,
+            (last, None) => last.map(|outcome| End::of_exit(exit_of(outcome))),
         };
-        self.end_task(id, end);
+        self.end_task(id, held, end);
     }
 
     /// A try is over; none is one that somebody has ended, by no fault of the task's.
-    fn end_task(&mut self, id: WorkerId, end: Option<End>) {
+    pub(super) fn end_task(&mut self, id: WorkerId, held: Held, end: Option<End>) {
         let now = self.now;
         let worker = self.worker(id);
         let (table, name, slot) = (worker.table, worker.name.clone(), worker.slot);
-        let Some(held) = worker.task.take() else { return };
         held.until.into_iter().for_each(|until| _ = self.deadlines.remove(&(until, id)));
-        slot.into_iter().for_each(|slot| self.desk.free(slot));
+        slot.into_iter().for_each(|slot| self.desk.free(slot, held.task.class));
         let (task, attempt, at) = (held.task.id, held.task.attempt, held.queue.0 as usize);
         let retry = Retry::from(&self.config.workers[table].keys.retry);
         let said = end.as_ref().map_or(TryEnd::Lost {}, TryEnd::from);
@@ -239,7 +242,9 @@ impl World<'_> {
     /// Workers are to take tasks, or are to take none: those of these that have slots.
     pub(super) fn open_crews(&mut self, ids: &[WorkerId], open: bool) {
         for id in ids {
-            if let Some(slot) = self.worker(*id).slot {
+            let worker = self.worker(*id);
+            // One that stays takes tasks whenever it runs.
+            if let Some(slot) = worker.slot.filter(|_| worker.by_task) {
                 self.desk.open(slot.crew, open);
             }
         }

@@ -146,6 +146,35 @@ fn queues_are_paused_drained_and_full() {
     assert_eq!((summary.queues[0].refused, summary.queues[0].totals.put, summary.lasted_ms), (1, 4, 20000));
 }
 
+/// A worker that stays is started by the first task, and is told those that follow; when it dies, it is started again.
+#[test]
+fn a_worker_that_stays() {
+    let config = JOBS.to_owned() + "protocol = \"lines\"\ninstances = 2\n";
+    let events = r#"
+        {"run":{"worker":"jobs","lasts":"300ms","ready":"100ms"}}
+        {"at":"1s","source":{"queue":"jobs","count":3},"expect":{"start":"jobs","within":"0s"}}
+        {"at":"5s","source":{"queue":"jobs"}}
+        {"at":"5.1s","source":{"worker":"jobs.1"}}
+        {"at":"10s","source":{"queue":"jobs","count":3}}
+        {"at":"10.1s","source":{"ask":"stop"}}
+        {"at":"20s","source":{"ask":"start"}}
+    "#;
+    let (lines, summary) = simulated(&config, events, None);
+    let of = |task: &str| with(&lines, task).iter().map(|line| line[..23].to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        of("task 3 of"),
+        ["0:00:01.400  jobs.1  tas", "0:00:01.700  jobs.1  tas"].map(|line| line[..23].to_owned())
+    );
+    assert!(with(&lines, "task 4 failed (its worker ended (exit 0)), try 1 of 5").len() == 1, "{lines:#?}");
+    let told = with(&lines, "told that there is no more to do");
+    assert!(told.len() == 2 && told[0].starts_with("0:00:10.100  jobs.1"), "{lines:#?}");
+    assert_eq!(with(&lines, "jobs.2  exited 0 after").len(), 1, "it does what it has in hand first: {lines:#?}");
+    let queue = &summary.queues[0];
+    assert_eq!((queue.totals.done, queue.totals.failed, queue.waiting.total()), (7, 1, 0));
+    assert_eq!(summary.workers[0].starts, 5);
+    assert!(summary.is_as_expected());
+}
+
 const CHAIN: &str = r#"
 [worker.first]
 shell = "x"

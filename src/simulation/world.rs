@@ -8,23 +8,18 @@ use super::{GOES_ON, Tell, summary};
 use crate::clock::{Now, Tick, Wall, earliest};
 use crate::config::load::Config;
 use crate::config::tables::WorkerEvent;
-use crate::config::values::SIGNALS;
 use crate::control::event::{Event as Happening, Kind};
-use crate::control::status::Ended;
-use crate::supervisor::{Effect, Event, Supervisor, news, spec};
+use crate::supervisor::{Effect, Event, Supervisor, spec};
+use crate::task::TaskId;
 use crate::task::queue::{Queues, Slot};
 use crate::task::trigger::{self, What};
 use crate::task::watch::{Answer, Asked, Watches};
-use crate::task::{TaskId, outcome};
 use crate::worker::WorkerId;
-use crate::worker::lifecycle::{self, End, State};
+use crate::worker::lifecycle::{self, State};
 use crate::worker::outcome::Outcome;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::Path;
 use std::time::Duration;
-
-/// A life for which nothing is said lasts so long, where it is one that ends by itself.
-const RUN: Duration = Duration::from_secs(1);
 
 /// All of it.
 pub(super) struct World<'a> {
@@ -49,8 +44,8 @@ pub(super) struct World<'a> {
     pub(super) script: Script,
     pub(super) summary: Summary,
     steps: VecDeque<Step>,
-    runs: HashMap<Box<str>, Life>,
-    timers: BTreeSet<(Tick, Timer)>,
+    pub(super) runs: HashMap<Box<str>, Life>,
+    pub(super) timers: BTreeSet<(Tick, Timer)>,
     effects: VecDeque<Effect>,
     tell: &'a mut Tell<'a>,
     told: u64,
@@ -65,22 +60,29 @@ pub(super) struct Worker {
     pub(super) of: Box<str>,
     pub(super) table: usize,
     pub(super) slot: Option<Slot>,
-    pub(super) task: Option<Box<Held>>,
+    /// It is started for each task anew, and by nothing else.
+    pub(super) by_task: bool,
+    /// What it is working on.
+    pub(super) tasks: Vec<Held>,
+    /// It was told that there is no more to do.
+    pub(super) is_over: bool,
     pub(super) last: Option<Outcome>,
     /// What it is to be started for.
     pub(super) why: Option<Box<str>>,
     /// The process that runs, and when what is to happen to it does.
-    life: Option<Life>,
-    exit_at: Option<Tick>,
-    ready_at: Option<Tick>,
-    starts: u64,
+    pub(super) life: Option<Life>,
+    pub(super) exit_at: Option<Tick>,
+    pub(super) ready_at: Option<Tick>,
+    pub(super) starts: u64,
 }
 
 /// What happens to a process; exits come first, as in a real turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
+pub(super) enum Timer {
     Exit(WorkerId),
     Ready(WorkerId),
+    /// One that stays has dealt with a task.
+    Tried(WorkerId, TaskId),
 }
 
 impl<'a> World<'a> {
@@ -138,7 +140,9 @@ impl<'a> World<'a> {
                     of: named.name.as_str().into(),
                     table,
                     slot: None,
-                    task: None,
+                    by_task: spec::is_by_task(&named.keys),
+                    tasks: Vec::new(),
+                    is_over: false,
                     last: None,
                     why: starts.then(|| "quell starts".into()),
                     life: None,
@@ -210,6 +214,7 @@ impl<'a> World<'a> {
             match first.1 {
                 Timer::Exit(id) => self.exit(id),
                 Timer::Ready(id) => self.step(Event::Life(id, lifecycle::Event::Ready)),
+                Timer::Tried(id, task) => self.tried(id, task),
             }
             self.settle();
         }
@@ -320,117 +325,6 @@ impl<'a> World<'a> {
         }
     }
 
-    fn carry_out_life(&mut self, id: WorkerId, effect: lifecycle::Effect) {
-        let stop = self.config.workers[self.worker(id).table].keys.stop.signal.value.0;
-        let stopped = self.worker(id).life.and_then(|life| life.stopped);
-        match effect {
-            lifecycle::Effect::Spawn => self.spawn(id),
-            lifecycle::Effect::StopCommand => {
-                self.end_now(id, stopped.unwrap_or(Outcome::Exited(0)));
-                self.step(Event::Life(id, lifecycle::Event::CommandEnded { success: true }));
-            }
-            lifecycle::Effect::Signal => self.end_now(id, stopped.unwrap_or_else(|| by_signal(stop))),
-            lifecycle::Effect::Kill => self.end_now(id, by_signal("KILL")),
-            // Nobody outlives what kills it here.
-            lifecycle::Effect::Survivors => {}
-        }
-    }
-
-    /// A process begins.
-    fn spawn(&mut self, id: WorkerId) {
-        let life = self.life_of(id);
-        let (tick, table) = (self.now.tick, self.worker(id).table);
-        let worker = self.worker(id);
-        let again = if worker.starts > 0 { "it had ended" } else { "others need it" };
-        let why = worker.why.take().unwrap_or_else(|| again.into());
-        worker.life = Some(life);
-        worker.starts += 1;
-        worker.exit_at = life.lasts.map(|lasts| tick.after(lasts));
-        worker.ready_at = Some(tick.after(life.ready)).filter(|at| *at > tick);
-        let (is_told, exit_at, ready_at) = (worker.slot.is_none(), worker.exit_at, worker.ready_at);
-        self.timers.extend(exit_at.map(|at| (at, Timer::Exit(id))));
-        self.timers.extend(ready_at.map(|at| (at, Timer::Ready(id))));
-        self.summary.started(table, &why, tick);
-        if is_told {
-            self.tell_of(id, Kind::Started, "started");
-        }
-        if ready_at.is_none() {
-            self.step(Event::Life(id, lifecycle::Event::Ready));
-        }
-    }
-
-    /// How the life that begins will be: as it was, as it is said, or as such a worker's are.
-    fn life_of(&mut self, id: WorkerId) -> Life {
-        let oneshot = self.supervisor.member(id).is_some_and(|member| member.spec.oneshot);
-        let worker = &self.workers[id.0 as usize];
-        if let Some(held) = &worker.task
-            && let Some(tried) = self.script.tries.get(&(held.task.id, held.task.attempt))
-        {
-            let outcome = Outcome::Exited(u8::from(!matches!(tried.end.end(), Some(outcome::End::Done { .. }))));
-            return Life { outcome, ..Life::lasting(tried.lasts) };
-        }
-        if let Some(life) = self.script.lives.get_mut(&worker.name).and_then(VecDeque::pop_front) {
-            return life;
-        }
-        let told = self.runs.get(&worker.name).or_else(|| self.runs.get(&worker.of)).copied();
-        told.unwrap_or_else(|| Life::lasting((oneshot || worker.slot.is_some()).then_some(RUN)))
-    }
-
-    /// A process that runs ends now, unless it does so by itself in this very moment.
-    pub(super) fn end_now(&mut self, id: WorkerId, outcome: Outcome) {
-        let tick = self.now.tick;
-        let worker = self.worker(id);
-        let Some(life) = worker.life.as_mut().filter(|_| worker.exit_at.is_none_or(|at| at > tick)) else { return };
-        life.outcome = outcome;
-        let before = worker.exit_at.replace(tick);
-        before.map(|before| self.timers.remove(&(before, Timer::Exit(id))));
-        self.timers.insert((tick, Timer::Exit(id)));
-    }
-
-    /// A process has ended.
-    fn exit(&mut self, id: WorkerId) {
-        let now = self.now;
-        let worker = self.worker(id);
-        let (table, ready_at) = (worker.table, worker.ready_at.take());
-        worker.exit_at = None;
-        let Some(life) = worker.life.take() else { return };
-        ready_at.map(|at| self.timers.remove(&(at, Timer::Ready(id))));
-        let outcome = life.outcome;
-        self.worker(id).last = Some(outcome);
-        let Some(member) = self.supervisor.member(id) else { return };
-        let stop = by_signal(self.config.workers[table].keys.stop.signal.value.0);
-        let asked = member.life.end == Some(End::Asked) && outcome == stop;
-        let lasted = now.tick.until(member.life.started);
-        let failed = !asked && member.has_failed(outcome);
-        self.summary.workers[table].failures += u64::from(failed);
-        if self.worker(id).task.is_none() {
-            let text = match asked {
-                true => outcome.describe_asked(signal_name, lasted),
-                false => outcome.describe(signal_name, lasted),
-            };
-            let name = self.worker(id).name.clone();
-            self.tell(Happening::new(now.wall, Kind::Exited, text).of(name).ended(how(outcome), lasted));
-        }
-        self.trigger_event(id, WorkerEvent::Exit);
-        self.step(Event::Exit { id, outcome, left: false });
-    }
-
-    fn changed(&mut self, id: WorkerId, state: State) {
-        if self.worker(id).slot.is_some() {
-            if matches!(state, State::Down | State::Failed) {
-                self.slot_rests(id);
-            }
-            if !matches!(state, State::Stopping(_)) {
-                return;
-            }
-        }
-        let (phase, now) = (self.supervisor.phase(), self.now.tick);
-        let news = self.supervisor.member(id).and_then(|member| news::of_state(state, member, phase, now));
-        if let Some((kind, text)) = news {
-            self.tell_of(id, kind, text);
-        }
-    }
-
     /// The triggers of a worker are told where it stands, and all of them what has become of it.
     fn trigger_state(&mut self, id: WorkerId, state: State) {
         if self.watches.is_empty() {
@@ -453,7 +347,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn trigger_event(&mut self, id: WorkerId, event: WorkerEvent) {
+    pub(super) fn trigger_event(&mut self, id: WorkerId, event: WorkerEvent) {
         let worker = self.worker(id).of.clone();
         self.happened(What::Worker { worker: &worker, event });
     }
@@ -477,9 +371,8 @@ impl<'a> World<'a> {
     fn answer(&mut self, asked: Asked) {
         let kind = if asked.what == Answer::Start { Kind::Starting } else { Kind::Warning };
         self.tell(Happening::new(self.now.wall, kind, asked.to_string()).of(asked.worker.clone()));
-        // A slot is started for a task, and by nothing else.
         let mut ids = self.meant(Some(&asked.worker));
-        ids.retain(|id| self.worker(*id).slot.is_none());
+        ids.retain(|id| !self.worker(*id).by_task);
         match asked.what {
             Answer::Start => {
                 ids.iter().for_each(|id| self.worker(*id).why = Some(asked.why.clone()));
@@ -502,34 +395,5 @@ impl<'a> World<'a> {
     pub(super) fn set_clock(&mut self, ms: i64) {
         self.now.wall = Wall(self.now.wall.0.saturating_add(ms.saturating_mul(1000)));
         self.told_triggers(trigger::Event::Clock, None);
-    }
-}
-
-/// An end by this signal. Its number is Linux's on most machines, and stands for its name alone.
-fn by_signal(name: &str) -> Outcome {
-    let at = SIGNALS.iter().position(|known| *known == name).unwrap_or_default();
-    Outcome::Signalled { number: at as i32 + 1, core: false }
-}
-
-fn signal_name(number: i32) -> String {
-    let name = usize::try_from(number - 1).ok().and_then(|at| SIGNALS.get(at));
-    name.map_or_else(|| number.to_string(), |name| format!("SIG{name}"))
-}
-
-fn how(outcome: Outcome) -> Ended {
-    match outcome {
-        Outcome::Exited(code) => Ended::Code(code),
-        Outcome::Signalled { number, .. } => Ended::Signal(signal_name(number)),
-    }
-}
-
-/// How a process ended, as it is written.
-pub(super) fn outcome_of(ended: &Ended) -> Option<Outcome> {
-    match ended {
-        Ended::Code(code) => Some(Outcome::Exited(*code)),
-        Ended::Signal(name) => {
-            let short = name.strip_prefix("SIG").unwrap_or(name);
-            SIGNALS.contains(&short).then(|| by_signal(short))
-        }
     }
 }

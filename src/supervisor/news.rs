@@ -7,9 +7,9 @@ use crate::control::event::Kind;
 use crate::worker::lifecycle::{End, Rung, State};
 
 /// It in words, and what sort of thing it is; none where nobody need know. What was said since counts: the state that is
-/// announced may be over by now.
+/// announced may be over by now. Where it has no stop command, it is told that there is no more to do.
 #[must_use]
-pub fn of_state(state: State, member: &Member, phase: Phase, now: Tick) -> Option<(Kind, String)> {
+pub fn of_state(state: State, member: &Member, has_command: bool, phase: Phase, now: Tick) -> Option<(Kind, String)> {
     let life = &member.life;
     let late = || late(state, member).map(|text| text + ": ").unwrap_or_default();
     Some(match state {
@@ -28,6 +28,7 @@ pub fn of_state(state: State, member: &Member, phase: Phase, now: Tick) -> Optio
             },
         ),
         State::Stopping(Rung::Signal) if life.main => (Kind::Stopping, late() + "told to stop"),
+        State::Stopping(Rung::Command) if !has_command => (Kind::Stopping, late() + "told that there is no more to do"),
         State::Stopping(Rung::Command) => (Kind::Stopping, late() + "its stop command is run"),
         State::Stopping(Rung::Kill) => (Kind::Killed, "does not end: killed".to_owned()),
         State::Stopping(Rung::Signal) => (Kind::Stopping, "what it left behind is told to stop".to_owned()),

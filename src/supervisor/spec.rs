@@ -7,11 +7,22 @@ use crate::config::typed::{Item, Words};
 use crate::config::values::Tries;
 use crate::worker::lifecycle::{Backoff, Policy, Restart};
 
-/// The queues that a worker has its tasks from, with a process for each task; none where it has none.
+/// The queues that a worker has its tasks from; none where it has none.
 pub fn queues(worker: &Worker) -> impl Iterator<Item = &str> {
-    let by_task = worker.protocol.value.0 == Protocol::Exec;
-    let triggers = worker.start_on.value.iter().filter(move |_| by_task).map(|Item(trigger, _)| trigger);
+    let triggers = worker.start_on.value.iter().map(|Item(trigger, _)| trigger);
     triggers.filter(|trigger| is_of_tasks(trigger)).filter_map(|trigger| Some(trigger.queue.value.as_ref()?.0.as_str()))
+}
+
+/// Whether it has a process for each task.
+#[must_use]
+pub fn is_by_task(worker: &Worker) -> bool {
+    worker.protocol.value.0 == Protocol::Exec && queues(worker).next().is_some()
+}
+
+/// Whether it is one that stays, and is told its tasks.
+#[must_use]
+pub fn is_told_tasks(worker: &Worker) -> bool {
+    worker.protocol.value.0 == Protocol::Lines && queues(worker).next().is_some()
 }
 
 /// Whether a trigger is a queue whose tasks a worker is given, and no state of a queue.
@@ -21,9 +32,9 @@ fn is_of_tasks(trigger: &Trigger) -> bool {
     trigger.queue.value.is_some() && added && plain
 }
 
-/// What starts a worker: the items of its `start_on` by their numbers, but for the queues whose tasks it is given.
+/// What starts a worker: the items of its `start_on` by their numbers, but for the queues whose tasks it is started for.
 pub fn waits_for(worker: &Worker) -> impl Iterator<Item = (usize, &Trigger)> {
-    let leases = queues(worker).next().is_some();
+    let leases = is_by_task(worker);
     let items = worker.start_on.value.iter().map(|Item(trigger, _)| trigger).enumerate();
     items.filter(move |(_, trigger)| !(leases && is_of_tasks(trigger)))
 }
@@ -34,7 +45,7 @@ pub fn waits_for(worker: &Worker) -> impl Iterator<Item = (usize, &Trigger)> {
 pub fn instances(named: &Named<Worker>) -> Vec<(String, Option<u32>)> {
     let keys = &named.keys;
     let numbered = |count: i64| (1..=count as u32).map(|n| (format!("{}.{n}", named.name), Some(n))).collect();
-    if queues(keys).next().is_some() {
+    if is_by_task(keys) {
         return numbered(keys.slots.total.value.0);
     }
     match keys.instances.value.0 {
@@ -53,16 +64,14 @@ pub fn starts(named: &Named<Worker>) -> bool {
 #[must_use]
 pub fn spec(config: &Config, named: &Named<Worker>) -> Spec {
     let keys = &named.keys;
-    let kind = keys.kind.value.as_ref().map(|kind| kind.0);
-    let oneshot = kind == Some(WorkerKind::Oneshot) || (kind.is_none() && !keys.start_on.value.is_empty());
-    let restart = match keys.restart.value.as_ref().map(|restart| restart.0) {
+    let oneshot = keys.kind_in_force() == WorkerKind::Oneshot;
+    let restart = match keys.restart_in_force() {
         // What a task needs another try for, it gets another try for.
-        _ if queues(keys).next().is_some() => Restart::Never,
-        Some(tables::Restart::Always) => Restart::Always,
-        Some(tables::Restart::OnFailure) => Restart::OnFailure,
-        Some(tables::Restart::Never) => Restart::Never,
-        None if oneshot || keys.essential.value => Restart::Never,
-        None => Restart::OnFailure,
+        _ if is_by_task(keys) => Restart::Never,
+        _ if keys.restart.value.is_none() && keys.essential.value => Restart::Never,
+        tables::Restart::Always => Restart::Always,
+        tables::Restart::OnFailure => Restart::OnFailure,
+        tables::Restart::Never => Restart::Never,
     };
     let backoff = Backoff {
         first: keys.backoff.first.value,
@@ -81,7 +90,8 @@ pub fn spec(config: &Config, named: &Named<Worker>) -> Spec {
             backoff,
             start_timeout: keys.start_timeout.value,
             grace: keys.stop.grace.value,
-            stop_command: keys.stop.command.value.is_some(),
+            // To be told that there is nothing more to do is one, too.
+            stop_command: keys.stop.command.value.is_some() || is_told_tasks(keys),
         },
         needs: keys.needs.value.iter().filter(|need| is_enabled(&need.0)).map(|need| need.0.as_str().into()).collect(),
         essential: keys.essential.value,

@@ -96,6 +96,29 @@ pub fn connect(path: &Path) -> io::Result<OwnedFd> {
     mio::net::UnixStream::connect(path).map(OwnedFd::from)
 }
 
+/// The two ends of a connection: ours, on which nothing ever waits, and one for a child.
+///
+/// # Errors
+/// As socketpair(2).
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = nix::sys::socket::socketpair(
+        nix::sys::socket::AddressFamily::Unix,
+        nix::sys::socket::SockType::Stream,
+        None,
+        nix::sys::socket::SockFlag::SOCK_CLOEXEC,
+    )?;
+    nix::fcntl::fcntl(&ours, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+    Ok((ours, theirs))
+}
+
+/// Says nothing more through a socket: whoever reads the other end comes to its end.
+///
+/// # Errors
+/// As shutdown(2).
+pub fn say_no_more(socket: impl AsFd) -> io::Result<()> {
+    Ok(nix::sys::socket::shutdown(socket.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Write)?)
+}
+
 /// How many may wait to be accepted.
 const BACKLOG: libc::c_int = 1024;
 

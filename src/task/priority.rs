@@ -65,16 +65,14 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Whether one more task of a class may start, where so many of each are `running`.
+    /// Whether a slot may begin a task of a class, where so many others have tasks of class `high`, and so many have `others`.
     ///
-    /// The high ones that run are in the reserved slots first, and in the others only when those are full. A high task may
-    /// start while fewer than `total` run; any other while a slot that is not reserved is free, so that normal and low
-    /// together never hold more than `total` - `high`. Where more run than there are slots (they were made fewer
+    /// The high ones are in the reserved slots first, and in the others only when those are full. A high task may start
+    /// while fewer than `total` are busy; any other while a slot that is not reserved is free, so that normal and low
+    /// together never hold more than `total` - `high`. Where more are busy than there are slots (they were made fewer
     /// meanwhile), none starts until enough have ended.
     #[must_use]
-    pub fn may_start(self, class: Class, running: impl Fn(Class) -> u32) -> bool {
-        let others = running(Class::Normal).saturating_add(running(Class::Low));
-        let high = running(Class::High);
+    pub fn may_start(self, class: Class, high: u32, others: u32) -> bool {
         match class {
             Class::High => high.saturating_add(others) < self.total,
             Class::Normal | Class::Low => {
@@ -205,7 +203,7 @@ mod tests {
                     "{slots:?} {state:?}"
                 );
                 for class in Class::ALL {
-                    let may = slots.may_start(class, running);
+                    let may = slots.may_start(class, state[0], state[1] + state[2]);
                     assert_eq!(may, naive(slots, class, state), "{slots:?} {state:?} {class:?}");
                     let reserved = class == Class::High && running(class) < high;
                     assert!(may || !reserved, "{slots:?} {state:?}: what is reserved is free");
@@ -232,7 +230,7 @@ mod tests {
             for number in 0..7u32.pow(3) {
                 let state = [number % 7, number / 7 % 7, number / 49];
                 for class in Class::ALL {
-                    let may = Slots { total, high }.may_start(class, |class| state[class as usize]);
+                    let may = Slots { total, high }.may_start(class, state[0], state[1] + state[2]);
                     let all: u32 = state.iter().sum();
                     assert!(!may || all < total, "{total} {high} {state:?} {class:?}");
                     assert!(class == Class::High || !may || state[1] + state[2] + high < total);

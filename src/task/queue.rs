@@ -2,7 +2,7 @@
 //!
 //! Of each queue and class only the first few tasks that can be started are here, the window, in the order of their
 //! numbers; the store has the others, and is asked for more when the window runs low. Who works is a crew: the slots of
-//! one worker, each of which has one task at a time. A crew takes from one queue or from several.
+//! one worker, each of which has room for one task, or for several. A crew takes from one queue or from several.
 
 use super::priority::{Slots, Turns, promote};
 use super::{Class, Task, TaskId};
@@ -93,20 +93,21 @@ struct Crew {
     /// Whether it takes tasks at all.
     open: bool,
     seats: Vec<Seat>,
-    /// Which seats are free, and how many tasks of each class are worked on.
-    free: BTreeSet<u32>,
-    running: [u32; 3],
+    /// Which seats have room, those first that have least to do.
+    free: BTreeSet<(u32, u32)>,
+    /// How many seats have tasks of class high alone, and how many have others.
+    high: u32,
+    others: u32,
 }
 
 /// What a slot is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seat {
-    /// It can take no task.
-    Away,
-    /// It can.
-    Free,
-    /// It has one, which counts as one of this class.
-    Busy(Class),
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seat {
+    /// So many tasks it can have at once; none while it is away.
+    room: u32,
+    /// How many it has: of class high, and others.
+    high: u32,
+    others: u32,
 }
 
 impl Queues {
@@ -123,11 +124,11 @@ impl Queues {
         QueueId(self.queues.len() as u32 - 1)
     }
 
-    /// Takes a crew in, which works on the tasks of these queues. Its slots are away until `free` says otherwise.
+    /// Takes a crew in, which works on the tasks of these queues. Its slots are away until `room` says otherwise.
     pub fn add_crew(&mut self, queues: Vec<QueueId>, slots: Slots) -> CrewId {
-        let seats = vec![Seat::Away; slots.total as usize];
-        let (free, running) = (BTreeSet::new(), [0; 3]);
-        self.crews.push(Crew { queues, slots, turns: Turns::default(), first: 0, open: true, seats, free, running });
+        let seats = vec![Seat::default(); slots.total as usize];
+        let (turns, free) = (Turns::default(), BTreeSet::new());
+        self.crews.push(Crew { queues, slots, turns, first: 0, open: true, seats, free, high: 0, others: 0 });
         CrewId(self.crews.len() as u32 - 1)
     }
 
@@ -141,25 +142,25 @@ impl Queues {
         self.crews[crew.0 as usize].open = open;
     }
 
-    /// A slot can take a task: it has come, or has dealt with the one that it had.
-    pub fn free(&mut self, slot: Slot) {
-        self.crews[slot.crew.0 as usize].seat(slot.number, Seat::Free);
+    /// A slot can have so many tasks at once from now on; none while it is away. Those that it has, it keeps.
+    pub fn room(&mut self, slot: Slot, tasks: u32) {
+        self.crews[slot.crew.0 as usize].change(slot.number, |seat| seat.room = tasks);
     }
 
     /// A slot has a task already, of this class.
     pub fn occupy(&mut self, slot: Slot, class: Class) {
-        self.crews[slot.crew.0 as usize].seat(slot.number, Seat::Busy(class));
+        self.crews[slot.crew.0 as usize].change(slot.number, |seat| *seat.of(class) += 1);
+    }
+
+    /// A slot has dealt with one of its tasks, of this class.
+    pub fn free(&mut self, slot: Slot, class: Class) {
+        self.crews[slot.crew.0 as usize].change(slot.number, |seat| *seat.of(class) -= 1);
     }
 
     /// How many queues there are.
     #[must_use]
     pub fn queues(&self) -> usize {
         self.queues.len()
-    }
-
-    /// A slot can take no task.
-    pub fn leave(&mut self, slot: Slot) {
-        self.crews[slot.crew.0 as usize].seat(slot.number, Seat::Away);
     }
 
     /// Tasks can be started that could not be, this one before all others: they were put, or are due, or were given back.
@@ -222,19 +223,20 @@ impl Queues {
     /// The next task of a crew, and the slot that is to work on it.
     fn next(&mut self, id: CrewId, now: Wall) -> Option<Effect> {
         let crew = &mut self.crews[id.0 as usize];
-        let number = *crew.free.first()?;
+        crew.free.first()?;
         let queues = &mut self.queues;
         let offers = |class: Class| {
             let in_turn = (0..crew.queues.len()).map(|at| crew.queues[(crew.first + at) % crew.queues.len()]);
             in_turn.filter_map(|queue| Some((queue, queues[queue.0 as usize].offer(class, now)?))).next()
         };
-        let class = crew.turns.next(|class| {
-            crew.slots.may_start(class, |class| crew.running[class as usize]) && offers(class).is_some()
-        })?;
-        let (queue, from) = offers(class)?;
+        let mut turns = crew.turns;
+        let class = turns.next(|class| offers(class).is_some() && crew.seat_for(class).is_some());
+        crew.turns = turns;
+        let class = class?;
+        let (number, (queue, from)) = (crew.seat_for(class)?, offers(class)?);
         let task = queues[queue.0 as usize].windows[from as usize].tasks.pop_front()?;
         crew.first = (crew.first + 1) % crew.queues.len();
-        crew.seat(number, Seat::Busy(class));
+        crew.change(number, |seat| *seat.of(from) += 1);
         Some(Effect::Begin { slot: Slot { crew: id, number }, queue, task })
     }
 
@@ -251,17 +253,43 @@ impl Queues {
 }
 
 impl Crew {
-    fn seat(&mut self, number: u32, to: Seat) {
-        match std::mem::replace(&mut self.seats[number as usize], to) {
-            Seat::Busy(class) => self.running[class as usize] -= 1,
-            Seat::Free => _ = self.free.remove(&number),
-            Seat::Away => {}
+    /// The seat with least to do that may have one more task of a class.
+    fn seat_for(&self, class: Class) -> Option<u32> {
+        let may = |number: &u32| {
+            let seat = self.seats[*number as usize];
+            // A seat that has normal or low tasks already may have more of them: it is one that is not reserved.
+            let (high, others) = (self.high - u32::from(seat.is_high()), self.others - u32::from(seat.others > 0));
+            self.slots.may_start(class, high, others)
+        };
+        self.free.iter().map(|(_, number)| *number).find(may)
+    }
+
+    fn change(&mut self, number: u32, change: impl FnOnce(&mut Seat)) {
+        let seat = &mut self.seats[number as usize];
+        let before = *seat;
+        change(seat);
+        let after = *seat;
+        self.high = self.high + u32::from(after.is_high()) - u32::from(before.is_high());
+        self.others = self.others + u32::from(after.others > 0) - u32::from(before.others > 0);
+        self.free.remove(&(before.load(), number));
+        if after.load() < after.room {
+            self.free.insert((after.load(), number));
         }
-        match to {
-            Seat::Busy(class) => self.running[class as usize] += 1,
-            Seat::Free => _ = self.free.insert(number),
-            Seat::Away => {}
-        }
+    }
+}
+
+impl Seat {
+    fn load(self) -> u32 {
+        self.high + self.others
+    }
+
+    /// It has tasks of class high alone.
+    fn is_high(self) -> bool {
+        self.high > 0 && self.others == 0
+    }
+
+    fn of(&mut self, class: Class) -> &mut u32 {
+        if class == Class::High { &mut self.high } else { &mut self.others }
     }
 }
 
@@ -317,7 +345,7 @@ mod tests {
             let mut queues = Queues::new();
             let queue = queues.add_queue(MAX_WAIT);
             let crew = queues.add_crew(vec![queue], slots);
-            (0..slots.total).for_each(|number| queues.free(Slot { crew, number }));
+            (0..slots.total).for_each(|number| queues.room(Slot { crew, number }, 1));
             Scene { queues, queue, crew, store: Store::default() }
         }
 
@@ -326,8 +354,13 @@ mod tests {
             self.queues.fresh(self.queue, class, TaskId(id));
         }
 
+        /// The slot has dealt with its task.
         fn free(&mut self, number: u32) {
-            self.queues.free(Slot { crew: self.crew, number });
+            self.free_of(number, Class::Normal);
+        }
+
+        fn free_of(&mut self, number: u32, class: Class) {
+            self.queues.free(Slot { crew: self.crew, number }, class);
         }
 
         /// What is begun, by slot and task, until nothing is asked for any more.
@@ -419,8 +452,25 @@ mod tests {
         assert_eq!(scene.begun(Wall(0)), [(0, 1), (1, 2)]);
         scene.wait(4, Class::High, 0);
         assert_eq!(scene.begun(Wall(0)), [(2, 4)]);
-        scene.free(2);
+        scene.free_of(2, Class::High);
         assert_eq!(scene.begun(Wall(0)), []);
+    }
+
+    #[test]
+    fn a_slot_may_have_several() {
+        let mut scene = Scene::new(slots(3, 1));
+        (0..3).for_each(|number| scene.queues.room(Slot { crew: scene.crew, number }, 2));
+        (1..=6).for_each(|id| scene.wait(id, Class::Low, 0));
+        assert_eq!(scene.begun(Wall(0)), [(0, 1), (1, 2), (0, 3), (1, 4)], "one slot is not for them");
+        (7..=9).for_each(|id| scene.wait(id, Class::High, 0));
+        assert_eq!(scene.begun(Wall(0)), [(2, 7), (2, 8)]);
+        scene.free(1);
+        assert_eq!(scene.begun(Wall(0)), [(1, 9)], "high comes first wherever there is room");
+        scene.free(0);
+        scene.queues.room(Slot { crew: scene.crew, number: 0 }, 1);
+        assert_eq!(scene.begun(Wall(0)), [], "it has as many as it may");
+        scene.free(0);
+        assert_eq!(scene.begun(Wall(0)), [(0, 5)]);
     }
 
     /// E7: what is low becomes normal with time, and comes when it would have come then.
@@ -448,11 +498,11 @@ mod tests {
         scene.queues.open(crew, false);
         assert_eq!(scene.begun(Wall(0)), []);
         scene.queues.open(crew, true);
-        scene.queues.leave(Slot { crew, number: 0 });
+        scene.queues.room(Slot { crew, number: 0 }, 0);
         assert_eq!(scene.begun(Wall(0)), []);
         scene.store.0.clear();
         scene.queues.removed(queue, |id| id == TaskId(1));
-        scene.free(0);
+        scene.queues.room(Slot { crew, number: 0 }, 1);
         assert_eq!(scene.begun(Wall(0)), []);
     }
 
@@ -467,8 +517,10 @@ mod tests {
         }
         let order = (0..6).map(|_| {
             let mut effects = Vec::new();
-            queues.free(Slot { crew, number: 0 });
+            let slot = Slot { crew, number: 0 };
+            queues.room(slot, 1);
             queues.settle(Wall(0), &mut effects);
+            queues.free(slot, Class::Normal);
             let begun = effects.into_iter().find_map(|effect| match effect {
                 Effect::Begin { task, .. } => Some(task.id.0),
                 Effect::Fetch { .. } => None,

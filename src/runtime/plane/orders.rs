@@ -5,6 +5,7 @@ use super::turn::{Due, Work};
 use super::{FromPlane, Message, Spec, ToPlane, WorkerId};
 use crate::clock::Now;
 use crate::runtime::directory::{Directory, OnDisk};
+use crate::runtime::tag::Tag;
 use crate::sys::time;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -29,6 +30,11 @@ impl Work {
             ToPlane::Begin { worker, life, tag, stdout, stderr, mark } => {
                 self.with(worker, now, |work, place| work.begin(place, (life, tag), [stdout, stderr], mark, now));
             }
+            ToPlane::Empty(worker, life) => self.with(worker, now, |work, place| {
+                if let Some(life) = work.workers[place as usize].as_mut().and_then(|served| served.life(life)) {
+                    life.empties = true;
+                }
+            }),
             ToPlane::Drain { worker, life, window, mark } => self.with(worker, now, |work, place| {
                 work.drain(place, life, Drain::new(window, mark, now.tick), now);
             }),
@@ -83,7 +89,14 @@ impl Work {
         }
     }
 
-    fn begin(&mut self, place: u32, life: (u32, Box<[u8]>), pipes: [OwnedFd; 2], mark: Option<String>, now: Now) {
+    fn begin(
+        &mut self,
+        place: u32,
+        life: (u32, Option<Arc<Tag>>),
+        pipes: [OwnedFd; 2],
+        mark: Option<String>,
+        now: Now,
+    ) {
         if let Some(served) = &mut self.workers[place as usize] {
             if let Some(mark) = mark {
                 served.output.own_line(&mark, now);

@@ -12,6 +12,7 @@ use crate::runtime::logdir::LogDir;
 use crate::runtime::output::Output;
 use crate::runtime::pace::LATENCY;
 use crate::runtime::reactor::{Reactor, Token};
+use crate::runtime::tag::Tag;
 use crate::runtime::workspace::Workspace;
 use crate::sys::fd::{self, Interest};
 use crate::sys::proc::{self, Named};
@@ -55,6 +56,8 @@ pub(super) struct Life {
     pub(super) released: bool,
     /// It has said that it is ready, or is not asked.
     pub(super) answered: bool,
+    /// What is in its pipes is to be read, and then to be said.
+    pub(super) empties: bool,
     pub(super) holders: Vec<Named>,
 }
 
@@ -198,7 +201,7 @@ impl Served {
     /// A life begins: its pipes are read from now on.
     pub(super) fn begin(
         &mut self,
-        (number, tag): (u32, Box<[u8]>),
+        (number, tag): (u32, Option<Arc<Tag>>),
         pipes: [OwnedFd; 2],
         worker: u32,
         room: &mut Workspace,
@@ -208,7 +211,9 @@ impl Served {
         let mut pumps = [None; 2];
         for ((stream, pipe), token) in pipes.into_iter().enumerate().zip(&mut pumps) {
             let place = self.output.begin(room, stream, worker);
-            self.output.tag_lines(place, tag.clone());
+            if let Some(tag) = &tag {
+                self.output.tag_lines(place, tag.clone());
+            }
             if let Some(text) = &self.ready {
                 self.output.await_line(place, text.clone());
             }
@@ -223,7 +228,8 @@ impl Served {
         }
         let answered = self.ready.is_none();
         self.lives.reserve_exact(1);
-        self.lives.push(Life { number, pumps, drain: None, released: false, answered, holders: Vec::new() });
+        let (drain, released, empties, holders) = (None, false, false, Vec::new());
+        self.lives.push(Life { number, pumps, drain, released, answered, empties, holders });
     }
 
     pub(super) fn life(&mut self, number: u32) -> Option<&mut Life> {

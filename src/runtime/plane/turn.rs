@@ -300,22 +300,41 @@ impl Work {
         let Some(served) = &mut self.workers[worker as usize] else { return };
         let Some(pumps) = served.life(number).map(|life| life.pumps) else { return };
         for token in pumps.into_iter().flatten() {
-            if let (Some(served), Some(Watched::Pipe(pump))) =
-                (&mut self.workers[worker as usize], self.reactor.get(token))
-            {
-                // What is written meanwhile is not waited for: whoever writes may never stop.
-                let mut left = fd::unread(&pump.pipe).unwrap_or(0);
-                while left > 0 && !served.output.is_stalled(pump.place) {
-                    match served.output.read(&mut self.room, pump.place, &pump.pipe, now) {
-                        Ok(Brought::Bytes(bytes)) => left = left.saturating_sub(bytes),
-                        Ok(Brought::Nothing | Brought::End) | Err(_) => left = 0,
-                    }
-                }
-                if left > 0 {
-                    tracing::warn!("{}: {left} bytes of output were left unread", served.label());
-                }
+            let left = self.read_out(worker, token, now);
+            if let Some(served) = self.workers[worker as usize].as_ref().filter(|_| left > 0) {
+                tracing::warn!("{}: {left} bytes of output were left unread", served.label());
             }
             self.close(token, now);
+        }
+    }
+
+    /// Reads what is in a pipe, as far as it can be written: how many bytes are left in it. What is written meanwhile is not
+    /// waited for: whoever writes may never stop.
+    fn read_out(&mut self, worker: u32, token: Token, now: Now) -> usize {
+        let (Some(served), Some(Watched::Pipe(pump))) = (&mut self.workers[worker as usize], self.reactor.get(token))
+        else {
+            return 0;
+        };
+        let mut left = fd::unread(&pump.pipe).unwrap_or(0);
+        while left > 0 && !served.output.is_stalled(pump.place) {
+            match served.output.read(&mut self.room, pump.place, &pump.pipe, now) {
+                Ok(Brought::Bytes(bytes)) => left = left.saturating_sub(bytes),
+                Ok(Brought::Nothing | Brought::End) | Err(_) => left = 0,
+            }
+        }
+        left
+    }
+
+    /// Reads what lives have printed of which that was asked, and says so; those whose lines cannot be written now, later.
+    fn empty(&mut self, worker: u32, now: Now) {
+        let Some(served) = &self.workers[worker as usize] else { return };
+        let asked = served.lives.iter().filter(|life| life.empties && !served.held_up);
+        for (number, pumps) in asked.map(|life| (life.number, life.pumps)).collect::<Vec<_>>() {
+            let left: usize = pumps.into_iter().flatten().map(|token| self.read_out(worker, token, now)).sum();
+            if let Some(served) = self.workers[worker as usize].as_mut().filter(|_| left == 0) {
+                served.life(number).into_iter().for_each(|life| life.empties = false);
+                self.outbox.tell(FromPlane::Emptied { worker: served.id, life: number });
+            }
         }
     }
 
@@ -349,6 +368,7 @@ impl Work {
             closed.flat_map(|stream| served.lives.iter().filter_map(move |life| life.pumps[stream])).collect();
         untaken.into_iter().for_each(|token| self.close(token, now));
         self.settle_hold_up(worker, now.tick);
+        self.empty(worker, now);
         self.end_lives(worker, now);
         self.schedule(worker, now);
     }

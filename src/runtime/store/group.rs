@@ -11,22 +11,38 @@ const ORDERS_MAX: usize = 4096;
 pub(super) struct Group {
     /// Those that are committed next.
     ready: Vec<(Ticket, Order)>,
-    /// Those that may wait for others, so that many share one wait for the disk.
-    patient: Vec<(Ticket, Order)>,
-    /// When the first of the patient is out of patience.
+    /// Those that may wait for any others, so that many share one commit.
+    idle: Patient,
+    /// Those that may wait for others which wait for the disk, so that many share that.
+    patient: Patient,
+}
+
+/// Orders that may wait.
+#[derive(Debug, Default)]
+struct Patient {
+    orders: Vec<(Ticket, Order)>,
+    /// When the first of them is out of patience.
     due: Option<Tick>,
+}
+
+impl Patient {
+    fn is_due(&self, now: Tick) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    fn give(&mut self, to: &mut Vec<(Ticket, Order)>) {
+        self.due = None;
+        to.append(&mut self.orders);
+    }
 }
 
 impl Group {
     /// An order has come.
     pub(super) fn add(&mut self, ticket: Ticket, order: Order, now: Tick) {
-        match order.patience() {
-            None => self.ready.push((ticket, order)),
-            Some(patience) => {
-                self.due = earliest([self.due, Some(now.after(patience))]);
-                self.patient.push((ticket, order));
-            }
-        }
+        let Some(patience) = order.patience() else { return self.ready.push((ticket, order)) };
+        let patient = if order.is_synced() { &mut self.patient } else { &mut self.idle };
+        patient.due = earliest([patient.due, Some(now.after(patience))]);
+        patient.orders.push((ticket, order));
     }
 
     /// No more goes into the next commit.
@@ -36,16 +52,17 @@ impl Group {
 
     /// When there is something to commit, be there another order or not.
     pub(super) fn deadline(&self) -> Option<Tick> {
-        self.due
+        earliest([self.idle.due, self.patient.due])
     }
 
-    /// What is committed now. The patient go with whatever waits for the disk, and at the last commit.
+    /// What is committed now: who waits goes with those for whom he waits, when he is out of patience, or with the last.
     pub(super) fn take(&mut self, now: Tick, is_last: bool) -> Vec<(Ticket, Order)> {
-        let is_due = self.due.is_some_and(|due| due <= now);
         let mut orders = Vec::new();
-        if is_due || is_last || self.ready.iter().any(|(_, order)| order.is_synced()) {
-            self.due = None;
-            orders.append(&mut self.patient);
+        if is_last || self.patient.is_due(now) || self.ready.iter().any(|(_, order)| order.is_synced()) {
+            self.patient.give(&mut orders);
+        }
+        if is_last || self.idle.is_due(now) || !(self.ready.is_empty() && orders.is_empty()) {
+            self.idle.give(&mut orders);
         }
         orders.append(&mut self.ready);
         orders
@@ -87,6 +104,23 @@ mod tests {
         assert_eq!(taken(&mut group, 201, false), [5, 6]);
         group.add(Ticket(7), after(50), Tick(300));
         assert_eq!(taken(&mut group, 301, true), [7]);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_goes_with_any_other() {
+        let end =
+            || Order::End { id: crate::task::TaskId(1), ending: super::super::order::Ending::Return, now: Wall(0) };
+        let mut group = Group::default();
+        group.add(Ticket(1), put(Durable::After(Duration::from_secs(1))), Tick(0));
+        group.add(Ticket(2), end(), Tick(0));
+        assert!(taken(&mut group, 0, false).is_empty());
+        group.add(Ticket(3), Order::Look, Tick(0));
+        assert_eq!(taken(&mut group, 0, false), [2, 3], "but the disk is not waited for");
+        group.add(Ticket(4), end(), Tick(0));
+        let due = group.deadline().unwrap();
+        assert!(due > Tick(0) && taken(&mut group, due.0, false) == [4]);
+        group.add(Ticket(5), end(), Tick(0));
+        assert_eq!(taken(&mut group, 0, true), [1, 5]);
     }
 
     #[test]

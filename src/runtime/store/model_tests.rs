@@ -32,13 +32,14 @@ impl Model {
     fn reply(&mut self, order: &Order) -> Reply {
         match order {
             Order::Put(put) => self.put(put),
-            Order::Lease { ids } => Reply::Leased(ids.iter().map(|id| (*id, self.lease(*id))).collect()),
+            Order::Lease { ids, .. } => Reply::Leased(ids.iter().map(|id| (*id, self.lease(*id))).collect()),
             Order::End { id, ending, now } => self.change(&[*id], |task| {
                 task.state == State::Running && {
                     match ending {
                         Ending::Done { .. } => (task.state, task.ended) = (State::Done, now.0),
                         Ending::Again { due, .. } if due > now => (task.state, task.due) = (State::Delayed, due.0),
                         Ending::Again { .. } | Ending::Return => task.state = State::Waiting,
+                        Ending::Unbegun => (task.state, task.attempt) = (State::Waiting, task.attempt - 1),
                         Ending::Buried { .. } => (task.state, task.ended) = (State::Buried, now.0),
                     }
                     true
@@ -193,11 +194,12 @@ fn order(now: i64) -> impl Strategy<Value = Order> {
         1 => (0..20_i64).prop_map(move |wait| Ending::Again { due: Wall(now.0 + wait - 5), why: None }),
         1 => Just(Ending::Buried { why: Some("w".into()) }),
         1 => Just(Ending::Return),
+        1 => Just(Ending::Unbegun),
     ];
     prop_oneof![
         6 => (prop::collection::vec(new_task(), 0..4), 0..3_u32)
             .prop_map(move |(tasks, start)| Order::Put(Put { limits: LIMITS, start, now, ..put(tasks) })),
-        6 => prop::collection::vec(id(), 0..4).prop_map(|ids| Order::Lease { ids }),
+        6 => prop::collection::vec(id(), 0..4).prop_map(|ids| Order::Lease { ids, ahead: false }),
         6 => (id(), ending).prop_map(move |(id, ending)| Order::End { id, ending, now }),
         2 => Just(Order::Due { now }),
         1 => id().prop_map(|id| Order::Kick(Which::Task(id))),

@@ -8,6 +8,9 @@ use crate::task::{Class, State, Task, TaskId};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long what nobody waits for waits for company: each commit costs as much as many tasks do.
+const COMPANY_WAIT: Duration = Duration::from_micros(500);
+
 /// Names an order among those that were not answered yet; whoever sends it chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
@@ -21,6 +24,8 @@ pub enum Order {
     Lease {
         /// Which.
         ids: Vec<TaskId>,
+        /// Nobody waits for that: whoever is to work on them has others to do first.
+        ahead: bool,
     },
     /// A running task's try has ended. Whatever is not running is left as it is.
     End {
@@ -190,6 +195,8 @@ pub enum Ending {
     },
     /// It waits again; its try counts as begun.
     Return,
+    /// It waits again, as if it had not been leased: nobody was given it.
+    Unbegun,
 }
 
 /// One task, or all of a queue.
@@ -341,6 +348,7 @@ impl Order {
     pub(super) fn patience(&self) -> Option<Duration> {
         match self {
             Order::Put(Put { durable: Durable::After(wait), .. }) => Some(*wait),
+            Order::End { .. } | Order::Lease { ahead: true, .. } => Some(COMPANY_WAIT),
             _ => None,
         }
     }

@@ -69,7 +69,7 @@ impl Scene {
     }
 
     pub(super) fn lease(&mut self, id: TaskId) -> Option<u32> {
-        match self.tell(&Order::Lease { ids: vec![id] }) {
+        match self.tell(&Order::Lease { ids: vec![id], ahead: false }) {
             Reply::Leased(leased) => leased[0].1,
             other => panic!("{other:?}"),
         }

@@ -143,6 +143,8 @@ steps! {
     GIVE_UP: Running => Buried, set "said = ?2, ended_us = ?3", where "id = ?1";
     /// It comes back, be its try over or not.
     RETURN: Running => Waiting, where "id = ?1";
+    /// It was leased, and nobody was given it.
+    UNBEGUN: Running => Waiting, set "attempt = attempt - 1", where "id = ?1";
     /// What was running under a supervisor that is gone.
     RECOVER: Running => Waiting, where "TRUE";
     /// What is due.

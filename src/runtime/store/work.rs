@@ -19,7 +19,7 @@ impl Transaction<'_> {
     pub(super) fn work(&mut self, order: &Order) -> Result<Reply> {
         match order {
             Order::Put(put) => Ok(self.put(put)?.map_or_else(Reply::Full, Reply::Put)),
-            Order::Lease { ids } => self.lease(ids),
+            Order::Lease { ids, .. } => self.lease(ids),
             Order::End { id, ending, now } => self.end(*id, ending, *now),
             Order::Fetch { queue, class, after, tasks_max, bytes_max, now } => match self.row_of(queue) {
                 Some(queue) => self.fetch(queue, *class, *after, (*tasks_max, *bytes_max), *now),
@@ -88,6 +88,7 @@ impl Transaction<'_> {
             Ending::Again { due, why } => self.step(&table::AGAIN, params![id, why, due.0]),
             Ending::Buried { why } => self.step(&table::GIVE_UP, params![id, why, now.0]),
             Ending::Return => self.step(&table::RETURN, [id]),
+            Ending::Unbegun => self.step(&table::UNBEGUN, [id]),
         };
         Ok(Reply::Changed { tasks: changed?.len() as u64, more: false })
     }

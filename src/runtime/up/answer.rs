@@ -196,7 +196,7 @@ impl Up<'_> {
 
     /// The workers that are meant: those that are slots, which run when there is a task, and the others.
     fn meant_with_slots(&self, targets: &[Target]) -> Result<(Vec<WorkerId>, Vec<WorkerId>), (Code, String)> {
-        let is_slot = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.slot.is_some());
+        let is_slot = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.is_by_task(&self.configuration));
         Ok(self.meant(targets)?.into_iter().partition(is_slot))
     }
 

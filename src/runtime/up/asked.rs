@@ -31,8 +31,8 @@ pub(super) enum Asked {
         queue: QueueId,
         class: Class,
     },
-    /// A try begins in each of these slots.
-    Lease(Vec<WorkerId>),
+    /// A try of each of these tasks begins, in these slots.
+    Lease(Vec<(WorkerId, TaskId)>),
     /// A try is over; the order, should it have to be given again.
     End(Box<Order>),
     Due,
@@ -40,6 +40,8 @@ pub(super) enum Asked {
     Purge(Box<Order>),
     /// Whether a task is gone that somebody waits for.
     Gone(TaskId),
+    /// For a worker that has put something, in a life of this number.
+    Worker(WorkerId, u64, QueueId),
     /// For a client.
     Client(ClientId, Wanted),
 }
@@ -86,11 +88,6 @@ impl Up<'_> {
     /// Has tasks stored; answered when they are.
     pub(super) fn put(&mut self, client: ClientId, put: Put, now: Now) -> Result<Option<Answer>, Refusal> {
         let id = self.queue_named(&put.queue)?;
-        let Some(tasks) = &mut self.tasks else { return Ok(None) };
-        let known = tasks.queue(id);
-        let Some(keys) = known.place.map(|place| &self.configuration.loaded.config.queues[place].keys) else {
-            return Ok(None);
-        };
         let recorded = self.events.are_recorded().then(|| Box::new(Source::put(&put)));
         let on = |on| if on == Clash::Replace { OnKey::Replace } else { OnKey::DropNew };
         let key = put.key.map(|key| Key { name: key.key.into(), on: on(key.on) });
@@ -100,16 +97,20 @@ impl Up<'_> {
             let (key, trace, payload) = (key.clone(), trace.clone(), payload.into());
             NewTask { class: put.class, key, delay, trace, payload }
         };
-        let order = Order::Put(store::Put {
-            queue: known.name.clone(),
-            durable: keys.durable.value,
-            limits: Limits { tasks: keys.max_tasks.value.0.unsigned_abs(), bytes: keys.max_bytes.value.0 },
-            tasks: put.payloads.into_iter().map(task).collect(),
-            start: 0,
-            now: now.wall,
-        });
-        tasks.order(Asked::Client(client, Wanted::Put(id, put.patience, recorded)), order);
+        let order = self.put_order(id, put.payloads.into_iter().map(task).collect(), now);
+        if let Some((tasks, order)) = self.tasks.as_mut().zip(order) {
+            tasks.order(Asked::Client(client, Wanted::Put(id, put.patience, recorded)), order);
+        }
         Ok(None)
+    }
+
+    /// What has tasks stored in a queue of the configuration.
+    pub(super) fn put_order(&self, id: QueueId, tasks: Vec<NewTask>, now: Now) -> Option<Order> {
+        let known = self.tasks.as_ref()?.queues.get(id.0 as usize)?;
+        let keys = &self.configuration.loaded.config.queues[known.place?].keys;
+        let limits = Limits { tasks: keys.max_tasks.value.0.unsigned_abs(), bytes: keys.max_bytes.value.0 };
+        let (queue, durable) = (known.name.clone(), keys.durable.value);
+        Some(Order::Put(store::Put { queue, durable, limits, tasks, start: 0, now: now.wall }))
     }
 
     /// Does something with a queue; the answer, if it is there at once.
@@ -239,9 +240,8 @@ impl Up<'_> {
                 self.task_ended(old, &Outcome { end: End::Dropped, text: None });
             }
         }
+        self.tasks.as_mut()?.count_put(queue, placed);
         let placed: Vec<_> = placed.iter().map(|placed| shown(*placed)).collect();
-        let new = placed.iter().filter(|placed| placed.what != Placement::There).count();
-        self.tasks.as_mut()?.queue(queue).totals.put += new as u64;
         if !patience.wait {
             return Some(Answer::Put { tasks: placed });
         }
@@ -276,7 +276,7 @@ impl Up<'_> {
 
     /// A task, as a list has it.
     fn row(&self, entry: Entry) -> TaskRow {
-        let has = |worker: &&Worker| worker.task.as_ref().is_some_and(|held| held.task.id == entry.id);
+        let has = |worker: &&Worker| worker.at_hand().any(|task| task.id == entry.id);
         let ended = matches!(entry.state, State::Done);
         TaskRow {
             id: entry.id,
@@ -312,7 +312,7 @@ impl Up<'_> {
             let counts = known.counts.as_ref();
             let tally = counts.map(|counts| counts.tally).unwrap_or_default();
             let crews = tasks.crews.iter().filter(|crew| crew.queues.contains(&id));
-            let busy = |id: &&WorkerId| self.workers.get(id).is_some_and(|worker| worker.task.is_some());
+            let busy = |id: &&WorkerId| self.workers.get(id).is_some_and(|worker| worker.at_hand().next().is_some());
             let workers = crews.map(|crew| Consumer {
                 worker: crew.worker.to_string(),
                 slots: crew.slots.len() as u32,

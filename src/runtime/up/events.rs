@@ -81,7 +81,17 @@ impl Up<'_> {
         let disk = self.waits_for_disk(id);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.since = now;
-        if worker.slot.is_some() || worker.task.is_some() {
+        match state {
+            State::Starting => {}
+            State::Up => {
+                self.seat(id);
+                self.give(id, now);
+            }
+            State::Stopping(_) => self.seat(id),
+            State::Down | State::Backoff | State::Failed => self.end_talk(id, now),
+        }
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if worker.is_by_task(&self.configuration) || worker.task.is_some() {
             if matches!(state, State::Down | State::Failed) {
                 self.slot_rests(id, now);
             }
@@ -94,12 +104,14 @@ impl Up<'_> {
         if state == State::Up {
             worker.why = None;
         }
+        let has_command = self.configuration.table(worker).keys.stop.command.value.is_some();
         let (name, pid) = (worker.name.clone(), worker.process.as_ref().map(crate::sys::reap::Process::pid));
         let Some(member) = self.supervisor.member(id) else { return };
         if let Some(late) = news::late(state, member) {
             worker.why = Some(late.into());
         }
-        let Some((kind, text)) = news::of_state(state, member, self.supervisor.phase(), now.tick) else { return };
+        let news = news::of_state(state, member, has_command, self.supervisor.phase(), now.tick);
+        let Some((kind, text)) = news else { return };
         if state == State::Failed {
             worker.why.get_or_insert_with(|| text.as_str().into());
         }

@@ -5,7 +5,7 @@ use crate::config::keys::Set;
 use crate::config::load::{Config, Named};
 use crate::config::report::Report;
 use crate::config::source::Place;
-use crate::config::tables::{Log, Protocol, Worker};
+use crate::config::tables::{Log, Worker};
 use crate::config::typed::Item;
 use crate::config::values::Store;
 
@@ -42,11 +42,6 @@ fn of_worker(named: &Named<Worker>, found: &mut Vec<Report>) {
     idle(&keys.expect, "expect", found);
     idle(&keys.watch.rss, "watch", found);
     idle(&keys.watch.cpu, "watch", found);
-    if keys.protocol.value.0 == Protocol::Lines {
-        let place = keys.protocol.place.unwrap_or(named.place);
-        let text = "`protocol = \"lines\"` has no effect yet: the worker is given no tasks";
-        found.push(Report::warning(place, text).help("take it out: then a process is started for each task"));
-    }
     for Item(_, place) in keys.start_on.value.iter().filter(|Item(trigger, _)| !is_served(trigger)) {
         let text = "this has no effect yet: no file, line or connection starts a worker";
         found.push(Report::warning(*place, text).help(format!("`quell start {}` starts it", named.name)));

@@ -82,7 +82,8 @@ impl Up<'_> {
 
     pub(super) fn shown_state(&self, id: WorkerId) -> State {
         let Some(member) = self.supervisor.member(id) else { return State::Down };
-        if let Some(worker) = self.workers.get(&id).filter(|worker| worker.slot.is_some() && member.life.is_at_rest()) {
+        let by_task = |worker: &&Worker| worker.is_by_task(&self.configuration);
+        if let Some(worker) = self.workers.get(&id).filter(by_task).filter(|_| member.life.is_at_rest()) {
             let is_open = self.tasks.as_ref().is_some_and(|tasks| tasks.is_open(&worker.of));
             return if is_open { State::Waiting } else { State::Down };
         }
@@ -108,9 +109,11 @@ impl Up<'_> {
     fn task_of(&self, worker: &Worker) -> Option<String> {
         worker.slot?;
         let queues = || specs::queues(&self.configuration.table(worker).keys).collect::<Vec<_>>().join(", ");
-        Some(match &worker.task {
-            Some(held) => format!("task {}, try {}", held.task.id, held.task.attempt),
-            None => format!("waits for tasks of {}", queues()),
+        let at_hand: Vec<_> = worker.at_hand().collect();
+        Some(match &at_hand[..] {
+            [task] => format!("task {}, try {}", task.id, task.attempt),
+            [first, ..] => format!("{} tasks, the first is {}", at_hand.len(), first.id),
+            [] => format!("waits for tasks of {}", queues()),
         })
     }
 

@@ -6,6 +6,7 @@ use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::directory::{OnDisk, Owning};
 use crate::runtime::keeper::Keepers;
 use crate::runtime::plane::{FromPlane, Plane, Spec, ToPlane};
+use crate::runtime::tag::Tag;
 use crate::supervisor::Event;
 use crate::sys::poller::Waker;
 use crate::worker::WorkerId;
@@ -132,7 +133,7 @@ impl Planes {
     }
 
     /// A life of a worker begins: its number.
-    pub(super) fn begin(&mut self, id: WorkerId, tag: Box<[u8]>, pipes: Pipes, mark: Option<String>) -> u32 {
+    pub(super) fn begin(&mut self, id: WorkerId, tag: Option<Arc<Tag>>, pipes: Pipes, mark: Option<String>) -> u32 {
         let Some(Lane { log, .. }) = self.of.get(&id).copied() else { return 0 };
         let begun = self.begun.entry(log).or_default();
         *begun += 1;
@@ -238,6 +239,11 @@ impl Up<'_> {
                     let id = self.planes.lives.get(&(log, life)).copied();
                     if let Some(id) = id.filter(|id| self.workers.get(id).is_some_and(speaks)) {
                         self.step(Event::Life(id, lifecycle::Event::Ready), now);
+                    }
+                }
+                FromPlane::Emptied { worker: log, life } => {
+                    if let Some(id) = self.planes.lives.get(&(log, life)).copied() {
+                        self.emptied(id, life, now);
                     }
                 }
                 FromPlane::OutputEnded { worker: log, life, holders, last_line } => {

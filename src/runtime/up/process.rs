@@ -3,21 +3,25 @@
 use super::events::how;
 use super::planes::Pipes;
 use super::ready::Ready;
-use super::{COMMAND, EXIT, Last, READY, Up};
+use super::talk::Talk;
+use super::{COMMAND, EXIT, Last, READY, TASKS, Up};
 use crate::clock::Now;
 use crate::config::tables::{Argv, WorkerEvent};
 use crate::control::event::{Event as Happening, Kind};
-use crate::runtime::launch::{Launch, Standard, prepare, prepare_command};
+use crate::runtime::launch::{Further, Launch, Standard, prepare, prepare_command};
 use crate::runtime::orphans::Life;
+use crate::runtime::tag::Tag;
 use crate::supervisor::Event;
 use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Poller;
 use crate::sys::reap::{self, Adopted, Exit, Process};
+use crate::sys::socket;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Effect, End};
 use crate::worker::outcome::Outcome;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 impl Up<'_> {
     pub(super) fn carry_out_life(&mut self, id: WorkerId, effect: Effect, now: Now) {
@@ -40,6 +44,7 @@ impl Up<'_> {
     pub(super) fn spawn(&mut self, id: WorkerId, now: Now) {
         self.nonce += 1;
         let nonce = self.nonce;
+        self.end_talk(id, now);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.nonce = nonce;
         worker.restarts += u32::from(worker.starts > 0);
@@ -79,11 +84,22 @@ impl Up<'_> {
         let launch = prepare(config, &self.configuration.subject(worker), &self.here, errand).map_err(other)?;
         let (stdout, stdout_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let (stderr, stderr_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
+        let tasks = launch.task_fd.map(|_| socket::pair()).transpose().map_err(|e| step("make a socket", e))?;
+        let (talk, tasks_end) = tasks
+            .map(|(ours, theirs)| Ok((Talk::new(ours, [stdout.try_clone()?, stderr.try_clone()?]), theirs)))
+            .transpose()
+            .map_err(|e: io::Error| step("share a pipe", e))?
+            .unzip();
         let ready = launch.ready_fd.map(|_| fd::pipe()).transpose().map_err(|e| step("make a pipe", e))?;
         let (ready, ready_end): (Option<OwnedFd>, Option<OwnedFd>) = ready.unzip();
+        if let Some(talk) = &talk {
+            self.poller.add(talk, TASKS | id.0 as usize, Interest::Read).map_err(|e| step("listen to it", e))?;
+        }
         let standard = Standard { stdin, stdout: stdout_end.as_fd(), stderr: stderr_end.as_fd() };
+        let further =
+            Further { ready: ready_end.as_ref().map(AsFd::as_fd), tasks: tasks_end.as_ref().map(AsFd::as_fd) };
         let process = launch
-            .spawn(standard, ready_end.as_ref().map(AsFd::as_fd), self.inherited, self.signals, self.lows.as_ref())
+            .spawn(standard, further, self.inherited, self.signals, self.lows.as_ref())
             .map_err(|e| (e.to_string(), e.shell_code()))?;
         let pid = process.pid();
         await_end(&self.poller, &process, EXIT | id.0 as usize).map_err(|e| step("wait for it", e))?;
@@ -103,11 +119,15 @@ impl Up<'_> {
         self.pids.insert(pid, id);
         let marks = self.configuration.log(worker).whole.marks.value && worker.task.is_none();
         let mark = marks.then(|| format!("started pid {pid} ({})", worker.name));
-        let tag = worker.task.as_mut().map(|held| {
-            held.began = true;
-            held.tag()
-        });
-        worker.life = self.planes.begin(id, tag.unwrap_or_default(), Pipes { stdout, stderr }, mark);
+        let tag = match (&mut worker.task, &talk) {
+            (Some(held), _) => {
+                held.began = true;
+                Some(Arc::new(Tag::of(Some(held.task.id))))
+            }
+            (None, talk) => talk.as_ref().map(|talk| talk.tag.clone()),
+        };
+        worker.talk = talk.map(Box::new);
+        worker.life = self.planes.begin(id, tag, Pipes { stdout, stderr }, mark);
         Ok(pid)
     }
 
@@ -155,6 +175,8 @@ impl Up<'_> {
             let event = Happening::new(now.wall, Kind::Exited, text).of(name).pid(pid).ended(how(outcome), lasted);
             self.say(event);
         }
+        // What it has said before is heard.
+        self.hear(id, now);
         self.say_last_words(id, now);
         if !asked {
             self.name_oom(id, outcome, now);
@@ -178,8 +200,12 @@ impl Up<'_> {
         if !self.is_stopping(id) {
             return;
         }
+        let is_told = self.tell_no_more(id, now);
         let table = |worker| &self.configuration.table(worker).keys;
         let command = self.workers.get(&id).and_then(|worker| table(worker).stop.command.value.clone());
+        if is_told && command.is_none() {
+            return;
+        }
         let began =
             command.ok_or_else(|| "there is none".to_owned()).and_then(|command| self.run_command(id, &command));
         match began {
@@ -208,7 +234,7 @@ impl Up<'_> {
         let process = launch
             .spawn(
                 Standard { stdin: None, stdout: stderr, stderr },
-                None,
+                Further::default(),
                 self.inherited,
                 self.signals,
                 self.lows.as_ref(),

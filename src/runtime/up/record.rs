@@ -2,13 +2,13 @@
 //! nothing.
 
 use super::Up;
-use super::tasks::Held;
 use crate::clock::Now;
 use crate::control::event::Event;
 use crate::control::record::{Source, Try, TryEnd};
 use crate::control::reply::Reply;
 use crate::control::request::Request;
 use crate::runtime::store::{How, Placed};
+use crate::task::Task;
 use crate::task::outcome::End;
 use crate::task::queue::QueueId;
 use crate::task::trigger::What;
@@ -54,28 +54,33 @@ impl Up<'_> {
         }
     }
 
-    /// The try of the task that a slot has begins.
-    pub(super) fn record_begun(&mut self, id: WorkerId, now: Now) {
-        if self.events.are_recorded()
-            && let Some(held) = self.workers.get(&id).and_then(|worker| worker.task.as_deref())
-        {
-            let begun = Try::of(&held.task, self.queue_name(held.queue), None);
-            let name = self.name(id);
-            self.record(Event::task(now.wall, begun).of(name), now);
-        }
+    /// The same of what a worker has put.
+    pub(super) fn record_put_by_worker(&mut self, queue: QueueId, placed: &[Placed], now: Now) {
+        let source = || Source { queue: Some(self.queue_name(queue).into()), ..Source::default() };
+        let put = self.events.are_recorded().then(|| Box::new(source()));
+        self.record_put(put, placed, now);
     }
 
-    /// A try is over.
-    pub(super) fn record_tried(&mut self, id: WorkerId, held: &Held, end: Option<&End>, now: Now) {
+    /// A try of a task begins.
+    pub(super) fn record_begun(&mut self, id: WorkerId, task: &Task, queue: QueueId, now: Now) {
+        self.record_try(id, task, queue, None, now);
+    }
+
+    /// A try is over; without an end it was given back.
+    pub(super) fn record_tried(&mut self, id: WorkerId, task: &Task, queue: QueueId, end: Option<&End>, now: Now) {
+        self.record_try(id, task, queue, Some(end), now);
+    }
+
+    fn record_try(&mut self, id: WorkerId, task: &Task, queue: QueueId, over: Option<Option<&End>>, now: Now) {
         if self.events.are_recorded() {
-            let end = end.map_or(TryEnd::Lost {}, TryEnd::from);
-            let tried = Try::of(&held.task, self.queue_name(held.queue), Some(end));
+            let end = over.map(|end| end.map_or(TryEnd::Lost {}, TryEnd::from));
+            let it = Try::of(task, self.queue_name(queue), end);
             let name = self.name(id);
-            self.record(Event::task(now.wall, tried).of(name), now);
+            self.record(Event::task(now.wall, it).of(name), now);
         }
     }
 
-    fn queue_name(&self, id: QueueId) -> &str {
+    pub(super) fn queue_name(&self, id: QueueId) -> &str {
         self.tasks.as_ref().map_or("", |tasks| &tasks.queues[id.0 as usize].name)
     }
 }

@@ -220,6 +220,7 @@ impl Up<'_> {
             usage: Cell::new(None),
             slot: None,
             task: None,
+            talk: None,
         };
         self.workers.insert(id, worker);
         Some(id)

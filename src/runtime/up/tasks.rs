@@ -12,7 +12,7 @@ use crate::control::queue::{End as Ended, Outcome as Came, Totals};
 use crate::control::reply::{Code, Reply as Answer};
 use crate::runtime::launch::Errand;
 use crate::runtime::payload::{Payload, Payloads};
-use crate::runtime::store::{Counts, FromStore, Order, Reply, Store, StoreError, Ticket};
+use crate::runtime::store::{Counts, FromStore, How, Order, Placed, Reply, Store, StoreError, Ticket};
 use crate::supervisor::Phase;
 use crate::task::priority::Slots;
 use crate::task::queue::{Effect, FETCH_TASKS, QueueId, Queues, Slot};
@@ -97,11 +97,6 @@ impl Held {
         let payload = self.payload.as_ref()?;
         Some((Errand { task: &self.task, payload: payload.path() }, payload))
     }
-
-    /// What stands before each line that its process prints.
-    pub(super) fn tag(&self) -> Box<[u8]> {
-        format!("[{}] ", self.task.id).into_bytes().into()
-    }
 }
 
 impl Tasks {
@@ -150,6 +145,12 @@ impl Tasks {
             self.queues.push(Known { name, place: None, counts: None, totals, purged: None });
             QueueId(self.queues.len() as u32 - 1)
         })
+    }
+
+    /// Counts what was put.
+    pub(super) fn count_put(&mut self, queue: QueueId, placed: &[Placed]) {
+        let new = placed.iter().filter(|placed| !matches!(placed.how, How::There)).count();
+        self.queue(queue).totals.put += new as u64;
     }
 
     /// Whether a worker takes tasks.
@@ -241,15 +242,19 @@ impl Up<'_> {
             let mut ids = Vec::with_capacity(slots.len());
             for (number, (id, worker)) in (0..).zip(slots) {
                 let slot = Slot { crew, number };
-                match &worker.task {
-                    Some(held) => tasks.desk.occupy(slot, held.task.class),
-                    None => tasks.desk.free(slot),
+                let told = worker.talk.iter().flat_map(|talk| talk.session.all()).map(|entry| entry.task.class);
+                let classes = worker.task.iter().map(|held| held.task.class).chain(told);
+                classes.for_each(|class| tasks.desk.occupy(slot, class));
+                if specs::is_by_task(&named.keys) {
+                    tasks.desk.room(slot, 1);
                 }
                 worker.slot = Some(slot);
                 ids.push(*id);
             }
             tasks.crews.push(Crew { worker: named.name.as_str().into(), slots: ids, queues });
         }
+        let ids: Vec<_> = self.workers.iter().filter(|(_, worker)| worker.talk.is_some()).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.seat(id));
     }
 
     /// Gives tasks to slots that are free.
@@ -260,7 +265,7 @@ impl Up<'_> {
         let Some(tasks) = self.tasks.as_mut().filter(|tasks| tasks.trouble.is_none()) else { return };
         let mut effects = Vec::new();
         tasks.desk.settle(now.wall, &mut effects);
-        let (mut slots, mut ids) = (Vec::new(), Vec::new());
+        let (mut leases, mut all_ahead) = (Vec::new(), true);
         for effect in effects {
             match effect {
                 Effect::Fetch { queue, class, after } => {
@@ -272,15 +277,24 @@ impl Up<'_> {
                 Effect::Begin { slot, queue, task } => {
                     let id = tasks.crews[slot.crew.0 as usize].slots[slot.number as usize];
                     let Some(worker) = self.workers.get_mut(&id) else { continue };
-                    slots.push(id);
-                    ids.push(task.id);
-                    let held = Held { task, queue, payload: None, until: None, late: false, began: false };
-                    worker.task = Some(Box::new(held));
+                    leases.push((id, task.id));
+                    match &mut worker.talk {
+                        Some(talk) => {
+                            all_ahead &= !talk.session.is_idle();
+                            talk.session.take(task, queue, now.tick);
+                        }
+                        None => {
+                            all_ahead = false;
+                            let held = Held { task, queue, payload: None, until: None, late: false, began: false };
+                            worker.task = Some(Box::new(held));
+                        }
+                    }
                 }
             }
         }
-        if !ids.is_empty() {
-            tasks.order(Asked::Lease(slots), Order::Lease { ids });
+        if !leases.is_empty() {
+            let ids = leases.iter().map(|(_, task)| *task).collect();
+            tasks.order(Asked::Lease(leases), Order::Lease { ids, ahead: all_ahead });
         }
     }
 
@@ -329,22 +343,16 @@ impl Up<'_> {
                 }
                 self.store_failed(&error, now);
             }
-            (Asked::Lease(slots), Reply::Leased(leased)) => {
-                for (id, (_, attempt)) in slots.into_iter().zip(leased) {
-                    match attempt {
-                        Some(attempt) => self.begin_task(id, attempt, now),
-                        // Somebody has dropped it meanwhile.
-                        None => drop(self.let_go(id)),
-                    }
+            (Asked::Lease(leases), Reply::Leased(leased)) => {
+                for ((id, task), (_, attempt)) in leases.into_iter().zip(leased) {
+                    self.leased(id, task, attempt, now);
                 }
             }
-            (Asked::Lease(slots), Reply::Failed(error)) => {
-                for id in slots {
-                    let Some((held, tasks)) = self.let_go(id).zip(self.tasks.as_mut()) else { continue };
-                    tasks.desk.fresh(held.queue, held.task.class, held.task.id);
-                }
+            (Asked::Lease(leases), Reply::Failed(error)) => {
+                leases.into_iter().for_each(|(id, task)| self.not_leased(id, task));
                 self.store_failed(&error, now);
             }
+            (Asked::Worker(id, nonce, queue), reply) => self.put_replied(id, nonce, queue, &reply, now),
             (Asked::End(order), Reply::Failed(error)) => {
                 tasks.untold.push(*order);
                 self.store_failed(&error, now);
@@ -390,7 +398,8 @@ impl Up<'_> {
         let mut lines = Vec::new();
         let Some(tasks) = &mut self.tasks else { return lines };
         for worker in ids.iter().filter_map(|id| self.workers.get(id)) {
-            let Some(slot) = worker.slot else { continue };
+            // One that stays takes tasks whenever it runs.
+            let Some(slot) = worker.slot.filter(|_| worker.is_by_task(&self.configuration)) else { continue };
             tasks.desk.open(slot.crew, open);
             match open {
                 true => _ = tasks.closed.remove(&worker.of),

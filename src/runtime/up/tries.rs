@@ -1,6 +1,7 @@
 //! A try: begun when the store has it, over when nothing of its process is left.
 
 use super::asked::Asked;
+use super::talk::exit_of;
 use super::tasks::Held;
 use super::{Up, Worker};
 use crate::clock::{Now, Tick, Wall};
@@ -8,13 +9,12 @@ use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came};
 use crate::runtime::store::{Ending, Order};
 use crate::supervisor::{Event, Phase};
-use crate::task::Task;
-use crate::task::outcome::{self, End, Exit, Retry, Verdict};
+use crate::task::outcome::{self, End, Retry, Verdict};
 use crate::task::queue::QueueId;
 use crate::task::trigger::What;
+use crate::task::{Task, TaskId};
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, State, Want};
-use crate::worker::outcome::Outcome;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -46,8 +46,40 @@ impl Up<'_> {
         }
         held.until = named.keys.timeout.value.map(|timeout| now.tick.after(timeout));
         tasks.deadlines.extend(held.until.map(|until| (until, id)));
-        self.record_begun(id, now);
+        if self.events.are_recorded() {
+            let (task, queue) = (held.task.clone(), held.queue);
+            self.record_begun(id, &task, queue, now);
+        }
         self.step(Event::Start(&[id]), now);
+    }
+
+    /// The store has said whether the try of a task begins that a slot was chosen for.
+    pub(super) fn leased(&mut self, id: WorkerId, task: TaskId, attempt: Option<u32>, now: Now) {
+        let is_held = self.workers.get(&id).is_some_and(|worker| worker.task.is_some());
+        match attempt {
+            _ if !is_held => self.task_leased(id, task, attempt, now),
+            Some(attempt) => self.begin_task(id, attempt, now),
+            // Somebody has dropped it meanwhile.
+            None => drop(self.let_go(id)),
+        }
+    }
+
+    /// The store could not begin the try of a task that a slot was chosen for.
+    pub(super) fn not_leased(&mut self, id: WorkerId, task: TaskId) {
+        let talk = self.workers.get_mut(&id).and_then(|worker| worker.talk.as_mut());
+        let (queue, task) = match talk.and_then(|talk| talk.session.refused(task)) {
+            Some(entry) => {
+                self.unseat(id, entry.task.class);
+                (entry.queue, entry.task)
+            }
+            None => match self.let_go(id) {
+                Some(held) => (held.queue, held.task),
+                None => return,
+            },
+        };
+        if let Some(tasks) = &mut self.tasks {
+            tasks.desk.fresh(queue, task.class, task.id);
+        }
     }
 
     /// A slot has come to rest: its task is over.
@@ -62,10 +94,7 @@ impl Up<'_> {
                 Some(End::Failed { why: worker.why.clone().unwrap_or_else(|| "it could not be started".into()) })
             }
             Some(last) if held.began && member.life.end != Some(lifecycle::End::Asked) => {
-                Some(End::of_exit(match last.outcome {
-                    Outcome::Exited(code) => Exit::Code(code),
-                    Outcome::Signalled { number, .. } => Exit::Signal(number),
-                }))
+                Some(End::of_exit(exit_of(last.outcome)))
             }
             _ => None,
         };
@@ -85,17 +114,21 @@ impl Up<'_> {
 
     /// A try is over; none is one that somebody has ended, by no fault of the task's.
     fn end_task(&mut self, id: WorkerId, end: Option<End>, now: Now) {
-        let Some(worker) = self.workers.get(&id) else { return };
+        if let Some(held) = self.let_go(id) {
+            self.conclude(id, &held.task, held.queue, end, now);
+        }
+    }
+
+    /// What becomes of a task that a worker has no more, and who is told.
+    pub(super) fn conclude(&mut self, id: WorkerId, task: &Task, of: QueueId, end: Option<End>, now: Now) {
+        self.record_tried(id, task, of, end.as_ref(), now);
+        let Some((worker, tasks)) = self.workers.get(&id).zip(self.tasks.as_mut()) else { return };
         let retry = Retry::from(&self.configuration.table(worker).keys.retry);
-        let name = worker.name.clone();
-        let Some(held) = self.let_go(id) else { return };
-        self.record_tried(id, &held, end.as_ref(), now);
-        let Some(tasks) = self.tasks.as_mut() else { return };
-        let Task { id: task, attempt, .. } = held.task;
+        let Task { id: task, attempt, .. } = *task;
         let verdict = end.map(|end| outcome::decide(end, attempt, &retry, task.0));
         let text = verdict.as_ref().and_then(|verdict| verdict.describe(task, attempt, retry.tries));
         let events = verdict.as_ref().map_or(&[][..], Verdict::events);
-        let known = tasks.queue(held.queue);
+        let known = tasks.queue(of);
         let queue = known.name.clone();
         events.iter().for_each(|event| known.totals.count(*event));
         let mut came = None;
@@ -111,9 +144,8 @@ impl Up<'_> {
                 Ending::Buried { why: Some(why) }
             }
         };
-        let order = Order::End { id: task, ending, now: now.wall };
-        tasks.order(Asked::End(Box::new(order.clone())), order);
-        self.purge(held.queue, now);
+        tasks.end(task, ending, now);
+        self.purge(of, now);
         for event in events {
             self.happened(What::Queue { queue: &queue, event: *event }, now);
         }
@@ -121,6 +153,7 @@ impl Up<'_> {
             self.task_ended(task, &came);
         }
         if let Some(text) = text {
+            let name = self.name(id);
             self.say(Happening::new(now.wall, Kind::Task, text).of(name));
         }
     }
@@ -133,7 +166,7 @@ impl Up<'_> {
             tasks.deadlines.remove(&(until, id));
         }
         if let Some(slot) = worker.slot {
-            tasks.desk.free(slot);
+            tasks.desk.free(slot, held.task.class);
         }
         Some(held)
     }
@@ -165,9 +198,11 @@ impl Up<'_> {
             tasks.order(Asked::Due, Order::Due { now: now.wall });
         }
         while let Some((_, id)) = self.tasks.as_mut().and_then(|tasks| late(&mut tasks.deadlines, now.tick)) {
-            if let Some(held) = self.workers.get_mut(&id).and_then(|worker| worker.task.as_mut()) {
-                held.late = true;
-            }
+            let Some(held) = self.workers.get_mut(&id).and_then(|worker| worker.task.as_mut()) else {
+                self.talk_is_late(id, now);
+                continue;
+            };
+            held.late = true;
             // Wanted down, too, or its end would be followed by a start.
             self.step(Event::Life(id, lifecycle::Event::Kill), now);
             self.step(Event::Life(id, lifecycle::Event::Want(Want::Down)), now);

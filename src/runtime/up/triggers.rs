@@ -157,8 +157,9 @@ impl Up<'_> {
     }
 
     fn start_because(&mut self, asked: &Asked, now: Now) {
-        // A slot is started for a task, and by nothing else.
-        let mine = |known: &Worker| known.of == asked.worker && known.leaving.is_none() && known.slot.is_none();
+        let mine = |known: &Worker| {
+            known.of == asked.worker && known.leaving.is_none() && !known.is_by_task(&self.configuration)
+        };
         let ids: Vec<_> = self.workers.iter().filter(|(_, known)| mine(known)).map(|(id, _)| *id).collect();
         self.say(Happening::new(now.wall, Kind::Starting, asked.to_string()).of(asked.worker.clone()));
         self.step(Event::Start(&ids), now);
