@@ -343,7 +343,7 @@ fn a_table_is_as_wide_as_the_terminal() {
 fn the_page_is_complete() {
     let page = include_str!("../docs/control.md");
     let requests: Vec<_> = page.lines().filter(|line| line.starts_with("{\"")).collect();
-    assert_eq!(requests.len(), 17);
+    assert_eq!(requests.len(), 18);
     for json in requests {
         Request::parse(json.as_bytes()).unwrap_or_else(|e| panic!("{json}: {e}"));
     }
@@ -375,7 +375,7 @@ fn the_page_is_complete() {
     for kind in [Starting, Started, Ready, Exited, Backoff, Failed, Stopping, Stopped, Killed, Survivors, Signal] {
         names(&serde_json::to_string(&kind).unwrap());
     }
-    for kind in [Kind::Quell, Reload, Oom, LogTrouble, Orphan, Warning] {
+    for kind in [Kind::Quell, Reload, Oom, LogTrouble, Orphan, Warning, Kind::Source, Kind::Began, Kind::Tried] {
         names(&serde_json::to_string(&kind).unwrap());
     }
 }

@@ -3,10 +3,14 @@
 use crate::harness::{Folder, Ledger, contents, feed, finish, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use quell::sys::fd::{self, Interest};
+use quell::sys::time;
 use serial_test::serial;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::process::Command;
+use std::time::Duration;
 
 const QUELL: &str = env!("CARGO_BIN_EXE_quell");
 
@@ -57,6 +61,49 @@ fn an_idle_quell_makes_no_system_call() {
     assert!(to - from > 2.0);
     let between: Vec<_> = calls.iter().filter(|(at, _)| (from..to).contains(at)).collect();
     assert!(between.is_empty(), "{between:#?}");
+}
+
+/// The same holds of `quell up` with queues, and with triggers of each sort; of threads that wait for files, and of those that
+/// store tasks, too.
+#[test]
+#[serial]
+fn an_idle_supervisor_with_triggers_makes_no_system_call() {
+    let folder = Folder::new();
+    let trace = folder.join("trace");
+    let path = folder.path().display();
+    let queues: String = (0..10).map(|n| format!("[queue.q{n}]\n")).collect();
+    let triggers = (0..4).map(|n| {
+        format!(
+            "[worker.w{n}]\ncommand = [\"true\"]\nstart_on = [{{ queue = \"q{n}\" }}, {{ path = \"{path}/in/{n}-*\", queue = \"q{n}\" }}, \
+             {{ path = \"{path}/missing/{n}/*\" }}, {{ line = \"text {n}\" }}, {{ schedule = \"0 0 1 1 *\" }}, {{ fire = \"it\" }}]\n"
+        )
+    });
+    let takers = (4..10).map(|n| format!("[worker.w{n}]\ncommand = [\"true\"]\nstart_on = [{{ queue = \"q{n}\" }}]\n"));
+    let workers: String = triggers.chain(takers).collect();
+    let config = format!(
+        "quell.state = \"{path}/state\"\nlog.dir = \"{path}/log\"\n{queues}{workers}[worker.idle]\ncommand = [\"sleep\", \"1000\"]\n"
+    );
+    std::fs::create_dir(folder.join("in")).unwrap();
+    folder.write("quell.toml", config);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-ttt", "-o"]).arg(&trace).args([QUELL, "up", "-c"]).arg(folder.join("quell.toml"));
+    let running = crate::harness::start(&mut command);
+    let text = || std::fs::read_to_string(&trace).unwrap_or_default();
+    wait_until(folder.path(), "the sleep", || text().contains("nanosleep("));
+    let seconds = || time::now().wall.0 as f64 / 1e6;
+    // The time is what is looked at: nothing is to happen in it.
+    let (never, _end) = fd::pipe().unwrap();
+    let idle = |span: u64| fd::wait([Some((never.as_fd(), Interest::Read))], Some(Duration::from_secs(span))).unwrap();
+    idle(2);
+    let from = seconds();
+    idle(3);
+    let to = seconds();
+    let all = text();
+    let of = |line: &str| line.split_whitespace().nth(1).and_then(|at| at.parse::<f64>().ok());
+    let calls: Vec<_> = all.lines().filter(|line| of(line).is_some_and(|at| (from..to).contains(&at))).collect();
+    let quell = finish(Command::new(QUELL).args(["down", "-c"]).arg(folder.join("quell.toml")));
+    assert_eq!((quell.code(), running.done().code()), (0, 0));
+    assert!(all.contains("inotify_add_watch") && all.contains("timerfd_settime") && calls.is_empty(), "{calls:#?}");
 }
 
 fn get(path: &str, agent: &str, port: u16) -> String {

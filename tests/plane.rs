@@ -66,6 +66,7 @@ fn spec(dir: &str, patterns: &[&str]) -> Spec {
         line_bytes_max: 1 << 20,
         latency: Duration::from_millis(5),
         ready: None,
+        watchwords: None,
     }
 }
 

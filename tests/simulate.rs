@@ -1,6 +1,6 @@
 //! What would happen: `quell simulate`, `quell test` with sources, and a real run that is gone through again.
 
-use crate::harness::{Folder, feed, finish, quell, start, wait_until};
+use crate::harness::{Folder, feed, finish, quell, read_until, start, wait, wait_until};
 use crate::up::Up;
 use serde_json::Value;
 use serial_test::serial;
@@ -142,4 +142,36 @@ fn a_real_run_is_gone_through_again() {
     assert_eq!(simulated, real);
     let twice = finish(quell().args(["events", "--record", "run.jsonl"]).current_dir(up.folder.path()));
     assert_eq!(twice.code(), 1, "no supervisor runs: {twice:?}");
+}
+
+/// What would start a worker of a configuration that is not in force, beside the supervisor that runs.
+#[test]
+#[serial]
+fn a_source_is_tried_beside_the_real_ones() {
+    let mut up = Up::start(
+        "[queue.jobs]\ndurable = \"never\"\n[worker.jobs]\nshell = \"true\"\nstart_on = [{ queue = \"jobs\" }]\n\
+         [worker.web]\nshell = \"true\"\nstart_on = [{ fire = \"deploy\" }]\n",
+    );
+    up.until("all workers are up");
+    let old = std::fs::read_to_string(up.folder.join("quell.toml")).unwrap();
+    let new = "[worker.new]\nshell = \"true\"\n\
+        start_on = [{ queue = \"jobs\", event = \"empty\" }, { worker = \"web\" }, { schedule = \"* * * * *\" }]\n";
+    up.folder.write("new.toml", old + new);
+    let mut trying = quell();
+    trying.args(["source", "try", "new", "--for", "6s", "-c", "new.toml"]).current_dir(up.folder.path());
+    let mut child = trying.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut said = child.stdout.take().unwrap();
+    let mut shown = read_until(&mut said, "looking for 6.0s at what would start new\n");
+    up.must(&["put", "jobs", "a"]);
+    shown += &read_until(&mut said, "would start: there is nothing left in jobs\n");
+    up.must(&["fire", "deploy"]);
+    shown += &read_until(&mut said, "would start: web: exit\n");
+    shown += &read_until(&mut said, "nothing was started\n");
+    assert!(wait(&mut child).success() && shown.lines().count() >= 4, "{shown}");
+    let refused = finish(quell().args(["source", "try", "neu", "-c", "new.toml"]).current_dir(up.folder.path()));
+    assert!(refused.code() == 2 && refused.stderr.contains("did you mean new?"), "{refused:?}");
+    up.down();
+    let alone =
+        finish(quell().args(["source", "try", "new", "--for", "1ms", "-c", "new.toml"]).current_dir(up.folder.path()));
+    assert!(alone.code() == 0 && alone.stderr.contains("only schedules are looked at"), "{alone:?}");
 }

@@ -16,7 +16,23 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("render", &["clock", "config", "control", "task", "simulation"]),
     ("sys", &["clock"]),
     ("runtime", &["clock", "config", "line", "log", "worker", "task", "supervisor", "control", "sys"]),
-    ("cli", &["clock", "config", "line", "log", "worker", "task", "control", "simulation", "render", "sys", "runtime"]),
+    (
+        "cli",
+        &[
+            "clock",
+            "config",
+            "line",
+            "log",
+            "worker",
+            "task",
+            "supervisor",
+            "control",
+            "simulation",
+            "render",
+            "sys",
+            "runtime",
+        ],
+    ),
 ];
 
 const FUNCTION_LINES_MAX: usize = 70;

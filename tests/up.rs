@@ -2,11 +2,13 @@
 
 #![allow(unreachable_pub)]
 
+mod arrivals;
 mod death;
 mod essential;
 mod events;
 #[cfg(feature = "full-tests")]
 mod hang;
+mod lines;
 mod lives;
 mod logs;
 #[cfg(feature = "full-tests")]

@@ -25,6 +25,7 @@ mod run;
 mod schema;
 mod signal;
 mod simulate;
+mod source;
 mod start;
 mod status;
 mod talk;
@@ -97,6 +98,7 @@ enum Verb {
     Import(import::Options),
     Test(test::Options),
     Simulate(simulate::Options),
+    Source(source::Options),
     Schema(schema::Options),
     Completions(completions::Options),
     Man(man::Options),
@@ -183,6 +185,7 @@ pub fn main() -> ExitCode {
         Verb::Import(options) => options.execute(),
         Verb::Test(options) => options.execute(),
         Verb::Simulate(options) => options.execute(),
+        Verb::Source(options) => options.execute(),
         Verb::Schema(options) => options.execute(),
         Verb::Completions(options) => options.execute(Cli::command()),
         Verb::Man(options) => options.execute(Cli::command()),

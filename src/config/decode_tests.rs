@@ -140,3 +140,22 @@ fn one_bad_item_hides_no_other() {
     let found = loaded("[worker.w]\ncommand = [\"a\", \"$(date)\", \"%(here)s\"]\n").reports;
     assert_eq!(found.len(), 2, "{found:?}");
 }
+
+/// Files are waited for in one folder, which is known by its name.
+#[test]
+fn what_files_cannot_be_waited_for() {
+    let path = |path: &str| format!("start_on = [{{ path = \"{path}\" }}]");
+    let each = "write a trigger for each folder";
+    one(
+        &path("in/*/a.csv"),
+        &format!("3:22: \"in/*/a.csv\": only the last part of the path may have wildcards; {each}"),
+    );
+    one(&path("in/"), "3:22: \"in/\" is a folder, and files are waited for; write \"in/*\" for all files in it");
+    let below = "folders below /etc/quell/in are not looked into; write `*`, and a trigger for each folder";
+    one(&path("in/**"), &format!("3:22: \"in/**\": {below}"));
+    let wrong = said(&path("in/[a"));
+    assert!(wrong.len() == 1 && wrong[0].starts_with("3:22: \"in/[a\" is no pattern: "), "{wrong:?}");
+    assert_eq!(said(&path("/in/[a-z]?.*")), [""; 0]);
+    let line = "start_on = [{ line = \"a\\nb\" }]";
+    one(line, "3:22: no line holds a newline; write what stands in one line");
+}

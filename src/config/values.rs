@@ -1,9 +1,11 @@
 //! The types of the configuration's values that are written as text, and what is said of each when it is wrong.
 
+mod files;
 mod paths;
 mod process;
 mod schedule;
 
+pub use files::*;
 pub use paths::*;
 pub use process::*;
 pub use schedule::*;
@@ -237,9 +239,10 @@ impl FromText for Needle {
     const FORM: Form = Form { name: "a text to look for", example: "listening on", pattern: "." };
 
     fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
-        match text.is_empty() {
-            true => Err(Wrong::new("an empty text is in every line", "write what to look for")),
-            false => Ok(Needle(text.into())),
+        match text {
+            "" => Err(Wrong::new("an empty text is in every line", "write what to look for")),
+            _ if text.contains('\n') => Err(Wrong::new("no line holds a newline", "write what stands in one line")),
+            _ => Ok(Needle(text.into())),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The loops that do what the pure modules decide.
 
 pub mod accounts;
+pub mod arrivals;
 pub mod backlog;
 pub mod client;
 pub mod compressor;
@@ -14,6 +15,7 @@ pub mod launch;
 pub mod leftovers;
 pub mod lists;
 pub mod logdir;
+pub mod lookout;
 pub mod notify;
 pub mod orphans;
 pub mod outbox;

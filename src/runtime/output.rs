@@ -4,6 +4,7 @@
 
 use super::directory::Directory;
 use super::logdir::LogDir;
+use super::lookout::Watchwords;
 use super::pass::Pass;
 use super::sorting::Sorting;
 use super::syncer::Notice;
@@ -93,6 +94,20 @@ pub struct Output<D: Directory> {
     pub(super) missing: Option<Overflow>,
     /// The end of the last line that was read, where that is kept.
     pub(super) last: Option<Vec<u8>>,
+    pub(super) lookout: Lookout,
+}
+
+/// What is looked for in all lines, and whether something was found that is to be told.
+#[derive(Debug, Default)]
+pub(super) struct Lookout {
+    watchwords: Option<Arc<Watchwords>>,
+    spotted: bool,
+}
+
+impl Lookout {
+    pub(super) fn look(&mut self, lines: &[u8]) {
+        self.spotted |= self.watchwords.as_ref().is_some_and(|watchwords| watchwords.look(lines));
+    }
 }
 
 impl<D: Directory> Output<D> {
@@ -120,6 +135,7 @@ impl<D: Directory> Output<D> {
             log: log.map(Box::new),
             missing: None,
             last: None,
+            lookout: Lookout::default(),
         }
     }
 
@@ -135,6 +151,16 @@ impl<D: Directory> Output<D> {
     pub fn with_last_line(mut self) -> Output<D> {
         self.last = Some(Vec::new());
         self
+    }
+
+    /// Looks for these in all lines from now on.
+    pub fn look_out_for(&mut self, watchwords: Option<Arc<Watchwords>>) {
+        self.lookout = Lookout { watchwords, spotted: false };
+    }
+
+    /// What was looked for, where something was found that is to be told; once.
+    pub fn take_spotted(&mut self) -> Option<Arc<Watchwords>> {
+        std::mem::take(&mut self.lookout.spotted).then(|| self.lookout.watchwords.clone()).flatten()
     }
 
     /// A stream begins: its place, until `end`. `owner` is what `Workspace::excess` calls it.

@@ -10,6 +10,7 @@ mod turn;
 
 use super::directory::OnDisk;
 use super::keeper::Keepers;
+use super::lookout::Watchwords;
 use super::outbox::Outbox;
 use super::output::Output;
 use super::reactor::Reactor;
@@ -47,6 +48,8 @@ pub struct Spec {
     pub latency: Duration,
     /// What the line holds by which the worker says that it is ready.
     pub ready: Option<Vec<u8>>,
+    /// What somebody waits for in its lines.
+    pub watchwords: Option<Arc<Watchwords>>,
 }
 
 /// What the control plane says. All but the last concerns one worker; one that is not attached is passed over.
@@ -131,6 +134,8 @@ pub enum FromPlane {
         /// In which life.
         life: u32,
     },
+    /// A line was printed that somebody waits for, be it noise: which, the watchwords know. Told again when that was taken.
+    Spotted(Arc<Watchwords>),
     /// Its log cannot be written, or can be again. This has been said on stderr, too.
     LogTrouble {
         /// Whose.

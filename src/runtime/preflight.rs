@@ -4,6 +4,7 @@
 //! made, nothing but regular files is opened, an address is bound without listening and let go of at once.
 
 mod command;
+mod drops;
 mod folders;
 mod secrets;
 mod sockets;
@@ -39,6 +40,7 @@ pub fn check(loaded: &mut Loaded) {
             whos.push(who);
         }
         folders::check(state.as_deref(), &whos, scene);
+        drops::check(scene);
         space::disks(state.as_deref(), scene);
         space::descriptors(scene);
         sockets::check(state.as_deref(), scene);

@@ -213,3 +213,18 @@ fn a_cause_that_shows_in_several_places() {
     let text = "[worker.a]\ncommand = [\"no-such-x\"]\n[worker.b]\ncommand = [\"no-such-x\"]\n";
     scene.says(text, 2, &["not in PATH"]);
 }
+
+#[test]
+fn folders_that_files_are_waited_for_in() {
+    let scene = Scenery::new();
+    fs::create_dir(scene.path("inbox")).unwrap();
+    scene.file("file", "", 0o644);
+    let with = |path: &str| format!("{SLEEP}start_on = [{{ path = \"{path}\" }}]\n");
+    assert_eq!(scene.check(&with("inbox/*.csv")), []);
+    scene.says(
+        &with("inbux/*.csv"),
+        3,
+        &["inbux does not exist yet", "as soon as it is made", "did you mean", "inbox?"],
+    );
+    scene.says(&with("file/*.csv"), 3, &["cannot wait for files in", "file is not a folder"]);
+}

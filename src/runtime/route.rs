@@ -26,6 +26,7 @@ impl<D: Directory> Output<D> {
         let Buffers { scratch, runs, .. } = &mut room.buffers;
         let (index, lines) = (source.stream, room.block.bytes(range.clone()));
         source.look_for_answer(lines);
+        self.lookout.look(lines);
         remember(&mut self.last, lines);
         classify(&self.sorting.rules, lines, self.streams[index].0, &mut source.follow, scratch, runs);
         runs.retain(|run| {
@@ -94,6 +95,7 @@ impl<D: Directory> Output<D> {
         let Buffers { scratch, stamp, .. } = &mut room.buffers;
         let (index, bytes) = (source.stream, room.block.bytes(range.clone()));
         source.look_for_answer(bytes);
+        self.lookout.look(bytes);
         remember(&mut self.last, bytes);
         let stream = self.streams[index].0;
         let verdict = classify_piece(&self.sorting.rules, bytes, stream, last, &mut source.follow, scratch);

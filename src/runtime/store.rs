@@ -8,6 +8,7 @@
 //! then `PRAGMA synchronous` is FULL, and the write-ahead log is synced before the reply; else it is NORMAL. Leases and
 //! outcomes need no sync of their own, since a task is done at least once (sqlite.org/wal.html, sqlite.org/pragma.html).
 
+mod arrived;
 mod books;
 mod checksum;
 mod database;
@@ -25,7 +26,8 @@ pub use database::Returned;
 pub use direct::{PutError, put_directly};
 pub use error::StoreError;
 pub use order::{
-    Ending, Entry, FromStore, Full, How, Key, Limits, NewTask, OnKey, Order, Placed, Put, Reply, Shown, Ticket, Which,
+    Arrived, Ending, Entry, File, FromStore, Full, How, Key, Limits, NewTask, OnKey, Order, Placed, Put, Reply, Shown,
+    Taken, Ticket, Which,
 };
 
 pub use crate::task::tally::{Counts, Tally};

@@ -5,10 +5,12 @@
 //! waits for no disk: that is the output planes' part. After the start nothing fails it; an error is an event.
 
 mod answer;
+mod arrivals;
 mod asked;
 mod begin;
 mod events;
 mod heard;
+mod lines;
 mod not_yet;
 mod picture;
 mod planes;
@@ -47,6 +49,7 @@ use crate::task::queue::Slot;
 use crate::worker::WorkerId;
 use crate::worker::outcome::Outcome;
 use answer::Pending;
+use arrivals::Drops;
 use events::Events;
 use planes::Planes;
 use ready::Ready;
@@ -202,6 +205,8 @@ struct Up<'a> {
     /// None where no configuration had queues yet.
     tasks: Option<Tasks>,
     watches: Watches,
+    /// None where no file was ever waited for.
+    drops: Option<Drops>,
     oom: OomKills,
     nonce: u64,
     /// When all workers should be ready; none once that was so, or was said.
@@ -290,6 +295,7 @@ impl Up<'_> {
         self.step(Event::Start(&ids), now);
         self.settle(now);
         self.arrange_triggers(now);
+        self.arrange_drops(now);
         self.settle(now);
         crate::sys::memory::release_start_pages();
         crate::sys::thread::short_turns();
@@ -380,6 +386,7 @@ impl Up<'_> {
             self.planes_said(now);
             self.settle(now);
             self.store_said(now);
+            self.drops_said(now);
         }
         self.settle(now);
         self.serve_tasks(now);

@@ -4,11 +4,11 @@ use super::world::World;
 use crate::config::tables::{self, WorkerEvent};
 use crate::config::typed::{FromText, Item, Words};
 use crate::control::record::{Ask, Source};
-use crate::supervisor::Event;
-use crate::task::trigger::What;
+use crate::supervisor::{Event, spec};
+use crate::task::trigger::{self, What};
 use crate::worker::WorkerId;
 use crate::worker::outcome::Outcome;
-use std::path::Path;
+use std::path::PathBuf;
 
 impl World<'_> {
     /// Something comes from outside; what names nobody does nothing.
@@ -16,8 +16,7 @@ impl World<'_> {
         match source {
             Source { ask: Some(ask), .. } => self.asked(*ask, source),
             Source { line: Some(line), worker, .. } => {
-                let worker = worker.as_deref().unwrap_or_default();
-                self.happened(What::Line { worker, line: line.as_bytes() });
+                self.line(worker.as_deref().unwrap_or_default(), line);
             }
             Source { path: Some(path), .. } => self.file(path),
             Source { socket: Some(address), .. } => self.connection(address),
@@ -51,23 +50,38 @@ impl World<'_> {
         self.supervisor.member(id).is_some_and(|member| member.life.main)
     }
 
+    /// A worker prints a line: who waits for it is told, but for itself.
+    fn line(&mut self, worker: &str, line: &str) {
+        let config = self.config;
+        let mut told: Vec<&str> = Vec::new();
+        for (waits, _) in spec::awaited(config, worker).filter(|(_, text)| line.contains(text)) {
+            if !told.contains(&waits) {
+                told.push(waits);
+                let what = What::Line { worker, line: line.as_bytes() };
+                self.told_triggers(trigger::Event::Happened(what), Some(waits));
+            }
+        }
+    }
+
     /// There is a file: whoever waits for one that matches is told, or is given a task for it.
     fn file(&mut self, path: &str) {
         let whole = self.folder.join(path);
         let config = self.config;
-        let mut told: Vec<&Path> = Vec::new();
-        for (item, pattern) in items(config).filter_map(|item| Some((item, &item.path.value.as_ref()?.0))) {
-            let glob = glob::Pattern::new(&pattern.to_string_lossy());
-            let matches = *pattern == whole || glob.is_ok_and(|glob| glob.matches_path(&whole));
-            if !matches {
+        let mut told: Vec<PathBuf> = Vec::new();
+        let name = whole.file_name().unwrap_or_default().to_string_lossy();
+        for (item, pattern) in items(config).filter_map(|item| Some((item, item.path.value.as_ref()?))) {
+            let matches = whole.parent() == Some(&pattern.folder) && pattern.matches(&name);
+            // A recording has the pattern itself.
+            let pattern = pattern.path();
+            if !matches && pattern != whole {
                 continue;
             }
             match item.queue.value.as_ref().and_then(|queue| self.queue_named(&queue.0)) {
                 Some(queue) => self.put(queue, &Source::default()),
-                None if told.contains(&pattern.as_path()) => {}
+                None if told.contains(&pattern) => {}
                 None => {
+                    self.happened(What::Path(&pattern));
                     told.push(pattern);
-                    self.happened(What::Path(pattern));
                 }
             }
         }

@@ -39,6 +39,16 @@ pub fn waits_for(worker: &Worker) -> impl Iterator<Item = (usize, &Trigger)> {
     items.filter(move |(_, trigger)| !(leases && is_of_tasks(trigger)))
 }
 
+/// Who waits for a line of a worker, and for what. What a worker prints itself never starts it, or it would print it again.
+pub fn awaited<'a>(config: &'a Config, speaker: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let others = config.workers.iter().filter(move |named| named.keys.enabled.value && named.name != speaker);
+    others.flat_map(move |named| {
+        let items = named.keys.start_on.value.iter().map(|Item(item, _)| item);
+        let of_it = items.filter(move |item| item.worker.value.as_ref().is_none_or(|worker| worker.0 == speaker));
+        of_it.filter_map(|item| Some((named.name.as_str(), item.line.value.as_ref()?.0.as_str())))
+    })
+}
+
 /// The instances of a worker, or its slots, by name and number. Slots have one even where there is only one: a reload that
 /// adds others leaves that alone.
 #[must_use]

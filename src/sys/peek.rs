@@ -2,6 +2,7 @@
 //! where they are asked for.
 
 use super::fd::{self, retry};
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::sys::statfs::{FsType, statfs};
@@ -109,6 +110,24 @@ fn fill(file: &OwnedFd, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Whether somebody has a regular file open for writing. False, too, where that cannot be known: it is another user's, or
+/// its file system does not say.
+#[must_use]
+pub fn is_being_written(path: &Path) -> bool {
+    // As <asm-generic/fcntl.h> has it.
+    const F_SETSIG: libc::c_int = 10;
+    let Ok(file) = open(path, Pipes::Refused) else { return false };
+    let fd = file.as_raw_fd();
+    // A lease to read is refused with EAGAIN while somebody has the file open for writing (fcntl(2), "Leases"). Whoever opens
+    // it in the moment in which we have one makes the kernel send us a signal: one that is ignored, not SIGIO, which kills.
+    // SAFETY: the calls take plain numbers, and the descriptor is open.
+    unsafe {
+        libc::fcntl(fd, F_SETSIG, libc::SIGURG) == 0
+            && libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) != 0
+            && Errno::last() == Errno::EAGAIN
+    }
+}
+
 /// What an open file is called now, in whatever directory: a rename changes it. True when it has no name any more; the
 /// last that it had, then.
 ///
@@ -153,6 +172,20 @@ mod tests {
         assert_eq!(name_of(&file).unwrap(), ("after".into(), false));
         std::fs::remove_file(after).unwrap();
         assert_eq!(name_of(&file).unwrap(), ("after".into(), true));
+    }
+
+    #[test]
+    fn whether_a_file_is_being_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let file = std::fs::File::create(&path).unwrap();
+        assert!(is_being_written(&path));
+        drop(file);
+        assert!(!is_being_written(&path));
+        let reader = open(&path, Pipes::Refused).unwrap();
+        assert!(!is_being_written(&path) && !is_being_written(folder.path()));
+        drop(reader);
+        std::fs::write(&path, "x").unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::fd::retry;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags as Flags, InitFlags, Inotify, WatchDescriptor};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -21,6 +22,12 @@ const APPEARANCE: Flags = Flags::IN_CREATE
     .union(Flags::IN_MOVE_SELF)
     .union(Flags::IN_ONLYDIR)
     .union(Flags::IN_ONESHOT);
+/// Files in it are whole: closed after they were written to, or moved there; and the directory itself goes.
+const ARRIVALS: Flags = Flags::IN_CLOSE_WRITE
+    .union(Flags::IN_MOVED_TO)
+    .union(Flags::IN_DELETE_SELF)
+    .union(Flags::IN_MOVE_SELF)
+    .union(Flags::IN_ONLYDIR);
 /// The watch is over, or its directory is no longer where it was.
 const GONE: Flags = Flags::IN_IGNORED.union(Flags::IN_DELETE_SELF).union(Flags::IN_MOVE_SELF).union(Flags::IN_UNMOUNT);
 
@@ -33,12 +40,14 @@ pub struct Watches(Inotify);
 pub struct Watch(WatchDescriptor);
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Where; none where the kernel has lost count, and anything may have changed anywhere.
     pub watch: Option<Watch>,
     /// The directory is no longer where it was, or it is watched no more.
     pub gone: bool,
+    /// What it happened to in the directory.
+    pub name: Option<OsString>,
 }
 
 impl Watches {
@@ -56,6 +65,21 @@ impl Watches {
     /// As inotify_add_watch(2).
     pub fn contents(&self, path: &Path) -> io::Result<Watch> {
         retry(|| self.0.add_watch(path, CONTENTS)).map(Watch)
+    }
+
+    /// Watches for files that are whole in a directory. Of a directory each set of watches watches for one sort of thing:
+    /// another takes its place.
+    ///
+    /// # Errors
+    /// As inotify_add_watch(2).
+    pub fn arrivals(&self, path: &Path) -> io::Result<Watch> {
+        retry(|| self.0.add_watch(path, ARRIVALS)).map(Watch)
+    }
+
+    /// Watches no more. What is over already may be forgotten, too.
+    pub fn forget(&self, Watch(watch): Watch) {
+        // EINVAL is all that there is, and says that it is over.
+        let _ = self.0.rm_watch(watch);
     }
 
     /// Watches a directory until something gets a name in it.
@@ -78,6 +102,7 @@ impl Watches {
         let change = |event: nix::sys::inotify::InotifyEvent| Change {
             watch: (!event.mask.contains(Flags::IN_Q_OVERFLOW)).then_some(Watch(event.wd)),
             gone: event.mask.intersects(GONE),
+            name: event.name,
         };
         Ok(events.into_iter().map(change).collect())
     }
@@ -116,5 +141,25 @@ mod tests {
         assert_eq!(gone(&watches, inside), [false, false]);
         std::fs::rename(&dir, folder.path().join("moved")).unwrap();
         assert_eq!(gone(&watches, inside), [true]);
+    }
+
+    #[test]
+    fn files_that_are_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let watches = Watches::new().unwrap();
+        let watch = watches.arrivals(folder.path()).unwrap();
+        let names = || {
+            let changes = watches.changes().unwrap();
+            changes.into_iter().filter_map(|change| change.name?.into_string().ok()).collect::<Vec<_>>()
+        };
+        let file = std::fs::File::create(folder.path().join("a")).unwrap();
+        std::fs::create_dir(folder.path().join("dir")).unwrap();
+        assert_eq!(names(), [""; 0]);
+        drop(file);
+        std::fs::rename(folder.path().join("a"), folder.path().join("b")).unwrap();
+        assert_eq!(names(), ["a", "b"]);
+        watches.forget(watch);
+        std::fs::write(folder.path().join("c"), "").unwrap();
+        assert!(watches.changes().unwrap().iter().all(|change| change.gone));
     }
 }

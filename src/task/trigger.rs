@@ -95,7 +95,7 @@ impl Condition {
             return Ok(Some(Condition::Line { worker, text: needle.0.as_str().into() }));
         }
         if let Some(pattern) = &*item.path {
-            return Ok(queue.is_none().then(|| Condition::Path(pattern.0.clone())));
+            return Ok(queue.is_none().then(|| Condition::Path(pattern.path())));
         }
         if let Some(schedule) = &*item.schedule {
             return Ok(Some(Condition::Schedule(Schedule::new(Times::new(schedule)?, now))));
@@ -165,7 +165,8 @@ impl fmt::Display for Condition {
             Condition::Batch { queue, .. } => write!(f, "a batch waits in {queue}"),
             Condition::Queue { queue, event } => write!(f, "{} {queue}", of_queue(event)),
             Condition::Worker { worker, event } => write!(f, "{worker}: {}", event.word()),
-            Condition::Line { text, .. } => write!(f, "a line with {text:?}"),
+            Condition::Line { worker: Some(worker), text } => write!(f, "a line of {worker} with {text:?}"),
+            Condition::Line { worker: None, text } => write!(f, "a line with {text:?}"),
             Condition::Path(path) => write!(f, "a file {}", path.display()),
             Condition::Schedule(_) => write!(f, "its time has come"),
             Condition::Socket(_) => write!(f, "somebody connects"),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::keys::Table;
 use crate::config::typed::Int;
-use crate::config::values::{self, Needle, Pattern, SignalName};
+use crate::config::values::{self, FilePattern, Needle, SignalName};
 use proptest::prelude::*;
 use std::cell::Cell;
 
@@ -20,6 +20,10 @@ fn text(text: &str) -> Option<Text> {
 
 fn condition(set: impl FnOnce(&mut tables::Trigger)) -> Condition {
     Condition::of(&item(set), Wall(0)).unwrap().unwrap()
+}
+
+fn files() -> Option<FilePattern> {
+    Some(FilePattern { folder: "/in".into(), name: glob::Pattern::new("*").unwrap() })
 }
 
 fn fire(name: &str) -> Condition {
@@ -123,13 +127,13 @@ fn each_form_and_what_it_waits_for() {
     }
     check(&[10, 11], &|item| item.line.value = Some(Needle("published".into())));
     check(&[10], &|item| (item.line.value, item.worker.value) = (Some(Needle("published".into())), text("w")));
-    check(&[13], &|item| item.path.value = Some(Pattern("/in/*".into())));
+    check(&[13], &|item| item.path.value = files());
     check(&[15], &|item| item.socket.value = Some(address.clone()));
     check(&[16], &|item| item.signal.value = Some(SignalName("USR1")));
     check(&[18], &|item| item.fire.value = text("q"));
     check(&[], &|item| item.schedule.value = Some(values::Schedule("0 3 * * *".into())));
 
-    let files = item(|item| (item.path.value, item.queue.value) = (Some(Pattern("/in/*".into())), text("q")));
+    let files = item(|item| (item.path.value, item.queue.value) = (files(), text("q")));
     assert!(Condition::of(&files, Wall(0)).unwrap().is_none(), "it puts tasks, it starts nothing");
     let never = item(|item| item.schedule.value = Some(values::Schedule("soon".into())));
     assert!(Condition::of(&never, Wall(0)).is_err());

@@ -8,7 +8,7 @@ use crate::config::kind::{Kind, join, nearest};
 use crate::config::report::Report;
 use crate::config::source::Place;
 use crate::config::typed::{Int, Text, Words, words};
-use crate::config::values::{Address, Durable, Needle, Pattern, Schedule, SignalName, Size, Store};
+use crate::config::values::{Address, Durable, FilePattern, Needle, Schedule, SignalName, Size, Store};
 use std::time::Duration;
 
 words! {
@@ -90,8 +90,8 @@ table! {
         worker: Set<Option<Text>> = Nothing, "", Live, [];
         /// A line that holds this text.
         line: Set<Option<Needle>> = Nothing, "", Live, [];
-        /// Files that match.
-        path: Set<Option<Pattern>> = Nothing, "", Live, [("systemd", "PathExists"), ("systemd", "PathChanged")];
+        /// Files that match: closed after they were written to, or moved there; with `queue`, one task for each.
+        path: Set<Option<FilePattern>> = Nothing, "", Live, [("systemd", "PathExists"), ("systemd", "PathChanged")];
         /// Times, as crontab(5) writes them.
         schedule: Set<Option<Schedule>> = Nothing, "", Live, [("systemd", "OnCalendar"), ("cron", "cron")];
         /// A connection.

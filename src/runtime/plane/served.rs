@@ -145,10 +145,11 @@ impl Served {
 
     /// A worker whose log is in this directory, not opened yet.
     pub(super) fn new(id: WorkerId, spec: Spec, dir: Arc<OnDisk>) -> Served {
-        let Spec { label, settings, sorting, line_bytes_max, latency, ready, .. } = spec;
+        let Spec { label, settings, sorting, line_bytes_max, latency, ready, watchwords, .. } = spec;
         let streams = vec![(Stream::Stdout, None), (Stream::Stderr, None)];
         let ledger = Ledger::new(&["stdout", "stderr"]);
         let mut output = Output::new(sorting, streams, ledger, None, line_bytes_max).with_last_line();
+        output.look_out_for(watchwords);
         output.miss_log(settings.overflow);
         let mut served = Served::adopted(id, label, output);
         (served.latency, served.ready) = (latency, ready.map(Into::into));
@@ -164,11 +165,12 @@ impl Served {
 
     /// Everything but the directory and the name is so from now on.
     pub(super) fn reload(&mut self, spec: Spec, reactor: &mut Reactor<Watched>) {
-        let Spec { settings, sorting, line_bytes_max, latency, ready, .. } = spec;
+        let Spec { settings, sorting, line_bytes_max, latency, ready, watchwords, .. } = spec;
         if let Some(unopened) = &mut self.unopened {
             unopened.settings = settings.clone();
         }
         self.output.reload_all(sorting, settings, line_bytes_max);
+        self.output.look_out_for(watchwords);
         (self.latency, self.ready) = (latency, ready.map(Into::into));
         for token in self.lives.iter().flat_map(|life| &life.pumps).flatten() {
             if let Some(Watched::Pipe(pump)) = reactor.get_mut(*token) {

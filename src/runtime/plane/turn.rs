@@ -359,6 +359,9 @@ impl Work {
         if let Some(text) = served.output.take_news() {
             self.outbox.tell(FromPlane::LogTrouble { worker: served.id, text });
         }
+        if let Some(watchwords) = served.output.take_spotted() {
+            self.outbox.tell(FromPlane::Spotted(watchwords));
+        }
         if let Some(e) = served.output.take_failure() {
             tracing::error!("cannot pass output on: {e}");
             served.failed = true;

@@ -3,6 +3,7 @@
 use super::super::order::Order;
 use super::super::scene::{Scene, ids, put, task};
 use super::*;
+use crate::task::Class;
 use std::time::Duration;
 
 #[test]
@@ -62,4 +63,18 @@ fn what_is_counted_wrong_is_counted_anew() {
     assert_eq!((scene.counts().tally.waiting[1], scene.counts().tally.done), (5, 7));
     scene.again();
     assert_eq!((scene.counts().tally.waiting[1], scene.counts().tally.done), (1, 0));
+}
+
+/// A database of the first version, which did not know of files.
+#[test]
+fn an_older_database_is_brought_up_to_date() {
+    let mut scene = Scene::new();
+    scene.put(vec![task("kept")]);
+    scene.database.transact(false, |tx| tx.conn.execute_batch("DROP TABLE seen; PRAGMA user_version = 1")).unwrap();
+    scene.again();
+    let version = |conn: &Connection| conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    assert_eq!(scene.database.transact(false, |tx| version(tx.conn)).unwrap(), 2);
+    let seen = "INSERT INTO seen (queue, key, path) VALUES (1, 'key', x'2F')";
+    assert_eq!(scene.database.transact(false, |tx| tx.conn.execute(seen, [])).unwrap(), 1);
+    assert_eq!(scene.fetch(Class::Normal, 0).len(), 1);
 }

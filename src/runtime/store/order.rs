@@ -5,6 +5,7 @@ use super::tally::Counts;
 use crate::clock::Wall;
 use crate::config::values::Durable;
 use crate::task::{Class, State, Task, TaskId};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ pub struct Ticket(pub u64);
 pub enum Order {
     /// Store tasks, all or none of them; answered by `Reply::Put` or `Reply::Full`.
     Put(Put),
+    /// Files have come: a task is stored for each that was not seen before, as far as the queue can hold them; answered by
+    /// `Reply::Arrived`.
+    Arrived(Arrived),
     /// These waiting tasks begin a try; answered by `Reply::Leased`.
     Lease {
         /// Which.
@@ -131,6 +135,49 @@ pub struct Put {
     pub now: Wall,
 }
 
+/// Files that have come, each of which a task is to be stored for, but never two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// In which queue.
+    pub queue: Arc<str>,
+    /// When these tasks are durable.
+    pub durable: Durable,
+    /// What the queue may hold.
+    pub limits: Limits,
+    /// The files, in this order. One that was seen under another path is the same file: a task for it that waits gets the
+    /// new path.
+    pub files: Vec<File>,
+    /// These are there no more, and need not be remembered where they were last seen at that path.
+    pub gone: Vec<File>,
+    /// Some of those that are remembered are to be told: behind this key.
+    pub after: Box<str>,
+    /// When.
+    pub now: Wall,
+}
+
+/// What became of files that have come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// So many of them have been dealt with, the first ones.
+    pub files: usize,
+    /// For so many of these a task was stored: the others were seen before.
+    pub put: usize,
+    /// Why not all of them were taken, if not.
+    pub full: Option<Full>,
+    /// Files that are remembered, those behind the key: whoever looks which of them are gone need not look at all at once.
+    /// There are some more of them than tasks were stored, none where the last of them has been told.
+    pub known: Vec<File>,
+}
+
+/// A file that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// What it is known by, as long as it is not written to.
+    pub key: Box<str>,
+    /// Where it is.
+    pub path: Box<Path>,
+}
+
 /// What a queue may hold, all but its done tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -226,6 +273,8 @@ pub enum Reply {
     Put(Vec<Placed>),
     /// None of them is: the queue cannot hold them.
     Full(Full),
+    /// The first files have been dealt with.
+    Arrived(Taken),
     /// Each task of the lease, with the number of the try that has begun; none where it was not waiting any more.
     Leased(Vec<(TaskId, Option<u32>)>),
     /// The next waiting tasks.
@@ -341,14 +390,23 @@ pub struct Shown {
 impl Order {
     /// Whether its commit is to be durable before it is answered.
     pub(super) fn is_synced(&self) -> bool {
-        matches!(self, Order::Put(put) if put.durable != Durable::Never)
+        self.durable().is_some_and(|durable| durable != Durable::Never)
     }
 
     /// How long it may wait for others before it is committed.
     pub(super) fn patience(&self) -> Option<Duration> {
+        match (self, self.durable()) {
+            (_, Some(Durable::After(wait))) => Some(wait),
+            (Order::End { .. } | Order::Lease { ahead: true, .. }, _) => Some(COMPANY_WAIT),
+            _ => None,
+        }
+    }
+
+    /// When that is durable which it puts, if it puts anything.
+    fn durable(&self) -> Option<Durable> {
         match self {
-            Order::Put(Put { durable: Durable::After(wait), .. }) => Some(*wait),
-            Order::End { .. } | Order::Lease { ahead: true, .. } => Some(COMPANY_WAIT),
+            Order::Put(put) => Some(put.durable),
+            Order::Arrived(arrived) => Some(arrived.durable),
             _ => None,
         }
     }

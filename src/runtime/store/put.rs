@@ -94,7 +94,8 @@ impl Transaction<'_> {
         holder.optional()
     }
 
-    fn insert(&mut self, queue: i64, task: &NewTask, state: State, now: Wall) -> Result<TaskId> {
+    /// Stores a task in a state.
+    pub(super) fn insert(&mut self, queue: i64, task: &NewTask, state: State, now: Wall) -> Result<TaskId> {
         let id = TaskId(self.books.last + 1);
         let NewTask { class, key, delay, trace, payload } = task;
         let trace = trace.as_deref();

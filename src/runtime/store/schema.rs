@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The schema that this quell writes (`PRAGMA user_version`).
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 /// Says that the file is ours (`PRAGMA application_id`): "quel".
 const APPLICATION: i64 = 0x7175_656C;
 /// How long another process may hold the database.
@@ -70,6 +70,16 @@ CREATE INDEX task_key ON task (queue, key) WHERE key IS NOT NULL AND ended_us IS
 "
 );
 
+/// What version 2 has more: the files that tasks were put for, each by what it is known by, and where it was seen.
+const SEEN: &str = "
+CREATE TABLE IF NOT EXISTS seen (
+    queue INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    path BLOB NOT NULL,
+    PRIMARY KEY (queue, key)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Opens the database, made where there is none.
 pub(super) fn open(path: &Arc<Path>) -> std::result::Result<Connection, StoreError> {
     let failed = |e| StoreError::of(path, &e);
@@ -78,7 +88,7 @@ pub(super) fn open(path: &Arc<Path>) -> std::result::Result<Connection, StoreErr
     conn.busy_timeout(BUSY_WAIT).map_err(failed)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     match whose(&conn).map_err(failed)? {
-        Whose::Ours(VERSION) => {}
+        Whose::Ours(1..=VERSION) => {}
         Whose::Ours(found) => return Err(StoreError::Newer { path: path.clone(), found }),
         Whose::Foreign => return Err(StoreError::Foreign { path: path.clone() }),
         Whose::Nobodys => {}
@@ -109,17 +119,18 @@ fn whose(conn: &Connection) -> Result<Whose> {
     })
 }
 
-/// Makes the tables, unless another process was faster.
+/// Makes the tables that an earlier version did not have, unless another process was faster.
 fn create(conn: &Connection) -> Result<()> {
-    if let Whose::Ours(_) = whose(conn)? {
+    if let Whose::Ours(VERSION) = whose(conn)? {
         return Ok(());
     }
     conn.execute_batch("BEGIN IMMEDIATE")?;
+    let ours = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
     let made = match whose(conn) {
-        Ok(Whose::Ours(_)) => Ok(()),
+        Ok(Whose::Ours(VERSION)) => Ok(()),
+        Ok(Whose::Ours(_)) => conn.execute_batch(SEEN).and_then(|()| conn.execute_batch(&ours)),
         Ok(_) => {
-            let ours = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
-            conn.execute_batch(TABLES).and_then(|()| conn.execute_batch(&ours))
+            conn.execute_batch(TABLES).and_then(|()| conn.execute_batch(SEEN)).and_then(|()| conn.execute_batch(&ours))
         }
         Err(e) => Err(e),
     };

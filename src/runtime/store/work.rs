@@ -19,6 +19,7 @@ impl Transaction<'_> {
     pub(super) fn work(&mut self, order: &Order) -> Result<Reply> {
         match order {
             Order::Put(put) => Ok(self.put(put)?.map_or_else(Reply::Full, Reply::Put)),
+            Order::Arrived(arrived) => self.arrived(arrived),
             Order::Lease { ids, .. } => self.lease(ids),
             Order::End { id, ending, now } => self.end(*id, ending, *now),
             Order::Fetch { queue, class, after, tasks_max, bytes_max, now } => match self.row_of(queue) {

@@ -10,9 +10,10 @@ use crate::control::queue::{
     ByClass, Consumer, End, HEAD_BYTES_MAX, Limits as Shown, Outcome, PAYLOAD_BYTES_MAX, Placed, Placement,
     Queue as Brief, QueueStatus, Store as StoreIs, TaskDetail, TaskPage, TaskRow,
 };
-use crate::control::record::Source;
+use crate::control::record;
 use crate::control::reply::{Code, Reply as Answer};
 use crate::control::request::{Name, OfQueue, OfTask, Patience, ROWS_MAX};
+use crate::runtime::arrivals::Source;
 use crate::runtime::server::ClientId;
 use crate::runtime::store::{self, Entry, How, Key, Limits, NewTask, OnKey, Order, Reply, StoreError, Which};
 use crate::task::queue::QueueId;
@@ -35,6 +36,8 @@ pub(super) enum Asked {
     Lease(Vec<(WorkerId, TaskId)>),
     /// A try is over; the order, should it have to be given again.
     End(Box<Order>),
+    /// Files have come; the order, should it have to be given again.
+    Arrived(Arc<Source>, Box<Order>),
     Due,
     /// What was kept long enough is deleted; the order, should some be left.
     Purge(Box<Order>),
@@ -54,13 +57,21 @@ impl Asked {
             _ => None,
         }
     }
+
+    /// The order that is to be given again where it has failed.
+    pub(super) fn again(&self) -> Option<Order> {
+        match self {
+            Asked::End(order) | Asked::Arrived(_, order) => Some((**order).clone()),
+            _ => None,
+        }
+    }
 }
 
 /// What a client wants to know.
 #[derive(Debug)]
 pub(super) enum Wanted {
     /// Where what it put is; and what becomes of it, if it waits for that. What it is, where somebody records that.
-    Put(QueueId, Patience, Option<Box<Source>>),
+    Put(QueueId, Patience, Option<Box<record::Source>>),
     Tasks,
     Task(TaskId),
     /// Of one task: whether there was something to change, and what to say then.
@@ -88,7 +99,7 @@ impl Up<'_> {
     /// Has tasks stored; answered when they are.
     pub(super) fn put(&mut self, client: ClientId, put: Put, now: Now) -> Result<Option<Answer>, Refusal> {
         let id = self.queue_named(&put.queue)?;
-        let recorded = self.events.are_recorded().then(|| Box::new(Source::put(&put)));
+        let recorded = self.events.are_recorded().then(|| Box::new(record::Source::put(&put)));
         let on = |on| if on == Clash::Replace { OnKey::Replace } else { OnKey::DropNew };
         let key = put.key.map(|key| Key { name: key.key.into(), on: on(key.on) });
         let delay = Duration::from_millis(put.delay_ms.unwrap_or(0));

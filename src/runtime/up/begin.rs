@@ -126,6 +126,7 @@ pub fn begin<'a>(
         start_by: None,
         tasks,
         watches: Watches::default(),
+        drops: None,
         ended: None,
         since: now,
     };

@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 /// So often a socket is read in one turn, so that no worker keeps the others waiting.
-const READS_A_TURN: usize = 16;
+const READS_A_TURN: usize = 64;
 
 impl Up<'_> {
     /// A worker has said something, or can be told more.

@@ -43,7 +43,7 @@ fn of_worker(named: &Named<Worker>, found: &mut Vec<Report>) {
     idle(&keys.watch.rss, "watch", found);
     idle(&keys.watch.cpu, "watch", found);
     for Item(_, place) in keys.start_on.value.iter().filter(|Item(trigger, _)| !is_served(trigger)) {
-        let text = "this has no effect yet: no file, line or connection starts a worker";
+        let text = "this has no effect yet: no connection starts a worker";
         found.push(Report::warning(*place, text).help(format!("`quell start {}` starts it", named.name)));
     }
 }

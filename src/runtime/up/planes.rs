@@ -258,6 +258,7 @@ impl Up<'_> {
                     // The plane has said it on stderr, as it has its trouble.
                     self.note(Happening::new(now.wall, Kind::Warning, text).of(name));
                 }
+                FromPlane::Spotted(watchwords) => self.spotted(&watchwords, now),
                 FromPlane::LogTrouble { worker, text } => {
                     let name = self.name(worker);
                     self.note(Happening::new(now.wall, Kind::LogTrouble, text).of(name));

@@ -47,7 +47,8 @@ impl Up<'_> {
         self.end_talk(id, now);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.nonce = nonce;
-        worker.restarts += u32::from(worker.starts > 0);
+        // Another task is no restart.
+        worker.restarts += u32::from(worker.starts > 0 && worker.task.is_none());
         worker.starts += 1;
         worker.ready = Ready::None;
         worker.passed = None;

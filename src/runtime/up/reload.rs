@@ -98,6 +98,7 @@ impl Up<'_> {
         let lives = self.apply(&old, &changed, now);
         self.arrange_tasks();
         self.arrange_triggers(now);
+        self.arrange_drops(now);
         Ok((lines, lives))
     }
 
@@ -192,6 +193,7 @@ impl Up<'_> {
             Some(other) => self.planes.share(other, id),
             None => {
                 let sorting = sortings.of(&named.keys, &mut configuration.shelf);
+                let sorting = (sorting, sortings.vocabulary.of(config, &named.name));
                 self.planes.attach(plane, id, specs::plane_spec(&logging.whole, &named.keys, &log, sorting));
             }
         }
@@ -235,6 +237,7 @@ impl Up<'_> {
         self.supervisor.respec(id, specs::spec(config, named));
         if self.planes.log(id) == Some(id) {
             let sorting = sortings.of(&named.keys, &mut configuration.shelf);
+            let sorting = (sorting, sortings.vocabulary.of(config, &named.name));
             let spec = specs::plane_spec(&log.whole, &named.keys, worker.log_name(), sorting);
             self.planes.send(id, |log| ToPlane::Reload(log, Box::new(spec)));
         }

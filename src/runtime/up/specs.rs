@@ -1,5 +1,6 @@
 //! From a checked configuration to what the output plane goes by.
 
+use super::lines::Vocabulary;
 use crate::config::policy::Rotate;
 use crate::config::tables::{self, Compress, Log, Ready, ReadyWord, StampKind, Worker};
 use crate::config::values::{Address, ListName};
@@ -7,12 +8,13 @@ use crate::line::rules::RuleSet;
 use crate::log::settings::{Overflow, Settings};
 use crate::log::stamp::Stamp;
 use crate::runtime::lists::Shelf;
+use crate::runtime::lookout::Watchwords;
 use crate::runtime::plane;
 use crate::runtime::sorting::{Kept, Sorting};
 use crate::sys::time;
 use std::sync::Arc;
 
-pub(super) use crate::supervisor::spec::{instances, is_by_task, queues, spec, starts, waits_for};
+pub(super) use crate::supervisor::spec::{awaited, instances, is_by_task, queues, spec, starts, waits_for};
 
 /// How a worker says that it is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,25 +73,33 @@ pub(super) fn settings(log: &Log) -> Settings {
     }
 }
 
-/// The sets of rules that were compiled, each once.
+/// The sets of rules that were compiled, each once, and the texts that are waited for.
 #[derive(Debug, Default)]
-pub(super) struct Sortings(Vec<(Vec<ListName>, Sorting)>);
+pub(super) struct Sortings {
+    sortings: Vec<(Vec<ListName>, Sorting)>,
+    pub(super) vocabulary: Vocabulary,
+}
 
 impl Sortings {
     /// By what the lines of a worker are sorted.
     pub(super) fn of(&mut self, worker: &Worker, shelf: &mut Shelf) -> Sorting {
         let lists = &worker.lists.value;
-        if let Some((_, sorting)) = self.0.iter().find(|(known, _)| known == lists) {
+        if let Some((_, sorting)) = self.sortings.iter().find(|(known, _)| known == lists) {
             return sorting.clone();
         }
         let sorting = Sorting::new(Arc::new(RuleSet::new(shelf.rules(worker))), Kept::default());
-        self.0.push((lists.clone(), sorting.clone()));
+        self.sortings.push((lists.clone(), sorting.clone()));
         sorting
     }
 }
 
 /// What the output plane goes by.
-pub(super) fn plane_spec(log: &Log, worker: &Worker, name: &str, sorting: Sorting) -> plane::Spec {
+pub(super) fn plane_spec(
+    log: &Log,
+    worker: &Worker,
+    name: &str,
+    (sorting, watchwords): (Sorting, Option<Arc<Watchwords>>),
+) -> plane::Spec {
     let ready = match readiness(worker) {
         Readiness::Line(text) => Some(text),
         _ => None,
@@ -102,5 +112,6 @@ pub(super) fn plane_spec(log: &Log, worker: &Worker, name: &str, sorting: Sortin
         line_bytes_max: log.line_max.value.0 as usize,
         latency: log.latency.value,
         ready,
+        watchwords,
     }
 }

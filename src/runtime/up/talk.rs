@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// So much is read at once.
-const READ_BYTES: usize = 16 << 10;
+const READ_BYTES: usize = 4 << 10;
 /// More than a socket holds: what is read of a worker that has ended, while others may still write for it.
 const READS_AT_THE_END: usize = 256;
 

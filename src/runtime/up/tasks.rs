@@ -52,7 +52,7 @@ pub(super) struct Tasks {
     pub(super) due: Option<Tick>,
     /// The store has failed, and is left alone until then; what it is to be told again.
     pub(super) trouble: Option<(Tick, String)>,
-    pub(super) untold: Vec<Order>,
+    pub(super) untold: Vec<Asked>,
 }
 
 /// What is known of a queue.
@@ -307,6 +307,7 @@ impl Up<'_> {
                     let (queue, news) = (counts.queue.clone(), tasks.news(&counts));
                     tasks.counted(counts, now);
                     news.into_iter().for_each(|event| self.happened(What::Queue { queue: &queue, event }, now));
+                    self.room_for_files(&queue);
                 }
                 FromStore::Reply(ticket, reply) => {
                     if let Some(asked) = tasks.asked.remove(&ticket) {
@@ -353,9 +354,13 @@ impl Up<'_> {
                 self.store_failed(&error, now);
             }
             (Asked::Worker(id, nonce, queue), reply) => self.put_replied(id, nonce, queue, &reply, now),
-            (Asked::End(order), Reply::Failed(error)) => {
-                tasks.untold.push(*order);
+            (asked @ (Asked::End(_) | Asked::Arrived(..)), Reply::Failed(error)) => {
+                tasks.untold.push(asked);
                 self.store_failed(&error, now);
+            }
+            (Asked::Arrived(source, order), Reply::Arrived(taken)) => {
+                let told = if let Order::Arrived(arrived) = *order { arrived.files.len() } else { 0 };
+                self.files_taken(&source, told, taken, now);
             }
             (Asked::Gone(id), Reply::Shown(None)) => {
                 self.task_ended(id, &Came { end: Ended::Dropped, text: None });

@@ -190,8 +190,10 @@ impl Up<'_> {
     pub(super) fn tasks_due(&mut self, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
         if tasks.trouble.take_if(|(at, _)| *at <= now.tick).is_some() {
-            for order in std::mem::take(&mut tasks.untold) {
-                tasks.order(Asked::End(Box::new(order.clone())), order);
+            for asked in std::mem::take(&mut tasks.untold) {
+                if let Some(order) = asked.again() {
+                    tasks.order(asked, order);
+                }
             }
         }
         if tasks.due.take_if(|at| *at <= now.tick).is_some() {

@@ -26,7 +26,7 @@ pub(super) struct Watches {
 
 /// Whether a trigger is told what it waits for.
 pub(super) fn is_served(trigger: &tables::Trigger) -> bool {
-    trigger.path.value.is_none() && trigger.line.value.is_none() && trigger.socket.value.is_none()
+    trigger.socket.value.is_none()
 }
 
 impl Watches {
@@ -142,7 +142,8 @@ impl Up<'_> {
         self.set_alarm(now);
     }
 
-    fn tell(&mut self, event: trigger::Event<'_>, only: Option<&str>, now: Now) {
+    /// Tells all triggers, or those of `only` one worker, what has happened.
+    pub(super) fn tell(&mut self, event: trigger::Event<'_>, only: Option<&str>, now: Now) {
         let tasks = self.tasks.as_ref();
         let waiting = |queue: &str| tasks.map_or(0, |tasks| tasks.waiting(queue));
         for asked in self.watches.all.tell(event, only, now, waiting) {
