@@ -263,7 +263,7 @@ impl<'a> Shadow<'a> {
         for (old, new) in changed {
             let queue = new.queue.name.as_str();
             let put = new.totals.put.saturating_sub(old.totals.put);
-            if put > 0 && spec::is_by_task(&self.named.keys) && spec::queues(&self.named.keys).any(|of| of == queue) {
+            if put > 0 && spec::is_by_task(&self.named.keys) && self.named.keys.given().any(|of| of == queue) {
                 let tasks = count(put as usize, "task");
                 self.would(&format!("would begin {tasks} of {queue}"), put as usize)?;
             }

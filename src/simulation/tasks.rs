@@ -8,7 +8,7 @@ use crate::clock::Tick;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::ByClass;
 use crate::control::record::{Source, Try, TryEnd};
-use crate::supervisor::{Event, Phase, spec};
+use crate::supervisor::{Event, Phase};
 use crate::task::outcome::{self, End, Retry, Verdict};
 use crate::task::priority::Slots;
 use crate::task::queue::{Effect, FETCH_TASKS, QueueId, Slot};
@@ -46,7 +46,7 @@ impl World<'_> {
             self.piles.push(Pile::new(&queue.name, keys.max_tasks.value.0.unsigned_abs(), keys.max_bytes.value.0));
         }
         for named in self.config.workers.iter().filter(|named| named.keys.enabled.value) {
-            let queues: Vec<_> = spec::queues(&named.keys).filter_map(|queue| self.queue_named(queue)).collect();
+            let queues: Vec<_> = named.keys.given().filter_map(|queue| self.queue_named(queue)).collect();
             if queues.is_empty() {
                 continue;
             }

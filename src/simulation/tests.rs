@@ -220,7 +220,7 @@ fn workers_start_each_other() {
             "third  starts: second: failed",
             "third  starts: a line with \"disk full\"",
             "third  starts: a file /etc/quell/in/*.csv",
-            "third  starts: somebody connects",
+            "third  starts: somebody connects to /run/x",
             "first  starts: SIGUSR1",
             "second  starts: first: exit",
             "third  starts: second: failed",

@@ -2,41 +2,28 @@
 
 use super::Spec;
 use crate::config::load::{Config, Named};
-use crate::config::tables::{self, Protocol, QueueEvent, Trigger, Worker, WorkerKind};
-use crate::config::typed::{Item, Words};
+use crate::config::tables::{self, Protocol, Trigger, Worker, WorkerKind};
+use crate::config::typed::Item;
 use crate::config::values::Tries;
 use crate::worker::lifecycle::{Backoff, Policy, Restart};
-
-/// The queues that a worker has its tasks from; none where it has none.
-pub fn queues(worker: &Worker) -> impl Iterator<Item = &str> {
-    let triggers = worker.start_on.value.iter().map(|Item(trigger, _)| trigger);
-    triggers.filter(|trigger| is_of_tasks(trigger)).filter_map(|trigger| Some(trigger.queue.value.as_ref()?.0.as_str()))
-}
 
 /// Whether it has a process for each task.
 #[must_use]
 pub fn is_by_task(worker: &Worker) -> bool {
-    worker.protocol.value.0 == Protocol::Exec && queues(worker).next().is_some()
+    worker.protocol.value.0 == Protocol::Exec && worker.given().next().is_some()
 }
 
 /// Whether it is one that stays, and is told its tasks.
 #[must_use]
 pub fn is_told_tasks(worker: &Worker) -> bool {
-    worker.protocol.value.0 == Protocol::Lines && queues(worker).next().is_some()
-}
-
-/// Whether a trigger is a queue whose tasks a worker is given, and no state of a queue.
-fn is_of_tasks(trigger: &Trigger) -> bool {
-    let added = trigger.event.value.as_ref().is_none_or(|event| event.0 == QueueEvent::Added.word());
-    let plain = trigger.path.value.is_none() && trigger.depth.value.is_none() && trigger.batch.value.is_none();
-    trigger.queue.value.is_some() && added && plain
+    worker.protocol.value.0 == Protocol::Lines && worker.given().next().is_some()
 }
 
 /// What starts a worker: the items of its `start_on` by their numbers, but for the queues whose tasks it is started for.
 pub fn waits_for(worker: &Worker) -> impl Iterator<Item = (usize, &Trigger)> {
     let leases = is_by_task(worker);
     let items = worker.start_on.value.iter().map(|Item(trigger, _)| trigger).enumerate();
-    items.filter(move |(_, trigger)| !(leases && is_of_tasks(trigger)))
+    items.filter(move |(_, trigger)| !(leases && trigger.is_of_tasks()))
 }
 
 /// Who waits for a line of a worker, and for what. What a worker prints itself never starts it, or it would print it again.

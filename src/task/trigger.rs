@@ -169,7 +169,7 @@ impl fmt::Display for Condition {
             Condition::Line { worker: None, text } => write!(f, "a line with {text:?}"),
             Condition::Path(path) => write!(f, "a file {}", path.display()),
             Condition::Schedule(_) => write!(f, "its time has come"),
-            Condition::Socket(_) => write!(f, "somebody connects"),
+            Condition::Socket(address) => write!(f, "somebody connects to {address}"),
             Condition::Signal(name) => write!(f, "SIG{name}"),
             Condition::Fire(name) => write!(f, "fired: {name}"),
         }
@@ -323,6 +323,20 @@ impl Triggers {
             _ => None,
         };
         self.triggers.iter().filter_map(next).min()
+    }
+
+    /// Whether it would be news that what this item waits for has happened: the worker is at rest, and no start is pending
+    /// because of that.
+    #[must_use]
+    pub fn awaits(&self, item: usize) -> bool {
+        let is_new = |trigger: &Trigger| trigger.item == item && !trigger.pending;
+        self.phase == Phase::Rest && self.triggers.iter().any(is_new)
+    }
+
+    /// Whether the worker runs.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.phase == Phase::Running
     }
 
     /// Asks for a start, if one is due. It is the first one's that is; the others are served by it.

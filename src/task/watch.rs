@@ -84,6 +84,18 @@ impl Watches {
         self.0.iter().any(|watch| watch.held && *watch.worker == *worker)
     }
 
+    /// Whether it would be news that what an item waits for has happened.
+    #[must_use]
+    pub fn awaits(&self, worker: &str, item: usize) -> bool {
+        self.open().any(|watch| *watch.worker == *worker && watch.triggers.awaits(item))
+    }
+
+    /// Whether a worker runs.
+    #[must_use]
+    pub fn runs(&self, worker: &str) -> bool {
+        self.0.iter().any(|watch| *watch.worker == *worker && watch.triggers.runs())
+    }
+
     /// Somebody stops a worker, or starts it again.
     pub fn hold(&mut self, worker: &str, held: bool) {
         self.0.iter_mut().filter(|watch| *watch.worker == *worker).for_each(|watch| watch.held = held);

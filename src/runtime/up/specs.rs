@@ -14,7 +14,7 @@ use crate::runtime::sorting::{Kept, Sorting};
 use crate::sys::time;
 use std::sync::Arc;
 
-pub(super) use crate::supervisor::spec::{awaited, instances, is_by_task, queues, spec, starts, waits_for};
+pub(super) use crate::supervisor::spec::{awaited, instances, is_by_task, spec, starts, waits_for};
 
 /// How a worker says that it is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]

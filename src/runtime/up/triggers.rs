@@ -1,6 +1,7 @@
 //! What starts a worker that waits for something: its `start_on`. `task::trigger` decides; here it is told what happens, and
 //! what it asks for is done.
 
+use super::sockets::Sockets;
 use super::{ALARM, Up, Worker, specs};
 use crate::clock::{Now, Tick, Wall};
 use crate::config::tables::{self, WorkerEvent};
@@ -18,21 +19,23 @@ use std::io;
 /// All triggers, and the alarm of their schedules.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
-    all: watch::Watches,
+    pub(super) all: watch::Watches,
+    /// The sockets of those who wait for connections, by their names.
+    pub(super) sockets: Vec<(Box<str>, Sockets)>,
     /// None where no schedule ever was; and when it rings.
     alarm: Option<Alarm>,
     rings: Option<Wall>,
-}
-
-/// Whether a trigger is told what it waits for.
-pub(super) fn is_served(trigger: &tables::Trigger) -> bool {
-    trigger.socket.value.is_none()
 }
 
 impl Watches {
     /// When there is something to do that nothing else brings.
     pub(super) fn deadline(&self) -> Option<Tick> {
         self.all.deadline()
+    }
+
+    /// When it is to be seen which workers are idle.
+    pub(super) fn idle_deadline(&self) -> Option<Tick> {
+        self.sockets.iter().filter_map(|(_, sockets)| Some(sockets.idle?.deadline())).min()
     }
 
     /// Whether somebody has stopped a worker, so that what it waits for does not start it.
@@ -47,13 +50,15 @@ impl Up<'_> {
         let config = &self.configuration.loaded.config;
         let mut watches = watch::Watches::default();
         for named in config.workers.iter().filter(|named| named.keys.enabled.value) {
-            let served = specs::waits_for(&named.keys).filter(|(_, item)| is_served(item));
-            watches.add(&named.name, served, now.wall);
+            watches.add(&named.name, specs::waits_for(&named.keys), now.wall);
             watches.hold(&named.name, self.watches.all.holds(&named.name));
         }
         for worker in self.workers.values().filter(|worker| worker.process.is_some()) {
             watches.tell(trigger::Event::Started, Some(&worker.of), now, |_| 0);
         }
+        let listening = config.workers.iter().filter(|named| watches.workers().any(|name| *name == named.name));
+        let sockets = listening.map(|named| (named.name.as_str().into(), Sockets::of(named)));
+        self.watches.sockets = sockets.filter(|(_, sockets)| sockets.are_some()).collect();
         self.watches.all = watches;
         self.tell(trigger::Event::Look, None, now);
     }
@@ -105,6 +110,9 @@ impl Up<'_> {
         if self.watches.deadline().is_some_and(|at| at <= now.tick) {
             self.tell(trigger::Event::Look, None, now);
         }
+        if self.watches.idle_deadline().is_some_and(|at| at <= now.tick) {
+            self.idle_due(now);
+        }
     }
 
     /// Whether anything waits for this to be fired; if so, it is.
@@ -140,13 +148,19 @@ impl Up<'_> {
             }
         }
         self.set_alarm(now);
+        self.attend_sockets(now);
     }
 
     /// Tells all triggers, or those of `only` one worker, what has happened.
     pub(super) fn tell(&mut self, event: trigger::Event<'_>, only: Option<&str>, now: Now) {
         let tasks = self.tasks.as_ref();
         let waiting = |queue: &str| tasks.map_or(0, |tasks| tasks.waiting(queue));
-        for asked in self.watches.all.tell(event, only, now, waiting) {
+        let asked = self.watches.all.tell(event, only, now, waiting);
+        let Watches { all, sockets, .. } = &mut self.watches;
+        for (worker, sockets) in sockets.iter_mut().filter(|(worker, _)| only.is_none_or(|only| **worker == *only)) {
+            sockets.mind(all.runs(worker), now);
+        }
+        for asked in asked {
             match asked.what {
                 Answer::Start => self.start_because(&asked, now),
                 Answer::Tripped => {
@@ -155,6 +169,7 @@ impl Up<'_> {
             }
         }
         self.set_alarm(now);
+        self.attend_sockets(now);
     }
 
     fn start_because(&mut self, asked: &Asked, now: Now) {
