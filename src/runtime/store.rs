@@ -20,7 +20,6 @@ mod order;
 mod put;
 mod schema;
 mod table;
-mod tally;
 mod work;
 
 pub use database::Returned;
@@ -30,11 +29,13 @@ pub use order::{
     Arrived, Ending, Entry, File, FromStore, Full, How, Key, Limits, NewTask, OnKey, Order, Placed, Put, Reply, Shown,
     Taken, Ticket, Which,
 };
-pub use tally::{Counts, Tally};
+
+pub use crate::task::tally::{Counts, Tally};
 
 use super::outbox::Outbox;
 use crate::sys::poller::Waker;
 use crate::sys::{thread, time};
+use crate::task::tally;
 use database::Database;
 use group::Group;
 use std::io;

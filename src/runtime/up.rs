@@ -18,6 +18,7 @@ mod picture;
 mod planes;
 mod process;
 mod ready;
+mod record;
 mod reload;
 mod sockets;
 mod specs;

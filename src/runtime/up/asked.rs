@@ -12,6 +12,7 @@ use crate::control::queue::{
     ByClass, Consumer, End, HEAD_BYTES_MAX, Limits as Shown, Outcome, PAYLOAD_BYTES_MAX, Placed, Placement,
     Queue as Brief, QueueStatus, Store as StoreIs, TaskDetail, TaskPage, TaskRow,
 };
+use crate::control::record;
 use crate::control::reply::{Code, Reply as Answer};
 use crate::control::request::{Name, OfQueue, OfTask, Patience, ROWS_MAX};
 use crate::runtime::arrivals::Source;
@@ -73,8 +74,8 @@ impl Asked {
 /// What a client wants to know.
 #[derive(Debug)]
 pub(super) enum Wanted {
-    /// Where what it put is; and what becomes of it, if it waits for that.
-    Put(QueueId, Patience),
+    /// Where what it put is; and what becomes of it, if it waits for that. What it is, where somebody records that.
+    Put(QueueId, Patience, Option<Box<record::Source>>),
     Tasks,
     Task(TaskId),
     /// Of one task: whether there was something to change, and what to say then.
@@ -102,6 +103,7 @@ impl Up<'_> {
     /// Has tasks stored; answered when they are.
     pub(super) fn put(&mut self, client: ClientId, put: Put, now: Now) -> Result<Option<Answer>, Refusal> {
         let id = self.queue_named(&put.queue)?;
+        let recorded = self.events.are_recorded().then(|| Box::new(record::Source::put(&put)));
         let on = |on| if on == Clash::Replace { OnKey::Replace } else { OnKey::DropNew };
         let key = put.key.map(|key| Key { name: key.key.into(), on: on(key.on) });
         let delay = Duration::from_millis(put.delay_ms.unwrap_or(0));
@@ -111,7 +113,7 @@ impl Up<'_> {
             NewTask { class: put.class, key, delay, trace, payload }
         };
         if let Some(order) = self.put_order(id, put.payloads.into_iter().map(task).collect(), now) {
-            self.order_put(client, Wanted::Put(id, put.patience), id, order, now);
+            self.order_put(client, Wanted::Put(id, put.patience, recorded), id, order, now);
         }
         Ok(None)
     }
@@ -194,7 +196,8 @@ impl Up<'_> {
                 Answer::failed(code, error.to_string())
             }
             (_, Reply::Full(full)) => Answer::failed(Code::Full, full.to_string()),
-            (Wanted::Put(queue, patience), Reply::Put(placed)) => {
+            (Wanted::Put(queue, patience, recorded), Reply::Put(placed)) => {
+                self.record_put(recorded, &placed, now);
                 return self.placed(client, queue, patience, &placed, now);
             }
             (Wanted::Tasks, Reply::Listed { tasks, more }) => {

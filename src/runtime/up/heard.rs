@@ -177,13 +177,14 @@ impl Up<'_> {
             Reply::Failed(error) => Some(error.to_string()),
             Reply::Put(placed) => {
                 tasks.count_put(queue, placed);
+                self.record_put_by_worker(queue, placed, now);
                 None
             }
             _ => None,
         };
-        let name = tasks.queue(queue).name.clone();
         let is_its = self.workers.get(&id).is_some_and(|worker| worker.nonce == nonce);
         if let Some(why) = why {
+            let name: Box<str> = self.queue_name(queue).into();
             self.put_refused(id, by.filter(|_| is_its), &name, &why, now);
         }
         let Some(talk) = self.talk(id).filter(|_| is_its) else { return };

@@ -5,7 +5,6 @@ use super::asked::Asked;
 use super::tasks::Tasks;
 use super::{TASKS, Up};
 use crate::clock::{Now, Tick, earliest};
-use crate::config::unit::show_duration;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::plane::ToPlane;
 use crate::runtime::store::{Ending, Order};
@@ -140,6 +139,7 @@ impl Up<'_> {
     pub(super) fn give(&mut self, id: WorkerId, now: Now) {
         let is_up = self.supervisor.member(id).is_some_and(|member| member.life.state == State::Up)
             && self.workers.get(&id).is_some_and(|worker| worker.process.is_some());
+        let is_recorded = self.events.are_recorded();
         while let Some(talk) = self.talk(id).filter(|talk| is_up && !talk.is_over && !talk.empties) {
             let session = &mut talk.session;
             let changes = session.first().is_none() && (talk.tag.task().is_some() || session.has_next());
@@ -149,7 +149,11 @@ impl Up<'_> {
                 break;
             }
             let Some(entry) = talk.session.next(now.tick) else { break };
+            let begun = is_recorded.then(|| (entry.task.clone(), entry.queue));
             let (task, fits) = (entry.task.id, protocol::write_task(&entry.task, &mut talk.unsent));
+            if let Some((task, queue)) = begun {
+                self.record_begun(id, &task, queue, now);
+            }
             if let Err(unfit) = fits {
                 self.said_end(id, task, End::Bury { why: unfit.to_string().into() }, now);
             }
@@ -384,7 +388,7 @@ impl Up<'_> {
         let worker = self.workers.get(&id)?;
         if talk.late {
             let timeout = self.configuration.table(worker).keys.timeout.value.unwrap_or_default();
-            return Some(End::Failed { why: format!("not done after {}: killed", show_duration(timeout)).into() });
+            return Some(End::of_timeout(timeout));
         }
         let last = worker.last.as_ref().filter(|last| last.life == worker.life)?;
         (!last.ordered || talk.hung_up.is_some()).then(|| End::of_death(exit_of(last.outcome)))

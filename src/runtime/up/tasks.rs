@@ -175,17 +175,14 @@ impl Tasks {
     pub(super) fn waiting(&self, queue: &str) -> u64 {
         let known = self.queues.iter().find(|known| *known.name == *queue);
         let counts = known.and_then(|known| known.counts.as_ref()).filter(|counts| !counts.paused);
-        counts.map_or(0, |counts| counts.tally.waiting.iter().sum())
+        counts.map_or(0, |counts| counts.tally.startable())
     }
 
     /// What the change of a queue to these counts means to those who wait for that.
     fn news(&mut self, counts: &Counts) -> Vec<QueueEvent> {
-        let left =
-            |counts: &Counts| counts.tally.waiting.iter().sum::<u64>() + counts.tally.delayed + counts.tally.running;
         let id = self.heard_of(&counts.queue);
-        let had = self.queue(id).counts.as_ref().map_or(0, left);
-        let added = counts.fresh.iter().any(Option::is_some).then_some(QueueEvent::Added);
-        added.into_iter().chain((had > 0 && left(counts) == 0).then_some(QueueEvent::Empty)).collect()
+        let before = self.queue(id).counts.as_ref().map(|before| before.tally);
+        counts.news(&before.unwrap_or_default()).collect()
     }
 
     /// Why no task is begun, while the store fails.
