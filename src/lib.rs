@@ -13,14 +13,16 @@
 //! | [`task`] | what is to become of a task: its class, its tries, what a worker says of it |
 //! | [`supervisor`] | what is to become of many workers: who starts before whom, who stops after whom |
 //! | [`control`] | what is said over the control socket: requests, replies, events, the picture of what runs |
+//! | [`simulation`] | what would happen: the same decisions on a clock of their own |
 //! | [`render`] | what people are shown of what runs |
 //! | [`sys`] | how the kernel is asked: every system call, and all that is unsafe |
 //! | [`runtime`] | the loops that do what the others decide: the output path, the control plane, the keepers |
 //! | [`cli`] | the command line: one file a verb |
 //!
-//! Only `sys`, `runtime` and `cli` do I/O or read the clock. `cli` uses `runtime`, which uses all but `render`;
-//! the others see `clock` and `config` only, never each other, but for `supervisor`, which leads many a `worker`,
-//! `control`, which names a `task`, and `render`, which shows what `control` says. A test (`tests/tidy.rs`) holds this.
+//! Only `sys`, `runtime` and `cli` do I/O or read the clock. `cli` uses `runtime`, which uses all but `render` and
+//! `simulation`; the others see `clock` and `config` only, never each other, but for `supervisor`, which leads many a `worker`
+//! and tells of it in the words of `control`, `control`, which names a `task`, `simulation`, which puts these together as
+//! `runtime` does, and `render`, which shows what they say. A test (`tests/tidy.rs`) holds this.
 //!
 //! Bytes take one way through the house, whichever verb reads them: `line::frame` cuts lines, `line::classify` sorts a
 //! block of them into runs, `runtime::route` counts each run and sends it to a `runtime::logdir`, to an inherited
@@ -40,6 +42,7 @@ pub mod line;
 pub mod log;
 pub mod render;
 pub mod runtime;
+pub mod simulation;
 pub mod supervisor;
 pub mod sys;
 pub mod task;

@@ -6,6 +6,8 @@
 //! it. Instances of one worker are one to those that need it.
 
 mod needs;
+pub mod news;
+pub mod spec;
 
 use crate::clock::{Tick, earliest};
 use crate::worker::WorkerId;

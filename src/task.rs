@@ -11,7 +11,9 @@ pub mod protocol;
 pub mod queue;
 pub mod schedule;
 pub mod session;
+pub mod tally;
 pub mod trigger;
+pub mod watch;
 
 use crate::clock::Wall;
 use crate::config::kind::join;

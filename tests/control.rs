@@ -167,7 +167,7 @@ fn what_each_verb_asks() {
     assert_eq!(asked("reload --dry-run"), Request::Reload { dry_run: true, patience });
     assert_eq!(asked("rotate"), Request::Rotate { workers: vec![] });
     assert_eq!(asked("reopen web"), Request::Reopen { workers: names(&["web"]) });
-    assert_eq!(asked("events -n 3"), Request::Events { follow: false, since: None, last: Some(3) });
+    assert_eq!(asked("events -n 3"), Request::Events { follow: false, since: None, last: Some(3), record: false });
     assert_eq!(asked("down --no-wait"), Request::Down { patience: none });
 }
 
@@ -305,7 +305,10 @@ fn events_that_nobody_reads_any_more() {
     std::io::Read::read_exact(&mut stdout, &mut line).unwrap();
     drop(stdout);
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert_eq!(supervisor.asked.recv().unwrap(), Request::Events { follow: true, since: None, last: Some(10) });
+    assert_eq!(
+        supervisor.asked.recv().unwrap(),
+        Request::Events { follow: true, since: None, last: Some(10), record: false }
+    );
 }
 
 #[test]
@@ -340,7 +343,7 @@ fn a_table_is_as_wide_as_the_terminal() {
 fn the_page_is_complete() {
     let page = include_str!("../docs/control.md");
     let requests: Vec<_> = page.lines().filter(|line| line.starts_with("{\"")).collect();
-    assert_eq!(requests.len(), 17);
+    assert_eq!(requests.len(), 18);
     for json in requests {
         Request::parse(json.as_bytes()).unwrap_or_else(|e| panic!("{json}: {e}"));
     }
@@ -372,7 +375,7 @@ fn the_page_is_complete() {
     for kind in [Starting, Started, Ready, Exited, Backoff, Failed, Stopping, Stopped, Killed, Survivors, Signal] {
         names(&serde_json::to_string(&kind).unwrap());
     }
-    for kind in [Kind::Quell, Reload, Oom, LogTrouble, Orphan, Warning] {
+    for kind in [Kind::Quell, Reload, Oom, LogTrouble, Orphan, Warning, Kind::Source, Kind::Began, Kind::Tried] {
         names(&serde_json::to_string(&kind).unwrap());
     }
 }

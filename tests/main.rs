@@ -26,6 +26,7 @@ mod plane;
 mod retention;
 mod run;
 mod signals;
+mod simulate;
 #[cfg(feature = "full-tests")]
 mod store;
 mod terminal;

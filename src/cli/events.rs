@@ -1,5 +1,7 @@
 //! `quell events`: what happened, and what happens.
 
+mod record;
+
 use super::{End, Failure, ask, talk};
 use crate::control::event::Event;
 use crate::control::reply::Reply;
@@ -7,6 +9,7 @@ use crate::control::request::Request;
 use crate::render::event;
 use crate::sys::fd;
 use clap::Args;
+use std::path::PathBuf;
 
 /// How many of the past are shown before what happens from now on.
 const BEFORE: u32 = 10;
@@ -20,7 +23,8 @@ of quell, without a gap), worker (null for quell itself), kind, text; and pid, e
 Examples:
   quell events
   quell events -f
-  quell events -f -n 0 --json | jq --unbuffered -r 'select(.kind == \"exited\").worker'")]
+  quell events -f -n 0 --json | jq --unbuffered -r 'select(.kind == \"exited\").worker'
+  quell events --record run.jsonl")]
 pub(super) struct Options {
     #[command(flatten)]
     ask: ask::Options,
@@ -33,13 +37,19 @@ pub(super) struct Options {
     /// Each as JSON, one a line
     #[arg(long)]
     json: bool,
+    /// Write what happens from now on to a file, with all that `quell simulate` needs; - is standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["follow", "last", "json"])]
+    record: Option<PathBuf>,
 }
 
 impl Options {
     pub(super) fn execute(&self) -> Result<End, Failure> {
+        if let Some(path) = &self.record {
+            return record::record(&self.ask, path);
+        }
         let last = self.last.or(self.follow.then_some(BEFORE));
         let mut client = self.ask.connect()??;
-        client.send(&Request::Events { follow: self.follow, since: None, last })?;
+        client.send(&Request::Events { follow: self.follow, since: None, last, record: false })?;
         let patience = (!self.follow).then_some(ask::SOON);
         while let Some(reply) = client.reply(patience, Some(fd::stdout()))? {
             match reply {

@@ -24,6 +24,8 @@ mod rotate;
 mod run;
 mod schema;
 mod signal;
+mod simulate;
+mod source;
 mod start;
 mod status;
 mod talk;
@@ -95,6 +97,8 @@ enum Verb {
     Init(init::Options),
     Import(import::Options),
     Test(test::Options),
+    Simulate(simulate::Options),
+    Source(source::Options),
     Schema(schema::Options),
     Completions(completions::Options),
     Man(man::Options),
@@ -180,6 +184,8 @@ pub fn main() -> ExitCode {
         Verb::Init(options) => options.execute(),
         Verb::Import(options) => options.execute(),
         Verb::Test(options) => options.execute(),
+        Verb::Simulate(options) => options.execute(),
+        Verb::Source(options) => options.execute(),
         Verb::Schema(options) => options.execute(),
         Verb::Completions(options) => options.execute(Cli::command()),
         Verb::Man(options) => options.execute(Cli::command()),

@@ -1,15 +1,23 @@
 //! `quell test`: the `[[test]]` tables of a configuration.
 
 use super::config::{self, Checked, count, wants_colour};
-use super::{End, Failure, talk};
+use super::{End, Failure, simulate, talk};
 use crate::config::report::{self, Report};
 use crate::config::source::Place;
-use crate::config::tables::{Expected, LineClass, Test};
+use crate::config::tables::{Expected, LineClass, Priority, Source, Started, Test};
 use crate::config::typed::{Choice, Item, Text, Words};
+use crate::control::record::Source as Given;
 use crate::line::classify::{Follow, decide};
 use crate::line::rules::{RuleSet, Scratch};
 use crate::line::{Class, Stream};
+use crate::simulation::{
+    self,
+    script::{self, Script, What},
+};
+use crate::task;
 use clap::Args;
+use std::path::Path;
+use std::time::Duration;
 
 /// Run the tests that a configuration holds
 #[derive(Debug, Args)]
@@ -18,6 +26,12 @@ use clap::Args;
 worker = \"web\"
 lines  = [\"GET /healthz 200\", \"ERROR: disk full\"]
 expect = [\"noise\", \"critical\"]
+
+[[test]]
+source = { queue = \"thumbs\", class = \"high\" }
+expect = { start = \"thumbs\", within = \"50ms\" }
+
+What a source starts is found out on a clock of its own, when everything is up; nothing is started.
 
 Example:
   quell test -c quell.toml")]
@@ -30,7 +44,14 @@ impl Options {
     pub(super) fn execute(&self) -> Result<End, Failure> {
         let mut checked = self.config.load_clean()?;
         let tests = checked.loaded.config.tests.clone();
-        let failed: Vec<Report> = tests.iter().flat_map(|Item(test, place)| run(test, *place, &mut checked)).collect();
+        let folder = simulate::folder(&checked);
+        let run = |Item(test, place): &Item<Test>| match (&test.source.value, &test.expect.value) {
+            (Some(Item(source, _)), Some(Expected::Start(Item(start, at)))) => {
+                simulated(source, start, test.expect.place.unwrap_or(*at), &checked, &folder)
+            }
+            _ => classified(test, *place, &mut checked),
+        };
+        let failed: Vec<Report> = tests.iter().flat_map(run).collect();
         let colour = wants_colour(&std::io::stdout());
         let reports = report::to_text(&checked.loaded.sources, &failed, colour);
         let found = if failed.is_empty() {
@@ -43,10 +64,40 @@ impl Options {
     }
 }
 
-fn run(test: &Test, place: Place, checked: &mut Checked) -> Vec<Report> {
+/// How long everything has to come up before something happens.
+const BEFORE: Duration = Duration::from_secs(30);
+
+/// What a source starts, on a clock of its own.
+fn simulated(source: &Source, start: &Started, place: Place, checked: &Checked, folder: &Path) -> Vec<Report> {
+    let text = |text: &Option<Text>| text.as_ref().map(|text| text.0.as_str().into());
+    let class = source.class.as_ref().map(|class| match class.0 {
+        Priority::High => task::Class::High,
+        Priority::Normal => task::Class::Normal,
+        Priority::Low => task::Class::Low,
+    });
+    let given = Given {
+        queue: text(&source.queue),
+        class,
+        worker: text(&source.worker),
+        event: text(&source.event),
+        line: text(&source.line),
+        path: text(&source.path),
+        signal: source.signal.map(|signal| signal.0.into()),
+        fire: text(&source.fire),
+        ..Given::default()
+    };
+    let expected = script::Expected { start: text(&start.start).unwrap_or_default(), within: *start.within };
+    let mut script = Script::default();
+    script.push(BEFORE, What::Expect(expected), place);
+    script.push(BEFORE, What::Source(Box::new(given)), place);
+    let summary = simulation::run(&checked.loaded.config, folder, script, None, &mut |_, _| {});
+    simulate::unmet(&summary)
+}
+
+/// The class of each line.
+fn classified(test: &Test, place: Place, checked: &mut Checked) -> Vec<Report> {
     let (Some(lines), Some(Expected::Classes(classes))) = (&test.lines.value, &test.expect.value) else {
-        let report = Report::error(test.source.or(place), "sources are not simulated by this version of quell");
-        return vec![report.help("test lines, or take this test out")];
+        return Vec::new();
     };
     let worker = test.worker.value.as_ref().and_then(|name| checked.loaded.config.worker(&name.0));
     let rules = RuleSet::new(worker.map(|worker| checked.shelf.rules(&worker.keys)).unwrap_or_default());

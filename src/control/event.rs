@@ -1,5 +1,6 @@
 //! What happened, as one line for people or one object for programs.
 
+use super::record::{Source, Try};
 use super::status::Ended;
 use crate::clock::Wall;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,12 @@ pub struct Event {
     /// How long it had run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasted_ms: Option<u64>,
+    /// In a recording: what came from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Box<Source>>,
+    /// In a recording: the try of a task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Box<Try>>,
 }
 
 /// The sorts of events.
@@ -68,6 +75,12 @@ pub enum Kind {
     Orphan,
     /// A try of a task has failed, or it was given up.
     Task,
+    /// Something came from outside; in a recording only.
+    Source,
+    /// A try of a task begins; in a recording only.
+    Began,
+    /// A try of a task is over; in a recording only.
+    Tried,
     /// Anything else that somebody should know.
     Warning,
     /// A word that this version does not know.
@@ -78,7 +91,33 @@ pub enum Kind {
 impl Event {
     /// An event about quell; `of` makes it one of a worker's. Its number comes when it is remembered.
     pub fn new(at: Wall, kind: Kind, text: impl Into<Box<str>>) -> Event {
-        Event { at, seq: 0, worker: None, kind, text: text.into(), pid: None, ended: None, lasted_ms: None }
+        let text = text.into();
+        Event {
+            at,
+            seq: 0,
+            worker: None,
+            kind,
+            text,
+            pid: None,
+            ended: None,
+            lasted_ms: None,
+            source: None,
+            task: None,
+        }
+    }
+
+    /// Something that came from outside.
+    #[must_use]
+    pub fn source(at: Wall, source: Source) -> Event {
+        Event { source: Some(Box::new(source.clone())), ..Event::new(at, Kind::Source, source.to_string()) }
+    }
+
+    /// A try of a task that begins or is over.
+    #[must_use]
+    pub fn task(at: Wall, task: Try) -> Event {
+        let kind = if task.end.is_some() { Kind::Tried } else { Kind::Began };
+        let text = task.to_string();
+        Event { task: Some(Box::new(task)), ..Event::new(at, kind, text) }
     }
 
     /// The worker that it is about.

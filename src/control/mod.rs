@@ -8,6 +8,7 @@ pub mod history;
 pub mod payload;
 pub mod put;
 pub mod queue;
+pub mod record;
 pub mod reply;
 pub mod request;
 pub mod status;

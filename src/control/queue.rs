@@ -3,6 +3,7 @@
 use super::payload::Payload;
 use super::status::words;
 use crate::clock::Wall;
+use crate::config::tables::QueueEvent;
 use crate::task::{self, Class, TaskId};
 use serde::{Deserialize, Serialize};
 
@@ -255,6 +256,18 @@ impl ByClass {
     #[must_use]
     pub fn total(self) -> u64 {
         self.high.saturating_add(self.normal).saturating_add(self.low)
+    }
+}
+
+impl Totals {
+    /// Counts what has happened to a task; that it was added is counted where it is put.
+    pub fn count(&mut self, event: QueueEvent) {
+        match event {
+            QueueEvent::Done => self.done += 1,
+            QueueEvent::Failed => self.failed += 1,
+            QueueEvent::Buried => self.buried += 1,
+            QueueEvent::Added | QueueEvent::Empty => {}
+        }
     }
 }
 

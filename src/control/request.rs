@@ -106,6 +106,9 @@ pub enum Request {
         /// Only so many of those that are remembered, the last ones.
         #[serde(default)]
         last: Option<u32>,
+        /// With all that a recording has; that is not remembered, and comes to those who follow.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        record: bool,
     },
     /// Tasks for a queue; answered by [`Reply::Put`](super::reply::Reply::Put).
     Put(Put),

@@ -1,8 +1,9 @@
-//! What people are shown of what is known. Pure: `control`'s plain data in, text out.
+//! What people are shown of what is known. Pure: plain data in, text out.
 
 pub mod columns;
 pub mod event;
 pub mod queue;
+pub mod simulation;
 pub mod status;
 pub mod worker;
 

@@ -22,7 +22,6 @@ mod put;
 mod schema;
 mod shared;
 mod table;
-mod tally;
 mod work;
 
 pub use database::Returned;
@@ -33,11 +32,13 @@ pub use order::{
     Reply, Shown, Source, Taken, Ticket, Which,
 };
 pub use shared::{Shared, UrlError, is_at_place, put_shared};
-pub use tally::{Counts, Tally};
+
+pub use crate::task::tally::{Counts, Tally};
 
 use super::outbox::Outbox;
 use crate::sys::poller::Waker;
 use crate::sys::{thread, time};
+use crate::task::tally;
 use database::Database;
 use group::Group;
 use std::io;

@@ -1,6 +1,8 @@
 //! What becomes of a task after a try: it is done, tried again a little later, or buried.
 
-use crate::config::tables;
+use super::TaskId;
+use crate::config::tables::{self, QueueEvent};
+use crate::config::unit::show_duration;
 use std::time::Duration;
 
 /// How the process that had the task ended, as plain numbers.
@@ -58,6 +60,12 @@ impl End {
         }
     }
 
+    /// Its process was killed, since it had had so long.
+    #[must_use]
+    pub fn of_timeout(timeout: Duration) -> End {
+        End::Failed { why: format!("not done after {}: killed", show_duration(timeout)).into() }
+    }
+
     /// What is to be thought of a task that a `lines` worker was at when it ended by itself: however that was, it had not said
     /// that the task was done. Of several tasks in hand it was at the first; the others are `Lost`.
     #[must_use]
@@ -113,6 +121,33 @@ pub enum Verdict {
         /// Why.
         why: Box<str>,
     },
+}
+
+impl Verdict {
+    /// What has happened with that, for those who wait for it.
+    #[must_use]
+    pub fn events(&self) -> &'static [QueueEvent] {
+        match self {
+            Verdict::Done { .. } => &[QueueEvent::Done],
+            Verdict::Again { .. } => &[QueueEvent::Failed],
+            Verdict::Buried { .. } => &[QueueEvent::Failed, QueueEvent::Buried],
+        }
+    }
+
+    /// It in words, where it is worth telling: of which task, and at which try of how many.
+    #[must_use]
+    pub fn describe(&self, task: TaskId, attempt: u32, tries: u32) -> Option<String> {
+        match self {
+            Verdict::Done { .. } => None,
+            Verdict::Again { after, why } => {
+                let wait = show_duration(*after);
+                Some(format!("task {task} failed ({why}), try {attempt} of {tries}; again in {wait}"))
+            }
+            Verdict::Buried { why } => {
+                Some(format!("task {task} is buried: {why}; `quell queue kick {task}` tries it again"))
+            }
+        }
+    }
 }
 
 /// Decides what becomes of a task whose try number `attempt` (1 is the first) ended so. Each try that was begun counts,
@@ -199,6 +234,22 @@ mod tests {
         let lost = End::Lost { why: "quell ended".into() };
         assert_eq!(decide(lost.clone(), 1), Verdict::Again { after: Duration::ZERO, why: "quell ended".into() });
         assert!(matches!(decide(lost, 5), Verdict::Buried { .. }));
+    }
+
+    #[test]
+    fn what_is_told_of_it() {
+        let told = |end, attempt| {
+            let verdict = decide(end, attempt, &RETRY, 7);
+            (verdict.describe(TaskId(17), attempt, 5).unwrap_or_default(), verdict.events())
+        };
+        assert_eq!(told(End::Done { result: None }, 1), (String::new(), &[QueueEvent::Done][..]));
+        let retry = End::Retry { after: Some(Duration::from_secs(90)), why: "busy".into() };
+        let (text, events) = told(retry, 1);
+        assert_eq!(text, "task 17 failed (busy), try 1 of 5; again in 1m30s");
+        assert_eq!(events, [QueueEvent::Failed]);
+        let (text, events) = told(End::of_timeout(Duration::from_secs(2)), 5);
+        assert!(text.starts_with("task 17 is buried: not done after 2.0s: killed, at try 5 of 5; "), "{text}");
+        assert_eq!(events, [QueueEvent::Failed, QueueEvent::Buried]);
     }
 
     /// E4: whatever comes of its tries but success, a task is begun `tries` times at most.

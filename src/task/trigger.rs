@@ -21,6 +21,7 @@ use crate::config::typed::{Text, Words};
 use crate::config::values::Address;
 use memchr::memmem;
 use std::collections::VecDeque;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -145,6 +146,33 @@ impl Condition {
 
     fn is_level(&self) -> bool {
         matches!(self, Condition::Depth { .. } | Condition::Batch { .. })
+    }
+}
+
+/// What it waits for, in words.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of_queue = |event: &QueueEvent| match event {
+            QueueEvent::Added => "a task was added to",
+            QueueEvent::Done => "a task is done of",
+            QueueEvent::Failed => "a try has failed of",
+            QueueEvent::Buried => "a task is buried of",
+            QueueEvent::Empty => "there is nothing left in",
+        };
+        match self {
+            Condition::Depth { queue, least: 1 } => write!(f, "a task waits in {queue}"),
+            Condition::Depth { queue, least } => write!(f, "{least} tasks wait in {queue}"),
+            Condition::Batch { queue, .. } => write!(f, "a batch waits in {queue}"),
+            Condition::Queue { queue, event } => write!(f, "{} {queue}", of_queue(event)),
+            Condition::Worker { worker, event } => write!(f, "{worker}: {}", event.word()),
+            Condition::Line { worker: Some(worker), text } => write!(f, "a line of {worker} with {text:?}"),
+            Condition::Line { worker: None, text } => write!(f, "a line with {text:?}"),
+            Condition::Path(path) => write!(f, "a file {}", path.display()),
+            Condition::Schedule(_) => write!(f, "its time has come"),
+            Condition::Socket(address) => write!(f, "somebody connects to {address}"),
+            Condition::Signal(name) => write!(f, "SIG{name}"),
+            Condition::Fire(name) => write!(f, "fired: {name}"),
+        }
     }
 }
 

@@ -87,7 +87,7 @@ fn logs_called(name: &str, worker: &Named<Worker>) -> Option<Vec<String>> {
 }
 
 fn unknown(name: &str, workers: &[Named<Worker>]) -> Failure {
-    let logs = workers.iter().flat_map(|worker| places::log_names(worker));
+    let logs = workers.iter().flat_map(places::log_names);
     let names: Vec<String> = workers.iter().map(|worker| worker.name.clone()).chain(logs).collect();
     let near = nearest(name, names.iter().map(String::as_str));
     let help = near.map_or("see `quell plan`".into(), |near| format!("did you mean {near:?}?"));

@@ -64,6 +64,7 @@ impl Up<'_> {
     /// The answer, if it is there at once.
     fn try_answer(&mut self, client: ClientId, request: Request, now: Now) -> Result<Option<Reply>, (Code, String)> {
         self.refuse_lives(&request)?;
+        self.record_asked(&request, now);
         match request {
             Request::Status { workers } => {
                 let ids = self.meant(&workers)?;
@@ -118,9 +119,9 @@ impl Up<'_> {
                 let (lines, lives) = self.reload(now).map_err(|text| (Code::Refused, text))?;
                 Ok(self.until_up(client, lives, lines, patience, now))
             }
-            Request::Events { follow, since, last } => {
+            Request::Events { follow, since, last, record } => {
                 self.tell_past(client, since.unwrap_or(0), last, now);
-                Ok(self.end_of_past(client, follow))
+                Ok(self.end_of_past(client, follow, record))
             }
             Request::Put(put) => self.put(client, put, now),
             Request::Queue { queue, what } => self.of_queue(client, queue.as_ref(), what, now),
@@ -161,9 +162,10 @@ impl Up<'_> {
     }
 
     /// What comes behind the events of the past: the end, or those of the future.
-    fn end_of_past(&mut self, client: ClientId, follow: bool) -> Option<Reply> {
+    fn end_of_past(&mut self, client: ClientId, follow: bool, record: bool) -> Option<Reply> {
         if follow {
             self.events.followers.push(client);
+            self.events.recorders.extend(record.then_some(client));
             return None;
         }
         Some(Reply::Done { lines: Vec::new() })
@@ -295,7 +297,7 @@ impl Up<'_> {
     pub(super) fn forget_gone(&mut self) {
         for gone in self.server.gone() {
             self.pending.retain(|pending| pending.client != gone);
-            self.events.followers.retain(|follower| *follower != gone);
+            self.events.forget(gone);
         }
     }
 

@@ -123,6 +123,7 @@ impl Up<'_> {
         match &source.wanted {
             Wanted::Start(worker) => {
                 let pattern = source.files.path();
+                self.record_happened(What::Path(&pattern), now);
                 self.tell(Event::Happened(What::Path(&pattern)), Some(worker), now);
                 self.tell_arrivals(ToArrivals::Started(source.clone()));
             }

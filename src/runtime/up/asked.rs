@@ -1,6 +1,8 @@
 //! What clients ask of queues and tasks, and what the store's replies come to for them.
 
 use super::answer::{Goal, Pending};
+use super::at_once::Seated;
+use super::heard::Putter;
 use super::stores::{HERE, StoreId};
 use super::tasks::{Known, Tasks};
 use super::{Up, Worker};
@@ -11,6 +13,7 @@ use crate::control::queue::{
     ByClass, Consumer, End, HEAD_BYTES_MAX, Limits as Shown, Outcome, PAYLOAD_BYTES_MAX, Placed, Placement,
     Queue as Brief, QueueStatus, TaskDetail, TaskPage, TaskRow,
 };
+use crate::control::record;
 use crate::control::reply::{Code, Reply as Answer};
 use crate::control::request::{Name, OfQueue, OfTask, Patience, ROWS_MAX};
 use crate::runtime::arrivals::Source;
@@ -48,17 +51,19 @@ pub(super) enum Asked {
     Purge(Box<Order>),
     /// Whether a task is gone that somebody waits for.
     Gone(TaskId),
-    /// For a worker that has put something, in a life of this number.
-    Worker(WorkerId, u64, QueueId),
+    /// For a worker that has put something.
+    Worker(Putter, QueueId),
     /// For a client.
     Client(ClientId, Wanted),
+    /// For a client who has put what starts at once.
+    Begun(ClientId, Wanted, Seated),
 }
 
 impl Asked {
     /// The client who waits for it.
     pub(super) fn client(self) -> Option<ClientId> {
         match self {
-            Asked::Client(client, _) => Some(client),
+            Asked::Client(client, _) | Asked::Begun(client, ..) => Some(client),
             _ => None,
         }
     }
@@ -75,8 +80,8 @@ impl Asked {
 /// What a client wants to know.
 #[derive(Debug)]
 pub(super) enum Wanted {
-    /// Where what it put is; and what becomes of it, if it waits for that.
-    Put(QueueId, Patience),
+    /// Where what it put is; and what becomes of it, if it waits for that. What it is, where somebody records that.
+    Put(QueueId, Patience, Option<Box<record::Source>>),
     Tasks(Box<Page>),
     Task(TaskId),
     /// Of one task: whether there was something to change, and what to say then.
@@ -126,6 +131,7 @@ impl Up<'_> {
     /// Has tasks stored; answered when they are.
     pub(super) fn put(&mut self, client: ClientId, put: Put, now: Now) -> Result<Option<Answer>, Refusal> {
         let id = self.queue_named(&put.queue)?;
+        let recorded = self.events.are_recorded().then(|| Box::new(record::Source::put(&put)));
         let on = |on| if on == Clash::Replace { OnKey::Replace } else { OnKey::DropNew };
         let key = put.key.map(|key| Key { name: key.key.into(), on: on(key.on) });
         let delay = Duration::from_millis(put.delay_ms.unwrap_or(0));
@@ -135,20 +141,19 @@ impl Up<'_> {
             NewTask { class: put.class, key, delay, trace, payload }
         };
         let order = self.put_order(id, put.payloads.into_iter().map(task).collect(), put.patience.wait, now);
-        if let Some((tasks, order)) = self.tasks.as_mut().zip(order) {
-            let store = tasks.queue(id).store;
-            tasks.order(store, Asked::Client(client, Wanted::Put(id, put.patience)), order);
+        if let Some(order) = order {
+            self.order_put(client, Wanted::Put(id, put.patience, recorded), id, order, now);
         }
         Ok(None)
     }
 
     /// What has tasks stored in a queue of the configuration.
-    pub(super) fn put_order(&self, id: QueueId, tasks: Vec<NewTask>, awaited: bool, now: Now) -> Option<Order> {
+    pub(super) fn put_order(&self, id: QueueId, tasks: Vec<NewTask>, awaited: bool, now: Now) -> Option<store::Put> {
         let known = self.tasks.as_ref()?.queues.get(id.0 as usize)?;
         let keys = &self.configuration.loaded.config.queues[known.place?].keys;
         let limits = Limits { tasks: keys.max_tasks.value.0.unsigned_abs(), bytes: keys.max_bytes.value.0 };
         let (queue, durable) = (known.name.clone(), keys.durable.value);
-        Some(Order::Put(store::Put { queue, durable, limits, tasks, start: 0, awaited, now: now.wall }))
+        Some(store::Put { queue, durable, limits, tasks, start: 0, awaited, now: now.wall })
     }
 
     /// Does something with a queue; the answer, if it is there at once.
@@ -235,7 +240,8 @@ impl Up<'_> {
                 Answer::failed(code, error.to_string())
             }
             (_, Reply::Full(full)) => Answer::failed(Code::Full, full.to_string()),
-            (Wanted::Put(queue, patience), Reply::Put(placed)) => {
+            (Wanted::Put(queue, patience, recorded), Reply::Put(placed)) => {
+                self.record_put(recorded, &placed, now);
                 return self.placed(client, queue, patience, &placed, now);
             }
             (Wanted::Tasks(mut page), Reply::Listed { tasks, more }) => {

@@ -3,16 +3,15 @@
 use super::Up;
 use crate::clock::Now;
 use crate::config::report::visible;
-use crate::config::unit::show_duration;
 use crate::control::event::{Event, Kind};
 use crate::control::history::History;
 use crate::control::reply::Reply;
 use crate::control::status::Ended;
 use crate::runtime::server::ClientId;
-use crate::supervisor::{Member, Phase};
+use crate::supervisor::{Member, Phase, news};
 use crate::sys::signal;
 use crate::worker::WorkerId;
-use crate::worker::lifecycle::{End, Life, Rung, State, Want};
+use crate::worker::lifecycle::{State, Want};
 use crate::worker::outcome::Outcome;
 
 /// The target of what is told of workers, which is no note on something else.
@@ -23,6 +22,21 @@ pub const HAPPENED: &str = "happened";
 pub(super) struct Events {
     pub(super) history: History,
     pub(super) followers: Vec<ClientId>,
+    /// Those of them who record it.
+    pub(super) recorders: Vec<ClientId>,
+}
+
+impl Events {
+    /// Whether somebody records what happens.
+    pub(super) fn are_recorded(&self) -> bool {
+        !self.recorders.is_empty()
+    }
+
+    /// A client is there no more.
+    pub(super) fn forget(&mut self, gone: ClientId) {
+        self.followers.retain(|follower| *follower != gone);
+        self.recorders.retain(|recorder| *recorder != gone);
+    }
 }
 
 impl Up<'_> {
@@ -93,39 +107,17 @@ impl Up<'_> {
         let has_command = self.configuration.table(worker).keys.stop.command.value.is_some();
         let (name, pid) = (worker.name.clone(), worker.process.as_ref().map(crate::sys::reap::Process::pid));
         let Some(member) = self.supervisor.member(id) else { return };
-        let late = is_late(state, &member.life).then(|| {
-            let text = format!("not ready after {}", show_duration(member.spec.policy.start_timeout));
-            worker.why = Some(text.as_str().into());
-            text + ": "
-        });
-        let late = late.unwrap_or_default();
-        // What was said since: the state that is announced may be over by now.
-        let (kind, text) = match state {
-            State::Up if member.life.started == now.tick && member.spec.oneshot => return,
-            State::Up => (Kind::Ready, "ready".to_owned()),
-            State::Backoff => {
-                let wait = member.life.deadline.map_or_else(Default::default, |at| at.until(now.tick));
-                (Kind::Backoff, format!("starts again in {}", show_duration(wait)))
-            }
-            State::Failed => {
-                let text = match member.spec.policy.backoff.give_up {
-                    Some(tries) if member.life.ends >= tries => format!("given up after {tries} tries"),
-                    _ => "failed; it is not started again".to_owned(),
-                };
-                worker.why.get_or_insert_with(|| text.as_str().into());
-                (Kind::Failed, text)
-            }
-            State::Stopping(Rung::Signal) if member.life.main => (Kind::Stopping, late + "told to stop"),
-            State::Stopping(Rung::Command) if !has_command => {
-                (Kind::Stopping, late + "told that there is no more to do")
-            }
-            State::Stopping(Rung::Command) => (Kind::Stopping, late + "its stop command is run"),
-            State::Stopping(Rung::Kill) => (Kind::Killed, "does not end: killed".to_owned()),
-            State::Stopping(Rung::Signal) => (Kind::Stopping, "what it left behind is told to stop".to_owned()),
-            State::Down if member.life.is_done() => (Kind::Stopped, "done".to_owned()),
-            State::Down if self.supervisor.phase() == Phase::Stopping => return,
-            State::Down => disk.map_or_else(|| (Kind::Stopped, "down".to_owned()), |text| (Kind::LogTrouble, text)),
-            State::Starting => return,
+        if let Some(late) = news::late(state, member) {
+            worker.why = Some(late.into());
+        }
+        let news = news::of_state(state, member, has_command, self.supervisor.phase(), now.tick);
+        let Some((kind, text)) = news else { return };
+        if state == State::Failed {
+            worker.why.get_or_insert_with(|| text.as_str().into());
+        }
+        let (kind, text) = match disk {
+            Some(text) if state == State::Down && !member.life.is_done() => (Kind::LogTrouble, text),
+            _ => (kind, text),
         };
         let event = Event::new(now.wall, kind, text).of(name);
         self.say(match pid {
@@ -133,11 +125,6 @@ impl Up<'_> {
             None => event,
         });
     }
-}
-
-/// Whether a stop begins because the worker was not ready in time.
-fn is_late(state: State, life: &Life) -> bool {
-    matches!(state, State::Stopping(Rung::Command | Rung::Signal)) && life.main && life.end == Some(End::Failure)
 }
 
 /// As it goes over the wire.

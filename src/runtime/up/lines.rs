@@ -1,9 +1,9 @@
 //! Lines that start a worker: what is looked for in the lines of each, and who waits for what was found.
 
 use super::Up;
+use super::specs::awaited;
 use crate::clock::Now;
 use crate::config::load::Config;
-use crate::config::typed::Item;
 use crate::runtime::lookout::{Texts, Watchwords};
 use crate::task::trigger::{Event, What};
 use std::sync::Arc;
@@ -31,16 +31,6 @@ impl Vocabulary {
     }
 }
 
-/// Who waits for a line of a worker, and for what. What a worker prints itself never starts it, or it would print it again.
-fn awaited<'a>(config: &'a Config, speaker: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let others = config.workers.iter().filter(move |named| named.keys.enabled.value && named.name != speaker);
-    others.flat_map(move |named| {
-        let items = named.keys.start_on.value.iter().map(|Item(item, _)| item);
-        let of_it = items.filter(move |item| item.worker.value.as_ref().is_none_or(|worker| worker.0 == speaker));
-        of_it.filter_map(|item| Some((named.name.as_str(), item.line.value.as_ref()?.0.as_str())))
-    })
-}
-
 impl Up<'_> {
     /// Lines were printed that somebody waits for.
     pub(super) fn spotted(&mut self, watchwords: &Watchwords, now: Now) {
@@ -49,6 +39,7 @@ impl Up<'_> {
             let waits = awaited(&self.configuration.loaded.config, worker).filter(|(_, awaited)| *awaited == text);
             let waits: Vec<Box<str>> = waits.map(|(waits, _)| waits.into()).collect();
             let what = What::Line { worker, line: text.as_bytes() };
+            self.record_happened(what, now);
             waits.iter().for_each(|waits| self.tell(Event::Happened(what), Some(waits), now));
         }
     }

@@ -1,13 +1,13 @@
 //! What the stores say, and what comes of it.
 
-use super::Up;
 use super::asked::Asked;
 use super::stores::{Standing, StoreId, TROUBLE};
+use super::{Up, at_once};
 use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came};
 use crate::control::reply::{Code, Reply as Answer};
-use crate::runtime::store::{Ending, FromStore, Link, Order, Over, Reply, Returned, StoreError};
+use crate::runtime::store::{Ending, FromStore, Link, Order, Over, Reply, StoreError};
 use crate::task::queue::{CrewId, QueueId};
 use crate::task::trigger::What;
 use crate::task::{State, TaskId};
@@ -28,8 +28,11 @@ impl Up<'_> {
         match said {
             FromStore::Counts(counts) => {
                 let Some(id) = tasks.counted_of(store, &counts) else { return };
-                let (queue, news) = (counts.queue.clone(), tasks.news(id, &counts));
+                let (queue, news, paused) = (counts.queue.clone(), tasks.news(id, &counts), counts.paused);
                 tasks.counted(store, counts, now);
+                if paused {
+                    self.give_back_of(&queue, now);
+                }
                 news.into_iter().for_each(|event| self.happened(What::Queue { queue: &queue, event }, now));
                 self.room_for_files(&queue);
             }
@@ -40,12 +43,8 @@ impl Up<'_> {
             }
             FromStore::Link(link) => self.link_changed(store, link, now),
             FromStore::Returned { tasks, host } => {
-                let whose = host.map_or_else(|| "us".to_owned(), |host| format!("{host}, which is gone"));
-                for Returned { id, queue, attempt } in tasks {
-                    let text =
-                        format!("task {id} of {queue} was under way with {whose} (try {attempt}); it waits again");
-                    self.say(Happening::new(now.wall, Kind::Task, text));
-                }
+                let whose = host.map_or_else(|| "with us".to_owned(), |host| format!("with {host}, which is gone"));
+                tasks.into_iter().for_each(|returned| self.take_back(store, returned, &whose, now));
             }
             FromStore::Over(tasks) => tasks.into_iter().for_each(|over| self.ended_elsewhere(over)),
             FromStore::Ended => self.store_ended(now),
@@ -72,7 +71,8 @@ impl Up<'_> {
         let server = backend.name().to_owned();
         let (kind, text) = match link {
             Link::Up { place, is_volatile } => {
-                (backend.standing, backend.place) = (Standing::Ready, Some(place));
+                (backend.standing, backend.complaint, backend.place) = (Standing::Ready, None, Some(place));
+                tasks.tell_again(store);
                 let memory = "; it keeps tasks in memory only: `appendonly` is off there";
                 let memory = if is_volatile { memory } else { "" };
                 (Kind::Quell, format!("{server} is there, with {queues}{memory}"))
@@ -117,6 +117,7 @@ impl Up<'_> {
             }
             (Asked::Wish { generation, crew }, reply) => self.wish_answered(store, generation, crew, reply, now),
             (Asked::Lease(leases), Reply::Leased(leased)) => {
+                tasks.stores.get_mut(store).complaint = None;
                 for ((id, task), (_, attempt)) in leases.into_iter().zip(leased) {
                     self.leased(id, task, attempt, now);
                 }
@@ -125,7 +126,7 @@ impl Up<'_> {
                 leases.into_iter().for_each(|(id, task)| self.not_leased(id, task));
                 self.store_failed(store, &error, now);
             }
-            (Asked::Worker(id, nonce, queue), reply) => self.put_replied(id, nonce, queue, &reply, now),
+            (Asked::Worker(putter, queue), reply) => self.put_replied(putter, queue, &reply, now),
             (asked @ (Asked::End(_) | Asked::Arrived(..)), Reply::Failed(error)) => {
                 tasks.stores.get_mut(store).untold.push(asked);
                 self.store_failed(store, &error, now);
@@ -134,6 +135,7 @@ impl Up<'_> {
                 let told = if let Order::Arrived(arrived) = *order { arrived.files.len() } else { 0 };
                 self.files_taken(&source, told, taken, now);
             }
+            (Asked::End(_), _) => tasks.stores.get_mut(store).complaint = None,
             (Asked::Gone(id), Reply::Shown(None)) => {
                 self.task_ended(id, &Came { end: Ended::Dropped, text: None });
             }
@@ -147,6 +149,11 @@ impl Up<'_> {
                 self.store_failed(store, &error, now);
             }
             (Asked::Client(client, wanted), reply) => self.tell_client(client, wanted, store, reply, now),
+            (Asked::Begun(client, wanted, seated), reply) => {
+                let stored = at_once::begun(&reply);
+                self.tell_client(client, wanted, store, reply, now);
+                self.begin_seated(seated, &stored, now);
+            }
             // What came of the others is in the counts.
             _ => {}
         }
@@ -184,9 +191,8 @@ impl Up<'_> {
             return;
         }
         let text = error.to_string();
-        let failing = Standing::Failing(now.tick.after(TROUBLE), text.clone());
-        let before = std::mem::replace(&mut backend.standing, failing);
-        if !matches!(before, Standing::Failing(_, known) if known == text) {
+        backend.standing = Standing::Failing(now.tick.after(TROUBLE), text.clone());
+        if backend.complaint.replace(text.clone()).is_none_or(|known| known != text) {
             self.say(Happening::new(now.wall, Kind::Warning, text));
         }
     }

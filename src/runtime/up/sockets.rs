@@ -5,6 +5,7 @@
 //! looked at once more in each such span: whether a connection has come, by the first of them alone, and at its end whether
 //! any is open.
 
+use super::triggers::Watches;
 use super::{SOCKET, Up};
 use crate::clock::Now;
 use crate::config::load::Named;
@@ -15,7 +16,7 @@ use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::activation::SocketId;
 use crate::supervisor::{Event, Phase};
 use crate::task::idle::Idle;
-use crate::task::trigger::{Triggers, What};
+use crate::task::trigger::What;
 use crate::worker::WorkerId;
 use std::time::Duration;
 
@@ -41,6 +42,11 @@ impl Sockets {
         Sockets { addresses: addresses.collect(), span, idle: None, used: false }
     }
 
+    /// Whether there are any.
+    pub(super) fn are_some(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+
     /// Takes note of whether the worker runs.
     pub(super) fn mind(&mut self, runs: bool, now: Now) {
         self.used |= runs;
@@ -50,9 +56,9 @@ impl Sockets {
         };
     }
 
-    /// Whether the next connection to an item's address is waited for.
-    fn asks(&self, item: usize, triggers: &Triggers, held: bool) -> bool {
-        triggers.awaits(item) && !held || self.idle.is_some_and(|idle| idle.asks())
+    /// Whether the next connection to an address is waited for: to start the worker, or to see that it is not idle.
+    fn asks(&self, awaited: bool) -> bool {
+        awaited || self.idle.is_some_and(|idle| idle.asks())
     }
 }
 
@@ -60,19 +66,20 @@ impl Up<'_> {
     /// Watches the sockets whose next connection would be news, and no others.
     pub(super) fn attend_sockets(&mut self, now: Now) {
         let mut troubles = Vec::new();
-        for watch in self.watches.each() {
-            let (sockets, runs) = (&mut watch.sockets, watch.triggers.runs());
+        let Watches { all, sockets, .. } = &mut self.watches;
+        for (worker, sockets) in sockets {
+            let runs = all.runs(worker);
             for (item, address) in &sockets.addresses {
                 if sockets.used
                     && !runs
                     && let Err(e) = self.activation.renew(address)
                 {
-                    troubles.push((watch.worker.clone(), format!("cannot make the socket {address} as it was: {e}")));
+                    troubles.push((worker.clone(), format!("cannot make the socket {address} as it was: {e}")));
                 }
-                let asks = sockets.asks(*item, &watch.triggers, watch.held);
+                let asks = sockets.asks(all.awaits(worker, *item));
                 let token = |SocketId(id)| SOCKET | id as usize;
                 if let Err(e) = self.activation.watch(address, asks, &self.poller, token) {
-                    troubles.push((watch.worker.clone(), format!("cannot wait for connections to {address}: {e}")));
+                    troubles.push((worker.clone(), format!("cannot wait for connections to {address}: {e}")));
                 }
             }
             sockets.used &= runs;
@@ -89,7 +96,8 @@ impl Up<'_> {
             return;
         }
         let of = |sockets: &Sockets| sockets.addresses.iter().any(|(_, known)| *known == address);
-        let idle = self.watches.each().find(|watch| of(&watch.sockets)).and_then(|watch| watch.sockets.idle.as_mut());
+        let mine = self.watches.sockets.iter_mut().find(|(_, sockets)| of(sockets));
+        let idle = mine.and_then(|(_, sockets)| sockets.idle.as_mut());
         match idle {
             Some(idle) => {
                 idle.came();
@@ -102,13 +110,12 @@ impl Up<'_> {
     /// Stops workers that have been without a connection for so long, and begins another span for the others.
     pub(super) fn idle_due(&mut self, now: Now) {
         let (mut idle_for, mut blind) = (Vec::new(), Vec::new());
-        for watch in self.watches.each() {
-            let sockets = &mut watch.sockets;
+        for (name, sockets) in &mut self.watches.sockets {
             let Some((idle, span)) = sockets.idle.as_mut().filter(|idle| idle.deadline() <= now.tick).zip(sockets.span)
             else {
                 continue;
             };
-            let mine = self.workers.iter().filter(|(_, worker)| worker.of == watch.worker && worker.leaving.is_none());
+            let mine = self.workers.iter().filter(|(_, worker)| worker.of == *name && worker.leaving.is_none());
             let ids: Vec<WorkerId> = mine.map(|(id, _)| *id).collect();
             let looked: Result<Vec<bool>, _> =
                 sockets.addresses.iter().map(|(_, address)| self.activation.has_connection(address)).collect();
@@ -120,12 +127,12 @@ impl Up<'_> {
                     let is_needed = |id: &WorkerId| self.supervisor.is_needed(*id) || has_task(id);
                     let open = open.contains(&true) || ids.iter().any(is_needed);
                     if idle.over(open, now.tick) {
-                        idle_for.push((watch.worker.clone(), ids, span));
+                        idle_for.push((name.clone(), ids, span));
                     }
                 }
                 Err(e) => {
                     (sockets.idle, sockets.span) = (None, None);
-                    blind.push((watch.worker.clone(), e));
+                    blind.push((name.clone(), e));
                 }
             }
         }

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(super) const TROUBLE: Duration = Duration::from_secs(1);
 
 /// A store, by its place among those that were opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StoreId(usize);
 
 /// The store of the state directory.
@@ -35,6 +35,8 @@ pub(super) struct Backend {
     /// Orders that it was not given yet.
     pub(super) orders: Vec<(Ticket, Order)>,
     pub(super) standing: Standing,
+    /// How it has failed, as was said; none once it has stored something.
+    pub(super) complaint: Option<String>,
     /// When the next of its delayed tasks is due.
     pub(super) due: Option<Tick>,
     /// What it is to be told again.
@@ -153,7 +155,8 @@ impl StoreId {
 
 impl Backend {
     fn new(link: Link, said: Receiver<FromStore>, standing: Standing, place: Option<u64>) -> Backend {
-        Backend { link, said, orders: Vec::new(), standing, due: None, untold: Vec::new(), place }
+        let (orders, untold) = (Vec::new(), Vec::new());
+        Backend { link, said, orders, standing, complaint: None, due: None, untold, place }
     }
 
     /// Gives it the orders that there are.

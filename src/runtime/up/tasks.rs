@@ -16,9 +16,9 @@ use crate::runtime::store::{Counts, Ending, How, Order, Placed, Source, Ticket};
 use crate::supervisor::Phase;
 use crate::task::priority::Slots;
 use crate::task::queue::{CrewId, Effect, FETCH_TASKS, QueueId, Queues, Slot};
-use crate::task::{Class, Task, TaskId};
+use crate::task::{Class, Task};
 use crate::worker::WorkerId;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,16 +172,13 @@ impl Tasks {
     pub(super) fn waiting(&self, queue: &str) -> u64 {
         let known = self.queues.iter().find(|known| *known.name == *queue);
         let counts = known.and_then(|known| known.counts.as_ref()).filter(|counts| !counts.paused);
-        counts.map_or(0, |counts| counts.tally.waiting.iter().sum())
+        counts.map_or(0, |counts| counts.tally.startable())
     }
 
     /// What the change of a queue to these counts means to those who wait for that.
     pub(super) fn news(&mut self, id: QueueId, counts: &Counts) -> Vec<QueueEvent> {
-        let left =
-            |counts: &Counts| counts.tally.waiting.iter().sum::<u64>() + counts.tally.delayed + counts.tally.running;
-        let had = self.queue(id).counts.as_ref().map_or(0, left);
-        let added = counts.fresh.iter().any(Option::is_some).then_some(QueueEvent::Added);
-        added.into_iter().chain((had > 0 && left(counts) == 0).then_some(QueueEvent::Empty)).collect()
+        let before = self.queue(id).counts.as_ref().map(|before| before.tally);
+        counts.news(&before.unwrap_or_default()).collect()
     }
 
     /// When there is something to do that nothing else brings.
@@ -213,7 +210,7 @@ impl Tasks {
     }
 
     /// Has nobody begin tasks of queues that are paused, or whose store cannot say that they have begun.
-    fn hold_queues(&mut self) {
+    pub(super) fn hold_queues(&mut self) {
         for (id, queue) in (0..).map(QueueId).zip(&self.queues) {
             if (id.0 as usize) < self.desk.queues() {
                 let is_paused = queue.counts.as_ref().is_some_and(|counts| counts.paused);
@@ -236,8 +233,18 @@ impl Tasks {
         }
     }
 
-    /// Ends the stores, when all that they were told is done.
-    pub(super) fn stop(self) {
+    /// Gives a store the orders again that must be carried out and could not be.
+    pub(super) fn tell_again(&mut self, store: StoreId) {
+        for asked in std::mem::take(&mut self.stores.get_mut(store).untold) {
+            if let Some(order) = asked.again() {
+                self.order(store, asked, order);
+            }
+        }
+    }
+
+    /// Ends the stores, when all that they were told is done. What has failed is tried a last time.
+    pub(super) fn stop(mut self) {
+        self.stores.ids().for_each(|store| self.tell_again(store));
         self.stores.stop();
     }
 }
@@ -269,14 +276,15 @@ impl Up<'_> {
             let total = slots.len() as u32;
             let high = named.keys.slots.high.value.0 as u32;
             let crew = tasks.desk.add_crew(queues.clone(), Slots { total, high });
-            tasks.desk.open(crew, !tasks.closed.contains(&*named.name));
+            let by_task = specs::is_by_task(&named.keys);
+            tasks.desk.open(crew, !(by_task && tasks.closed.contains(&*named.name)));
             let mut ids = Vec::with_capacity(slots.len());
             for (number, (id, worker)) in (0..).zip(slots) {
                 let slot = Slot { crew, number };
                 let told = worker.talk.iter().flat_map(|talk| talk.session.all()).map(|entry| entry.task.class);
                 let classes = worker.task.iter().map(|held| held.task.class).chain(told);
                 classes.for_each(|class| tasks.desk.occupy(slot, class));
-                if specs::is_by_task(&named.keys) {
+                if by_task {
                     tasks.desk.room(slot, 1);
                 }
                 worker.slot = Some(slot);
@@ -297,8 +305,7 @@ impl Up<'_> {
         tasks.hold_queues();
         let mut effects = Vec::new();
         tasks.desk.settle(now.wall, &mut effects);
-        let mut leases: Vec<(StoreId, Vec<(WorkerId, TaskId)>)> = Vec::new();
-        let mut all_ahead = true;
+        let mut leases = BTreeMap::new();
         for effect in effects {
             match effect {
                 Effect::Fetch { queue, class, after } => {
@@ -310,30 +317,17 @@ impl Up<'_> {
                 Effect::Begin { slot, queue, task } => {
                     let id = tasks.crews[slot.crew.0 as usize].slots[slot.number as usize];
                     let Some(worker) = self.workers.get_mut(&id) else { continue };
-                    let (store, lease) = (tasks.queue(queue).store, (id, task.id));
-                    match leases.iter_mut().find(|(of, _)| *of == store) {
-                        Some((_, leases)) => leases.push(lease),
-                        None => leases.push((store, vec![lease])),
-                    }
-                    match &mut worker.talk {
-                        Some(talk) => {
-                            all_ahead &= !talk.session.is_idle();
-                            talk.session.take(task, queue, now.tick);
-                        }
-                        None => {
-                            all_ahead = false;
-                            let held = Held { task, queue, payload: None, until: None, late: false, began: false };
-                            worker.task = Some(Box::new(held));
-                        }
-                    }
+                    let (leases, all_ahead) = leases.entry(tasks.queue(queue).store).or_insert((Vec::new(), true));
+                    leases.push((id, task.id));
+                    *all_ahead &= worker.take(task, queue, now.tick);
                 }
                 Effect::Wish { crew, from } => tasks.wish(crew, &from, &self.configuration),
                 Effect::Release { id, .. } => tasks.end(id, Ending::Return, now),
             }
         }
-        for (store, leases) in leases {
+        for (store, (leases, ahead)) in leases {
             let ids = leases.iter().map(|(_, task)| *task).collect();
-            tasks.order(store, Asked::Lease(leases), Order::Lease { ids, ahead: all_ahead });
+            tasks.order(store, Asked::Lease(leases), Order::Lease { ids, ahead });
         }
     }
 

@@ -6,8 +6,6 @@ use super::talk::exit_of;
 use super::tasks::Held;
 use super::{Up, Worker};
 use crate::clock::{Now, Tick, Wall};
-use crate::config::tables::QueueEvent;
-use crate::config::unit::show_duration;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came};
 use crate::runtime::store::{Ending, Order};
@@ -49,6 +47,10 @@ impl Up<'_> {
         }
         held.until = named.keys.timeout.value.map(|timeout| now.tick.after(timeout));
         tasks.deadlines.extend(held.until.map(|until| (until, id)));
+        if self.events.are_recorded() {
+            let (task, queue) = (held.task.clone(), held.queue);
+            self.record_begun(id, &task, queue, now);
+        }
         self.step(Event::Start(&[id]), now);
     }
 
@@ -87,8 +89,7 @@ impl Up<'_> {
         let Some(held) = &worker.task else { return };
         let end = match &worker.last {
             _ if held.late => {
-                let timeout = self.configuration.table(worker).keys.timeout.value.unwrap_or_default();
-                Some(End::Failed { why: format!("not done after {}: killed", show_duration(timeout)).into() })
+                Some(End::of_timeout(self.configuration.table(worker).keys.timeout.value.unwrap_or_default()))
             }
             _ if !held.began && member.life.state == State::Failed => {
                 Some(End::Failed { why: worker.why.clone().unwrap_or_else(|| "it could not be started".into()) })
@@ -113,7 +114,7 @@ impl Up<'_> {
     }
 
     /// A try is over; none is one that somebody has ended, by no fault of the task's.
-    fn end_task(&mut self, id: WorkerId, end: Option<End>, now: Now) {
+    pub(super) fn end_task(&mut self, id: WorkerId, end: Option<End>, now: Now) {
         if let Some(held) = self.let_go(id) {
             self.conclude(id, &held.task, held.queue, end, now);
         }
@@ -121,41 +122,36 @@ impl Up<'_> {
 
     /// What becomes of a task that a worker has no more, and who is told.
     pub(super) fn conclude(&mut self, id: WorkerId, task: &Task, of: QueueId, end: Option<End>, now: Now) {
+        self.record_tried(id, task, of, end.as_ref(), now);
         let Some((worker, tasks)) = self.workers.get(&id).zip(self.tasks.as_mut()) else { return };
         let retry = Retry::from(&self.configuration.table(worker).keys.retry);
         let Task { id: task, attempt, .. } = *task;
+        let is_lost = matches!(end, Some(End::Lost { .. }));
         let verdict = end.map(|end| outcome::decide(end, attempt, &retry, task.0));
-        let queue = tasks.queue(of).name.clone();
-        let totals = &mut tasks.queue(of).totals;
+        // What its worker was not at waits again, and nobody need know.
+        let verdict = verdict.filter(|verdict| !(is_lost && matches!(verdict, Verdict::Again { .. })));
+        let text = verdict.as_ref().and_then(|verdict| verdict.describe(task, attempt, retry.tries));
+        let events = verdict.as_ref().map_or(&[][..], Verdict::events);
+        let known = tasks.queue(of);
+        let queue = known.name.clone();
+        events.iter().for_each(|event| known.totals.count(*event));
         let mut came = None;
-        let (ending, text) = match verdict {
-            None => (Ending::Return, None),
+        let ending = match verdict {
+            None => Ending::Return,
             Some(Verdict::Done { result }) => {
-                totals.done += 1;
                 came = Some(Came { end: Ended::Done, text: result.as_deref().map(Into::into) });
-                (Ending::Done { result }, None)
+                Ending::Done { result }
             }
-            Some(Verdict::Again { after, why }) => {
-                totals.failed += 1;
-                let wait = show_duration(after);
-                let text = format!("task {task} failed ({why}), try {attempt} of {}; again in {wait}", retry.tries);
-                (Ending::Again { due: now.wall.after(after), why: Some(why) }, Some(text))
-            }
+            Some(Verdict::Again { after, why }) => Ending::Again { due: now.wall.after(after), why: Some(why) },
             Some(Verdict::Buried { why }) => {
-                totals.failed += 1;
-                totals.buried += 1;
                 came = Some(Came { end: Ended::Buried, text: Some(why.as_ref().into()) });
-                let text = format!("task {task} is buried: {why}; `quell queue kick {task}` tries it again");
-                (Ending::Buried { why: Some(why) }, Some(text))
+                Ending::Buried { why: Some(why) }
             }
         };
         tasks.end(task, ending, now);
         self.purge(of, now);
-        let (done, buried) =
-            came.as_ref().map_or((false, false), |came| (came.end == Ended::Done, came.end == Ended::Buried));
-        let events = [(done, QueueEvent::Done), (text.is_some(), QueueEvent::Failed), (buried, QueueEvent::Buried)];
-        for (_, event) in events.into_iter().filter(|(is_so, _)| *is_so) {
-            self.happened(What::Queue { queue: &queue, event }, now);
+        for event in events {
+            self.happened(What::Queue { queue: &queue, event: *event }, now);
         }
         if let Some(came) = came {
             self.task_ended(task, &came);
@@ -203,11 +199,7 @@ impl Up<'_> {
             let is_due = backend.due.take_if(|at| *at <= now.tick).is_some();
             if matches!(backend.standing, Standing::Failing(until, _) if until <= now.tick) {
                 backend.standing = Standing::Ready;
-                for asked in std::mem::take(&mut backend.untold) {
-                    if let Some(order) = asked.again() {
-                        tasks.order(store, asked, order);
-                    }
-                }
+                tasks.tell_again(store);
             }
             if is_due {
                 tasks.order(store, Asked::Due, Order::Due { now: now.wall });
@@ -215,7 +207,7 @@ impl Up<'_> {
         }
         while let Some((_, id)) = self.tasks.as_mut().and_then(|tasks| late(&mut tasks.deadlines, now.tick)) {
             let Some(held) = self.workers.get_mut(&id).and_then(|worker| worker.task.as_mut()) else {
-                self.talk_is_late(id, now);
+                self.talk_is_due(id, now);
                 continue;
             };
             held.late = true;

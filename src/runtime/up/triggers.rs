@@ -4,78 +4,43 @@
 use super::sockets::Sockets;
 use super::{ALARM, Up, Worker, specs};
 use crate::clock::{Now, Tick, Wall};
-use crate::config::load::Named;
-use crate::config::tables::{self, QueueEvent, WorkerEvent};
-use crate::config::typed::{Item, Words};
+use crate::config::tables::{self, WorkerEvent};
+use crate::config::typed::Item;
 use crate::control::event::{Event as Happening, Kind};
 use crate::supervisor::Event;
 use crate::sys::alarm::Alarm;
 use crate::sys::fd::Interest;
-use crate::task::trigger::{self, Condition, Effect, Triggers, What};
+use crate::task::trigger::{self, What};
+use crate::task::watch::{self, Answer, Asked};
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::State;
 use std::io;
 
-/// All triggers.
+/// All triggers, and the alarm of their schedules.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
-    watches: Vec<Watch>,
+    pub(super) all: watch::Watches,
+    /// The sockets of those who wait for connections, by their names.
+    pub(super) sockets: Vec<(Box<str>, Sockets)>,
     /// None where no schedule ever was; and when it rings.
     alarm: Option<Alarm>,
     rings: Option<Wall>,
 }
 
-/// The triggers of one worker.
-#[derive(Debug)]
-pub(super) struct Watch {
-    pub(super) worker: Box<str>,
-    pub(super) triggers: Triggers,
-    pub(super) sockets: Sockets,
-    /// What each item of its `start_on` waits for, in words; none where that is not done here.
-    items: Vec<Option<String>>,
-    /// Somebody has stopped the worker: it is not started but by somebody.
-    pub(super) held: bool,
-}
-
 impl Watches {
     /// When there is something to do that nothing else brings.
     pub(super) fn deadline(&self) -> Option<Tick> {
-        let open = self.watches.iter().filter(|watch| !watch.held);
-        open.filter_map(|watch| watch.triggers.deadline()).min()
+        self.all.deadline()
     }
 
     /// When it is to be seen which workers are idle.
     pub(super) fn idle_deadline(&self) -> Option<Tick> {
-        self.watches.iter().filter_map(|watch| Some(watch.sockets.idle?.deadline())).min()
-    }
-
-    pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Watch> {
-        self.watches.iter_mut()
+        self.sockets.iter().filter_map(|(_, sockets)| Some(sockets.idle?.deadline())).min()
     }
 
     /// Whether somebody has stopped a worker, so that what it waits for does not start it.
     pub(super) fn holds(&self, worker: &str) -> bool {
-        self.watches.iter().any(|watch| watch.held && *watch.worker == *worker)
-    }
-
-    fn of(&mut self, worker: &str) -> Option<&mut Watch> {
-        self.watches.iter_mut().find(|watch| *watch.worker == *worker)
-    }
-
-    /// What each worker waits for, by the configuration.
-    fn of_worker(named: &Named<tables::Worker>, now: Now) -> Option<Watch> {
-        let leases = specs::is_by_task(&named.keys);
-        let (mut conditions, mut items) = (Vec::new(), Vec::new());
-        for (at, Item(item, _)) in named.keys.start_on.value.iter().enumerate() {
-            let mine = !(leases && item.is_of_tasks());
-            // What was checked can be read.
-            let condition = mine.then(|| Condition::of(item, now.wall).ok().flatten()).flatten();
-            items.push(condition.as_ref().map(words));
-            conditions.extend(condition.map(|condition| (at, condition)));
-        }
-        let triggers = (!conditions.is_empty()).then(|| Triggers::new(conditions))?;
-        let sockets = Sockets::of(named);
-        Some(Watch { worker: named.name.as_str().into(), triggers, sockets, items, held: false })
+        self.all.holds(worker)
     }
 }
 
@@ -83,21 +48,24 @@ impl Up<'_> {
     /// Puts the triggers of the configuration in force.
     pub(super) fn arrange_triggers(&mut self, now: Now) {
         let config = &self.configuration.loaded.config;
-        let enabled = config.workers.iter().filter(|named| named.keys.enabled.value);
-        let mut watches: Vec<_> = enabled.filter_map(|named| Watches::of_worker(named, now)).collect();
-        for watch in &mut watches {
-            watch.held = self.watches.of(&watch.worker).is_some_and(|known| known.held);
-            let runs = |worker: &Worker| *worker.of == *watch.worker && worker.process.is_some();
-            if self.workers.values().any(runs) {
-                watch.triggers.step(trigger::Event::Started, now, |_| 0, &mut Vec::new());
-            }
+        let mut watches = watch::Watches::default();
+        for named in config.workers.iter().filter(|named| named.keys.enabled.value) {
+            watches.add(&named.name, specs::waits_for(&named.keys), now.wall);
+            watches.hold(&named.name, self.watches.all.holds(&named.name));
         }
-        self.watches.watches = watches;
+        for worker in self.workers.values().filter(|worker| worker.process.is_some()) {
+            watches.tell(trigger::Event::Started, Some(&worker.of), now, |_| 0);
+        }
+        let listening = config.workers.iter().filter(|named| watches.workers().any(|name| *name == named.name));
+        let sockets = listening.map(|named| (named.name.as_str().into(), Sockets::of(named)));
+        self.watches.sockets = sockets.filter(|(_, sockets)| sockets.are_some()).collect();
+        self.watches.all = watches;
         self.tell(trigger::Event::Look, None, now);
     }
 
     /// Tells the triggers what has happened.
     pub(super) fn happened(&mut self, what: What<'_>, now: Now) {
+        self.record_happened(what, now);
         self.tell(trigger::Event::Happened(what), None, now);
     }
 
@@ -129,7 +97,7 @@ impl Up<'_> {
 
     /// The name of a worker, where anybody waits for anything.
     fn watched(&self, id: WorkerId) -> Option<Box<str>> {
-        self.workers.get(&id).filter(|_| !self.watches.watches.is_empty()).map(|worker| worker.of.clone())
+        self.workers.get(&id).filter(|_| !self.watches.all.is_empty()).map(|worker| worker.of.clone())
     }
 
     /// What is due by the clock.
@@ -175,9 +143,8 @@ impl Up<'_> {
     /// Workers that somebody stops are not started by what they wait for, until somebody starts them.
     pub(super) fn hold_triggers(&mut self, ids: &[WorkerId], held: bool, now: Now) {
         for id in ids {
-            let Some(worker) = self.workers.get(id) else { continue };
-            if let Some(watch) = self.watches.of(&worker.of) {
-                watch.held = held;
+            if let Some(worker) = self.workers.get(id) {
+                self.watches.all.hold(&worker.of, held);
             }
         }
         self.set_alarm(now);
@@ -188,30 +155,16 @@ impl Up<'_> {
     pub(super) fn tell(&mut self, event: trigger::Event<'_>, only: Option<&str>, now: Now) {
         let tasks = self.tasks.as_ref();
         let waiting = |queue: &str| tasks.map_or(0, |tasks| tasks.waiting(queue));
-        let mut asked = Vec::new();
-        for watch in self.watches.watches.iter_mut().filter(|watch| only.is_none_or(|only| *watch.worker == *only)) {
-            let mut effects = Vec::new();
-            // Whoever is held is told of its starts and nothing else, so that nothing is asked for.
-            if !watch.held || matches!(event, trigger::Event::Started) {
-                watch.triggers.step(event, now, waiting, &mut effects);
-            }
-            watch.sockets.mind(watch.triggers.runs(), now);
-            let text = |why: usize| watch.items.get(why).cloned().flatten().unwrap_or_default();
-            asked.extend(effects.into_iter().map(|effect| match effect {
-                Effect::Start { why } => (watch.worker.clone(), Some(text(why)), String::new()),
-                Effect::Tripped { why, .. } => (watch.worker.clone(), None, text(why)),
-            }));
+        let asked = self.watches.all.tell(event, only, now, waiting);
+        let Watches { all, sockets, .. } = &mut self.watches;
+        for (worker, sockets) in sockets.iter_mut().filter(|(worker, _)| only.is_none_or(|only| **worker == *only)) {
+            sockets.mind(all.runs(worker), now);
         }
-        for (worker, start, trips) in asked {
-            match start {
-                Some(why) => self.start_because(&worker, &why, now),
-                None => {
-                    let text = format!(
-                        "started more than {} times in {} s by what it waits for ({trips}): that waits now",
-                        trigger::STARTS_MAX,
-                        trigger::WINDOW.as_secs()
-                    );
-                    self.say(Happening::new(now.wall, Kind::Warning, text).of(worker));
+        for asked in asked {
+            match asked.what {
+                Answer::Start => self.start_because(&asked, now),
+                Answer::Tripped => {
+                    self.say(Happening::new(now.wall, Kind::Warning, asked.to_string()).of(asked.worker));
                 }
             }
         }
@@ -219,18 +172,18 @@ impl Up<'_> {
         self.attend_sockets(now);
     }
 
-    fn start_because(&mut self, worker: &str, why: &str, now: Now) {
-        let mine =
-            |known: &Worker| *known.of == *worker && known.leaving.is_none() && !known.is_by_task(&self.configuration);
+    fn start_because(&mut self, asked: &Asked, now: Now) {
+        let mine = |known: &Worker| {
+            known.of == asked.worker && known.leaving.is_none() && !known.is_by_task(&self.configuration)
+        };
         let ids: Vec<_> = self.workers.iter().filter(|(_, known)| mine(known)).map(|(id, _)| *id).collect();
-        self.say(Happening::new(now.wall, Kind::Starting, format!("starts: {why}")).of(worker));
+        self.say(Happening::new(now.wall, Kind::Starting, asked.to_string()).of(asked.worker.clone()));
         self.step(Event::Start(&ids), now);
     }
 
     /// Has the next time of a schedule told.
     fn set_alarm(&mut self, now: Now) {
-        let next =
-            self.watches.watches.iter().filter(|watch| !watch.held).filter_map(|watch| watch.triggers.alarm()).min();
+        let next = self.watches.all.alarm();
         if next == self.watches.rings {
             return;
         }
@@ -250,30 +203,5 @@ impl Up<'_> {
             self.watches.alarm = Some(alarm);
         }
         self.watches.alarm.as_ref().ok_or_else(|| io::Error::other("there is none"))
-    }
-}
-
-/// What a condition waits for, in words.
-fn words(condition: &Condition) -> String {
-    let of_queue = |event: &QueueEvent| match event {
-        QueueEvent::Added => "a task was added to",
-        QueueEvent::Done => "a task is done of",
-        QueueEvent::Failed => "a try has failed of",
-        QueueEvent::Buried => "a task is buried of",
-        QueueEvent::Empty => "there is nothing left in",
-    };
-    match condition {
-        Condition::Depth { queue, least: 1 } => format!("a task waits in {queue}"),
-        Condition::Depth { queue, least } => format!("{least} tasks wait in {queue}"),
-        Condition::Batch { queue, .. } => format!("a batch waits in {queue}"),
-        Condition::Queue { queue, event } => format!("{} {queue}", of_queue(event)),
-        Condition::Worker { worker, event } => format!("{worker}: {}", event.word()),
-        Condition::Line { worker: Some(worker), text } => format!("a line of {worker} with {text:?}"),
-        Condition::Line { worker: None, text } => format!("a line with {text:?}"),
-        Condition::Path(path) => format!("a file {}", path.display()),
-        Condition::Schedule(_) => "its time has come".into(),
-        Condition::Socket(address) => format!("somebody connects to {address}"),
-        Condition::Signal(name) => format!("SIG{name}"),
-        Condition::Fire(name) => format!("fired: {name}"),
     }
 }

@@ -350,7 +350,9 @@ impl Keeper {
 
     /// Ends: what is still ours waits again for others.
     fn leave(mut self) {
-        while let Some((ticket, order)) = self.state.untold.pop_front().filter(|_| self.state.session.is_some()) {
+        while self.state.session.is_some()
+            && let Some((ticket, order)) = self.state.untold.pop_front()
+        {
             self.obey(ticket, order);
         }
         let left = self.state.untold.len();

@@ -1,7 +1,9 @@
-//! How many tasks of a queue stand where. The store keeps this in memory, and in the database beside the tasks.
+//! How many tasks of a queue stand where, and what a change of that means to those who wait for it. The store keeps this in
+//! memory, and in the database beside the tasks.
 
+use super::{Class, State, TaskId};
 use crate::clock::Wall;
-use crate::task::{Class, State, TaskId};
+use crate::config::tables::QueueEvent;
 use std::sync::Arc;
 
 /// How many tasks of a queue stand where.
@@ -45,8 +47,20 @@ impl Tally {
         self.waiting.iter().sum::<u64>() + self.delayed + self.running + self.buried + self.damaged
     }
 
+    /// How many can be started.
+    #[must_use]
+    pub fn startable(&self) -> u64 {
+        self.waiting.iter().sum()
+    }
+
+    /// How many are still to be done.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.startable() + self.delayed + self.running
+    }
+
     /// The count of those of a state and a class.
-    pub(super) fn of(&mut self, state: State, class: Class) -> &mut u64 {
+    pub fn of(&mut self, state: State, class: Class) -> &mut u64 {
         match state {
             State::Waiting => &mut self.waiting[class as usize],
             State::Delayed => &mut self.delayed,
@@ -58,7 +72,7 @@ impl Tally {
     }
 
     /// Some tasks with so many bytes in all are there, too.
-    pub(super) fn add(&mut self, state: State, class: Class, tasks: u64, bytes: u64) {
+    pub fn add(&mut self, state: State, class: Class, tasks: u64, bytes: u64) {
         *self.of(state, class) += tasks;
         if state != State::Done {
             self.bytes += bytes;
@@ -66,7 +80,7 @@ impl Tally {
     }
 
     /// A task is there no more. What was damaged may have been counted otherwise; that ends at none.
-    pub(super) fn remove(&mut self, state: State, class: Class, bytes: u64) {
+    pub fn remove(&mut self, state: State, class: Class, bytes: u64) {
         let count = self.of(state, class);
         *count = count.saturating_sub(1);
         if state != State::Done {
@@ -75,9 +89,33 @@ impl Tally {
     }
 }
 
+impl Counts {
+    /// What has happened to a queue whose tasks stood so before, for those who wait for that.
+    pub fn news(&self, before: &Tally) -> impl Iterator<Item = QueueEvent> + use<> {
+        let added = self.fresh.iter().any(Option::is_some);
+        let emptied = before.left() > 0 && self.tally.left() == 0;
+        let news = [(added, QueueEvent::Added), (emptied, QueueEvent::Empty)];
+        news.into_iter().filter(|(is_so, _)| *is_so).map(|(_, event)| event)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_news() {
+        let queue: Arc<str> = "jobs".into();
+        let news = |fresh: bool, before: u64, now: u64| {
+            let tally = |running| Tally { running, done: 7, ..Tally::default() };
+            let fresh = [None, fresh.then_some(TaskId(1)), None];
+            let counts = Counts { queue: queue.clone(), paused: false, tally: tally(now), fresh, next_due: None };
+            counts.news(&tally(before)).collect::<Vec<_>>()
+        };
+        assert_eq!(news(true, 0, 1), [QueueEvent::Added]);
+        assert_eq!(news(false, 1, 0), [QueueEvent::Empty]);
+        assert_eq!((news(false, 0, 0), news(false, 2, 1)), (vec![], vec![]));
+    }
 
     #[test]
     fn what_counts_as_stored() {
