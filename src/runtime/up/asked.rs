@@ -1,6 +1,7 @@
 //! What clients ask of queues and tasks, and what the store's replies come to for them.
 
 use super::answer::{Goal, Pending};
+use super::heard::Putter;
 use super::tasks::{Known, Tasks};
 use super::{Up, Worker};
 use crate::clock::Now;
@@ -43,8 +44,8 @@ pub(super) enum Asked {
     Purge(Box<Order>),
     /// Whether a task is gone that somebody waits for.
     Gone(TaskId),
-    /// For a worker that has put something, in a life of this number.
-    Worker(WorkerId, u64, QueueId),
+    /// For a worker that has put something.
+    Worker(Putter, QueueId),
     /// For a client.
     Client(ClientId, Wanted),
 }

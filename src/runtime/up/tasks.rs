@@ -213,8 +213,18 @@ impl Tasks {
         self.due = next_due.map(|at| now.tick.after(at.until(now.wall)));
     }
 
-    /// Ends the store, when all that it was told is done.
+    /// Gives the orders again that must be carried out and could not be.
+    pub(super) fn tell_again(&mut self) {
+        for asked in std::mem::take(&mut self.untold) {
+            if let Some(order) = asked.again() {
+                self.order(asked, order);
+            }
+        }
+    }
+
+    /// Ends the store, when all that it was told is done. What has failed is tried a last time.
     pub(super) fn stop(mut self) {
+        self.tell_again();
         self.send();
         self.store.stop();
     }
@@ -249,14 +259,15 @@ impl Up<'_> {
             let total = slots.len() as u32;
             let high = named.keys.slots.high.value.0 as u32;
             let crew = tasks.desk.add_crew(queues.clone(), Slots { total, high });
-            tasks.desk.open(crew, !tasks.closed.contains(&*named.name));
+            let by_task = specs::is_by_task(&named.keys);
+            tasks.desk.open(crew, !(by_task && tasks.closed.contains(&*named.name)));
             let mut ids = Vec::with_capacity(slots.len());
             for (number, (id, worker)) in (0..).zip(slots) {
                 let slot = Slot { crew, number };
                 let told = worker.talk.iter().flat_map(|talk| talk.session.all()).map(|entry| entry.task.class);
                 let classes = worker.task.iter().map(|held| held.task.class).chain(told);
                 classes.for_each(|class| tasks.desk.occupy(slot, class));
-                if specs::is_by_task(&named.keys) {
+                if by_task {
                     tasks.desk.room(slot, 1);
                 }
                 worker.slot = Some(slot);
@@ -291,7 +302,7 @@ impl Up<'_> {
                     leases.push((id, task.id));
                     match &mut worker.talk {
                         Some(talk) => {
-                            all_ahead &= !talk.session.is_idle();
+                            all_ahead &= !talk.session.is_idle() && task.class != Class::High;
                             talk.session.take(task, queue, now.tick);
                         }
                         None => {
@@ -320,8 +331,11 @@ impl Up<'_> {
             let Some(tasks) = &mut self.tasks else { return };
             match said {
                 FromStore::Counts(counts) => {
-                    let (queue, news) = (counts.queue.clone(), tasks.news(&counts));
+                    let (queue, news, paused) = (counts.queue.clone(), tasks.news(&counts), counts.paused);
                     tasks.counted(counts, now);
+                    if paused {
+                        self.give_back_of(&queue, now);
+                    }
                     news.into_iter().for_each(|event| self.happened(What::Queue { queue: &queue, event }, now));
                     self.room_for_files(&queue);
                 }
@@ -369,7 +383,7 @@ impl Up<'_> {
                 leases.into_iter().for_each(|(id, task)| self.not_leased(id, task));
                 self.store_failed(&error, now);
             }
-            (Asked::Worker(id, nonce, queue), reply) => self.put_replied(id, nonce, queue, &reply, now),
+            (Asked::Worker(putter, queue), reply) => self.put_replied(putter, queue, &reply, now),
             (asked @ (Asked::End(_) | Asked::Arrived(..)), Reply::Failed(error)) => {
                 tasks.untold.push(asked);
                 self.store_failed(&error, now);

@@ -113,7 +113,7 @@ impl Up<'_> {
     }
 
     /// A try is over; none is one that somebody has ended, by no fault of the task's.
-    fn end_task(&mut self, id: WorkerId, end: Option<End>, now: Now) {
+    pub(super) fn end_task(&mut self, id: WorkerId, end: Option<End>, now: Now) {
         if let Some(held) = self.let_go(id) {
             self.conclude(id, &held.task, held.queue, end, now);
         }
@@ -125,9 +125,13 @@ impl Up<'_> {
         let Some((worker, tasks)) = self.workers.get(&id).zip(self.tasks.as_mut()) else { return };
         let retry = Retry::from(&self.configuration.table(worker).keys.retry);
         let Task { id: task, attempt, .. } = *task;
+        let is_lost = matches!(end, Some(End::Lost { .. }));
         let verdict = end.map(|end| outcome::decide(end, attempt, &retry, task.0));
-        let text = verdict.as_ref().and_then(|verdict| verdict.describe(task, attempt, retry.tries));
-        let events = verdict.as_ref().map_or(&[][..], Verdict::events);
+        // What was lost and is tried again was given back, of which nobody need be told.
+        let is_returned = is_lost && matches!(verdict, Some(Verdict::Again { .. }));
+        let told = verdict.as_ref().filter(|_| !is_returned);
+        let text = told.and_then(|verdict| verdict.describe(task, attempt, retry.tries));
+        let events = told.map_or(&[][..], Verdict::events);
         let known = tasks.queue(of);
         let queue = known.name.clone();
         events.iter().for_each(|event| known.totals.count(*event));
@@ -138,6 +142,7 @@ impl Up<'_> {
                 came = Some(Came { end: Ended::Done, text: result.as_deref().map(Into::into) });
                 Ending::Done { result }
             }
+            Some(Verdict::Again { .. }) if is_returned => Ending::Return,
             Some(Verdict::Again { after, why }) => Ending::Again { due: now.wall.after(after), why: Some(why) },
             Some(Verdict::Buried { why }) => {
                 came = Some(Came { end: Ended::Buried, text: Some(why.as_ref().into()) });
@@ -190,18 +195,14 @@ impl Up<'_> {
     pub(super) fn tasks_due(&mut self, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
         if tasks.trouble.take_if(|(at, _)| *at <= now.tick).is_some() {
-            for asked in std::mem::take(&mut tasks.untold) {
-                if let Some(order) = asked.again() {
-                    tasks.order(asked, order);
-                }
-            }
+            tasks.tell_again();
         }
         if tasks.due.take_if(|at| *at <= now.tick).is_some() {
             tasks.order(Asked::Due, Order::Due { now: now.wall });
         }
         while let Some((_, id)) = self.tasks.as_mut().and_then(|tasks| late(&mut tasks.deadlines, now.tick)) {
             let Some(held) = self.workers.get_mut(&id).and_then(|worker| worker.task.as_mut()) else {
-                self.talk_is_late(id, now);
+                self.talk_is_due(id, now);
                 continue;
             };
             held.late = true;
