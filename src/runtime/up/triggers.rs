@@ -32,6 +32,8 @@ struct Watch {
     triggers: Triggers,
     /// What each item of its `start_on` waits for, in words; none where that is not done here.
     items: Vec<Option<String>>,
+    /// What they are made of: the items that are waited for here, by their numbers.
+    made_of: Vec<(usize, tables::Trigger)>,
     /// Somebody has stopped the worker: it is not started but by somebody.
     held: bool,
 }
@@ -60,27 +62,34 @@ impl Watches {
     /// What each worker waits for, by the configuration.
     fn of_worker(named: &Named<tables::Worker>, now: Now) -> Option<Watch> {
         let leases = specs::is_by_task(&named.keys);
-        let (mut conditions, mut items) = (Vec::new(), Vec::new());
+        let (mut conditions, mut items, mut made_of) = (Vec::new(), Vec::new(), Vec::new());
         for (at, Item(item, _)) in named.keys.start_on.value.iter().enumerate() {
             let mine = is_served(item) && !(leases && is_of_tasks(item));
             // What was checked can be read.
             let condition = mine.then(|| Condition::of(item, now.wall).ok().flatten()).flatten();
             items.push(condition.as_ref().map(words));
+            made_of.extend(condition.is_some().then(|| (at, item.clone())));
             conditions.extend(condition.map(|condition| (at, condition)));
         }
         let triggers = (!conditions.is_empty()).then(|| Triggers::new(conditions))?;
-        Some(Watch { worker: named.name.as_str().into(), triggers, items, held: false })
+        Some(Watch { worker: named.name.as_str().into(), triggers, items, made_of, held: false })
     }
 }
 
 impl Up<'_> {
-    /// Puts the triggers of the configuration in force.
+    /// Puts the triggers of the configuration in force. Those that stay as they were know what has happened before.
     pub(super) fn arrange_triggers(&mut self, now: Now) {
         let config = &self.configuration.loaded.config;
         let enabled = config.workers.iter().filter(|named| named.keys.enabled.value);
         let mut watches: Vec<_> = enabled.filter_map(|named| Watches::of_worker(named, now)).collect();
         for watch in &mut watches {
-            watch.held = self.watches.of(&watch.worker).is_some_and(|known| known.held);
+            if let Some(known) = self.watches.of(&watch.worker) {
+                watch.held = known.held;
+                if known.made_of == watch.made_of {
+                    watch.triggers = known.triggers.clone();
+                    continue;
+                }
+            }
             let runs = |worker: &Worker| *worker.of == *watch.worker && worker.process.is_some();
             if self.workers.values().any(runs) {
                 watch.triggers.step(trigger::Event::Started, now, |_| 0, &mut Vec::new());
