@@ -58,6 +58,7 @@ fn worker(life: &Life, mark: &str, script: &str, announcement: &str) -> (Process
             format!("{SUPERVISOR}={mark}").into(),
             "PATH=/usr/bin:/bin".into(),
         ],
+        pid_variable: None,
         cwd: "/".into(),
         umask: 0o022,
         limits: Vec::new(),

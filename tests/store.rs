@@ -34,7 +34,7 @@ fn arrived(durable: Durable) -> Arrived {
 }
 
 fn ask(store: &Store, said: &Receiver<FromStore>, order: Order) -> Reply {
-    store.send(Ticket(1), order);
+    store.send(vec![(Ticket(1), order)]);
     loop {
         if let FromStore::Reply(_, reply) = said.recv_timeout(PATIENCE).unwrap() {
             return reply;

@@ -15,12 +15,15 @@ mod logs;
 mod long;
 #[cfg(feature = "full-tests")]
 mod namespaces;
+#[cfg(feature = "full-tests")]
+mod pipeline;
 mod ready;
 mod reload;
 #[cfg(feature = "full-tests")]
 mod scarce;
 #[cfg(feature = "full-tests")]
 mod services;
+mod sockets;
 mod status;
 mod stop;
 mod surroundings;

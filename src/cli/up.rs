@@ -4,7 +4,7 @@ use super::{End, Failure, config, talk};
 use crate::config::report;
 use crate::runtime::launch::identity;
 use crate::runtime::trust;
-use crate::runtime::up::{self, Configuration, begin};
+use crate::runtime::up::{self, BeginError, Configuration, begin};
 use crate::sys::fd;
 use crate::sys::signal::{Inherited, Signals};
 use clap::Args;
@@ -52,8 +52,10 @@ impl Options {
             // Whoever asked for it reads it elsewhere.
             None => load(&path, false),
         };
-        let code =
-            begin(configuration, &mut again, inherited, &mut signals).map_err(|e| Failure::new(e.to_string()))?;
+        let code = begin(configuration, &mut again, inherited, &mut signals).map_err(|e| match e {
+            BeginError::Mistakes(text) => refused(&text),
+            e => Failure::new(e.to_string()),
+        })?;
         Ok(End::Code(code))
     }
 }

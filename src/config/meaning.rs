@@ -1,6 +1,7 @@
 //! What a configuration means as a whole: names that lead nowhere, cycles, two writers of one log, work that nobody does.
 //! Each check looks at one thing and is a function of the configuration alone.
 
+mod addresses;
 mod cycles;
 mod daemons;
 
@@ -9,9 +10,12 @@ use super::kind::{join, nearest};
 use super::load::{Config, Files, Named, WorkerLog};
 use super::report::Report;
 use super::source::{Place, Sources};
-use super::tables::{Argv, Expected, Protocol, Queue, Ready, ReadyBy, Restart, Trigger, Worker, WorkerKind};
-use super::typed::{Choice, Int, Item, Text};
+use super::tables::{
+    Argv, Expected, Protocol, Queue, QueueEvent, Ready, ReadyBy, Restart, Trigger, Worker, WorkerKind,
+};
+use super::typed::{Choice, Int, Item, Text, Words};
 use super::unit::{show_duration, show_size, write_duration, write_size};
+use super::values::Address;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -62,6 +66,7 @@ pub fn check(config: &Config, sources: &Sources, doubt: &Doubt, files: &mut dyn 
         view.references(reports);
         view.consumers(reports);
     }
+    addresses::check(config, sources, reports);
     view.cycles(reports);
     view.loops(reports);
     view.writers(reports);
@@ -83,6 +88,16 @@ struct View<'a> {
 /// For so many names that lead nowhere a nearer one is looked for, and so many are said.
 const NEAREST_MAX: usize = 50;
 const MISSING_MAX: usize = 1001;
+
+impl Trigger {
+    /// Whether it is a queue whose tasks a worker is given, and no state of a queue.
+    #[must_use]
+    pub fn is_of_tasks(&self) -> bool {
+        let added = self.event.value.as_ref().is_none_or(|event| event.0 == QueueEvent::Added.word());
+        let plain = self.path.value.is_none() && self.depth.value.is_none() && self.batch.value.is_none();
+        self.queue.value.is_some() && added && plain
+    }
+}
 
 impl Worker {
     /// What it is: as it says, or a oneshot where something starts it.
@@ -115,6 +130,20 @@ impl Worker {
             trigger.path.value.is_none() && trigger.event.value.as_ref().is_none_or(|event| event.0 == "added")
         };
         triggers.filter(takes).filter_map(|trigger| Some((trigger.queue.value.as_ref()?.0.as_str(), trigger)))
+    }
+
+    /// The queues whose tasks it is given; none where it is started by the state of a queue, or by nothing.
+    pub fn given(&self) -> impl Iterator<Item = &str> {
+        let triggers = self.start_on.value.iter().map(|Item(trigger, _)| trigger);
+        triggers
+            .filter(|trigger| trigger.is_of_tasks())
+            .filter_map(|trigger| Some(trigger.queue.value.as_ref()?.0.as_str()))
+    }
+
+    /// The addresses whose connections start it, and where they stand, in their order.
+    pub fn sockets(&self) -> impl Iterator<Item = (&Address, Place)> {
+        let sockets = self.start_on.value.iter().map(|Item(trigger, place)| (&trigger.socket, *place));
+        sockets.filter_map(|(socket, place)| Some((socket.value.as_ref()?, socket.or(place))))
     }
 
     /// The words of its command, whether a shell takes them apart or not.
@@ -229,8 +258,7 @@ impl<'a> View<'a> {
         let Ready::By(Item(ReadyBy { fd: Set { value: Some(Int(fd)), place }, .. }, _)) = &keys.ready.value else {
             return;
         };
-        let sockets =
-            keys.start_on.value.iter().filter(|Item(trigger, _)| trigger.socket.value.is_some()).count() as i64;
+        let sockets = keys.sockets().count() as i64;
         let tasks = i64::from(keys.protocol.value.0 == Protocol::Lines);
         let first_free = 3 + sockets + tasks;
         if *fd < first_free {

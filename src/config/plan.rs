@@ -119,7 +119,7 @@ pub fn plan(old: &Config, new: &Config) -> Vec<Step> {
     let names: Vec<_> = after.iter().map(|(name, _)| name.clone()).collect();
     for (name, rows) in after.drain(..) {
         match before.get(&name) {
-            Some(old) => changed(&name, old, &rows, &mut steps),
+            Some(old) => changed(&name, old, &rows, &[], &mut steps),
             None => {
                 let place = name.strip_prefix("queue ").and_then(|queue| new.queue(queue)).map(|queue| queue.place);
                 steps.push(Step { action: Action::Live, name, because: vec![("added".into(), place)] });
@@ -170,15 +170,20 @@ fn worker_steps(old: &Config, new: &Config, before: &Named<Worker>, after: &Name
     let differs = |row: &Row| !same.contains(&(row.key.name, true));
     old_rows.retain(differs);
     new_rows.retain(differs);
-    changed(&after.name, &old_rows, &new_rows, steps);
+    // Sockets are handed over at a start.
+    let sockets = |worker: &Named<Worker>| worker.keys.sockets().map(|(at, _)| at.clone()).collect::<Vec<_>>();
+    let handed: &[&str] = if sockets(before) == sockets(after) { &[] } else { &["start_on"] };
+    changed(&after.name, &old_rows, &new_rows, handed, steps);
 }
 
-/// The keys whose values differ, as one step for all that ask for the same.
-fn changed(name: &str, old: &[Row], new: &[Row], steps: &mut Vec<Step>) {
+/// The keys whose values differ, as one step for all that ask for the same. A change of one that is `handed` to processes
+/// reaches those that are started after it.
+fn changed(name: &str, old: &[Row], new: &[Row], handed: &[&str], steps: &mut Vec<Step>) {
+    let asked = |row: &Row| if handed.contains(&row.key.name) { Change::Restart } else { row.key.change };
     for (action, change) in
         [(Action::Restart, Change::Restart), (Action::Live, Change::Live), (Action::Anew, Change::Anew)]
     {
-        let differ = old.iter().zip(new).filter(|(old, new)| old.value != new.value && new.key.change == change);
+        let differ = old.iter().zip(new).filter(|(old, new)| old.value != new.value && asked(new) == change);
         let because: Vec<_> = differ
             .map(|(_, new)| {
                 let key = new.path.splitn(3, '.').skip(1).collect::<Vec<_>>().join(".");

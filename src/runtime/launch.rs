@@ -9,7 +9,7 @@ use crate::config::keys::Set;
 use crate::config::load::{Config, Named};
 use crate::config::source::{Place, Sources};
 use crate::config::tables::{Argv, Limits, OnDeath, Protocol, Ready, ReadyWord, Worker};
-use crate::config::values::Limit;
+use crate::config::values::{Address, Limit};
 use crate::sys::limits::{self, Ceiling, Resource, UNLIMITED};
 use crate::sys::reap::Process;
 use crate::sys::signal::{Inherited, Signals};
@@ -33,9 +33,14 @@ const ATTEMPT: &str = "QUELL_ATTEMPT";
 const PAYLOAD: &str = "QUELL_PAYLOAD";
 /// The number of the socket over which a worker that stays is told its tasks.
 const TASK_FD: &str = "QUELL_TASK_FD";
-const TASK_FD_NUMBER: i32 = 3;
 /// The trace that the task belongs to (W3C Trace Context).
 const TRACE: &str = "TRACEPARENT";
+/// For whom the sockets are that it gets, how many they are, and what each is called (sd_listen_fds(3)).
+const LISTEN_PID: &str = "LISTEN_PID";
+const LISTEN_FDS: &str = "LISTEN_FDS";
+const LISTEN_NAMES: &str = "LISTEN_FDNAMES";
+/// The number of the first of them, SD_LISTEN_FDS_START.
+pub const LISTEN_START: i32 = 3;
 const SHELL: &str = "/bin/sh";
 
 /// What all starts have in common.
@@ -121,6 +126,8 @@ pub struct Launch {
 /// What a process has beside what every process has: each stands at the number that its `Launch` says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Further<'a> {
+    /// The sockets that its worker listens on, from `LISTEN_START` on.
+    pub sockets: &'a [BorrowedFd<'a>],
     /// The end of the pipe for `ready_fd`.
     pub ready: Option<BorrowedFd<'a>>,
     /// The end of the socket for `task_fd`.
@@ -165,15 +172,38 @@ pub fn prepare(
     };
     let notify = matches!(&keys.ready.value, Ready::Word(word) if word.0 == ReadyWord::Notify);
     let socket = notify.then(|| (NOTIFY_SOCKET, here.notify_socket.clone().into_os_string()));
-    let task_fd = (keys.protocol.value.0 == Protocol::Lines).then_some(TASK_FD_NUMBER);
+    let listening = sockets(keys);
+    let task_fd = (keys.protocol.value.0 == Protocol::Lines).then(|| LISTEN_START + keys.sockets().count() as i32);
     let tasks = task_fd.map(|fd| (TASK_FD, OsString::from(fd.to_string())));
-    let further = socket.into_iter().chain(tasks).chain(errand.iter().flat_map(Errand::variables)).collect();
-    let program = made(config, subject, here, argv, further)?;
+    let further = socket.into_iter().chain(tasks).chain(errand.iter().flat_map(Errand::variables));
+    let pid_variable = (!listening.is_empty()).then_some(LISTEN_PID);
+    let program = made(config, subject, here, argv, further.chain(listening).collect())?;
+    let program = Program { pid_variable, ..program };
     let ready_fd = match &keys.ready.value {
         Ready::By(item) => item.0.fd.value.and_then(|fd| i32::try_from(fd.0).ok()),
         Ready::Word(_) => None,
     };
     Ok(Launch { program, ready_fd, task_fd })
+}
+
+/// What a worker is told of the sockets that it gets; nothing where it gets none.
+fn sockets(keys: &Worker) -> Vec<(&'static str, OsString)> {
+    let names: Vec<_> = keys.sockets().map(|(address, _)| name_of(address)).collect();
+    match names.len() {
+        0 => Vec::new(),
+        count => vec![(LISTEN_FDS, count.to_string().into()), (LISTEN_NAMES, names.join(":").into())],
+    }
+}
+
+/// What a socket is called: its port, or the name of its file, in characters that such a name can have.
+fn name_of(address: &Address) -> String {
+    match address {
+        Address::Tcp(_, port) => port.to_string(),
+        Address::Unix(path) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.chars().map(|c| if c.is_ascii_graphic() && c != ':' { c } else { '_' }).collect()
+        }
+    }
 }
 
 /// Makes what a worker's stop or reload command is spawned from: all is as for the worker itself, and `MAINPID` is the
@@ -207,7 +237,9 @@ fn made(
     let ours = [(WORKER, format!("{name}.{nonce}").into()), (SUPERVISOR, here.mark.clone().into())];
     let ours: Vec<(&str, OsString)> = ours.into_iter().chain(further).collect();
     let mut variables = environment::of(keys, *instance, &here.env)?;
-    ours.iter().for_each(|(name, _)| drop(variables.remove(OsStr::new(name))));
+    // Whose the sockets are is for quell to say, and is said when that has a number.
+    let removed = ours.iter().map(|(name, _)| *name).chain([LISTEN_PID]);
+    removed.for_each(|name| drop(variables.remove(OsStr::new(name))));
     let path = variables.get(OsStr::new("PATH")).map_or(OsStr::new(PATH_DEFAULT), OsString::as_os_str);
     // What a relative name is relative to: the folder that the worker is told to run in, else that of the file.
     let base = keys.cwd.place.map_or(folder.as_path(), |_| keys.cwd.value.0.as_path());
@@ -220,6 +252,7 @@ fn made(
         files,
         argv: argv.into_iter().map(OsString::from).collect(),
         env: env.map(|(name, value)| variable(name, value)).collect(),
+        pid_variable: None,
         cwd: keys.cwd.value.0.clone(),
         umask: keys.umask.value.0,
         limits: limits_of(&keys.limits, here.descriptors),
@@ -291,8 +324,9 @@ impl Launch {
         signals: &Signals,
         lows: Option<&Lows>,
     ) -> Result<Process, LaunchError> {
-        let numbered = [self.task_fd.zip(further.tasks), self.ready_fd.zip(further.ready)];
-        let further: Vec<_> = numbered.into_iter().flatten().collect();
+        let behind = [self.task_fd.zip(further.tasks), self.ready_fd.zip(further.ready)];
+        let sockets = (LISTEN_START..).zip(further.sockets.iter().copied());
+        let further: Vec<_> = sockets.chain(behind.into_iter().flatten()).collect();
         let ends = Ends { stdin, stdout, stderr, further: &further };
         spawn_worker(&self.program, &ends, inherited, signals, lows)
             .map_err(|error| LaunchError { error, text: self.explain(error) })

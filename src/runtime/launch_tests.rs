@@ -174,6 +174,23 @@ fn failures_in_words() {
     inherited.restore().unwrap();
 }
 
+/// Sockets come first and are named; then the one of tasks.
+#[test]
+fn descriptors_are_told_in_the_environment() {
+    let scene = scene(
+        "[queue.q]\n[worker.a]\ncommand = [\"a\"]\nprotocol = \"lines\"\nready = { fd = 6 }\n\
+         start_on = [{ socket = \"localhost:80\" }, { queue = \"q\" }, { socket = \"@/a b:c\" }]\n\
+         [worker.b]\ncommand = [\"a\"]\nenv = { LISTEN_PID = \"1\", LISTEN_FDS = \"1\" }\n",
+    );
+    let launch = scene.prepare("a", None).unwrap();
+    let variables = env(&launch.program);
+    for variable in ["LISTEN_FDS=2", "LISTEN_FDNAMES=80:a_b_c", "QUELL_TASK_FD=5"] {
+        assert!(variables.contains(&variable), "{variable}: {variables:?}");
+    }
+    assert_eq!((launch.task_fd, launch.program.pid_variable), (Some(5), Some("LISTEN_PID")));
+    assert_eq!(scene.program("b").pid_variable, None);
+}
+
 #[test]
 #[serial]
 fn a_worker_says_that_it_is_ready_by_a_descriptor() {
@@ -182,7 +199,7 @@ fn a_worker_says_that_it_is_ready_by_a_descriptor() {
     let signals = Signals::take(&inherited, &[libc::SIGCHLD]).unwrap();
     let (reader, writer) = fd::pipe().unwrap();
     let launch = scene.prepare("a", None).unwrap();
-    let further = Further { ready: Some(writer.as_fd()), tasks: None };
+    let further = Further { ready: Some(writer.as_fd()), ..Further::default() };
     let process = launch.spawn(standard(), further, &inherited, &signals, None).unwrap();
     drop(writer);
     inherited.restore().unwrap();

@@ -1,6 +1,7 @@
 //! The loops that do what the pure modules decide.
 
 pub mod accounts;
+pub mod activation;
 pub mod arrivals;
 pub mod backlog;
 pub mod client;
@@ -23,6 +24,7 @@ pub mod output;
 pub mod pace;
 pub mod pass;
 pub mod payload;
+pub mod place;
 pub mod places;
 pub mod plane;
 pub mod preflight;

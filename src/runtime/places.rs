@@ -1,7 +1,7 @@
 //! The folders that quell uses where the configuration names none.
 
-use crate::config::load::WorkerLog;
-use crate::config::tables::Quell;
+use crate::config::load::{Named, WorkerLog};
+use crate::config::tables::{Quell, Worker};
 use crate::sys::identity;
 use std::path::{Path, PathBuf};
 
@@ -39,11 +39,13 @@ pub fn logs(log: &WorkerLog, state: Option<&Path>) -> Option<PathBuf> {
     }
 }
 
-/// The names of a worker's logs: its own, or one for each instance.
+/// The names of a worker's logs: its own, or one for each instance. Those that share tasks share a log.
 #[must_use]
-pub fn log_names(worker: &str, instances: i64) -> Vec<String> {
+pub fn log_names(named: &Named<Worker>) -> Vec<String> {
+    let (worker, instances) = (&named.name, named.keys.instances.value.0);
     match instances {
-        1 => vec![worker.to_owned()],
+        _ if named.keys.given().next().is_some() => vec![worker.clone()],
+        1 => vec![worker.clone()],
         _ => (1..=instances).map(|n| format!("{worker}.{n}")).collect(),
     }
 }

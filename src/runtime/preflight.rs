@@ -14,13 +14,10 @@ mod variables;
 mod who;
 
 use super::places;
-use crate::config::keys::Set;
 use crate::config::kind::nearest;
 use crate::config::load::{Config, Loaded};
 use crate::config::report::Report;
 use crate::config::source::{Place, Sources};
-use crate::config::tables::Worker;
-use crate::config::values::Address;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use values::Values;
@@ -141,12 +138,6 @@ impl Scene<'_> {
         let name = self.short(path);
         self.sources.add(name, text)
     }
-}
-
-/// The addresses that start a worker.
-fn sockets_of(worker: &Worker) -> impl Iterator<Item = &Set<Option<Address>>> {
-    let sockets = worker.start_on.value.iter().map(|item| &item.0.socket);
-    sockets.filter(|socket| socket.value.is_some())
 }
 
 /// What the configuration names and the machine does not have.

@@ -7,13 +7,15 @@
 
 use super::orphans::Life;
 use super::state::State;
+use crate::clock::Tick;
 use crate::sys::dir::{Dir, LogFile};
 use crate::sys::peek::{self, Pipes};
 use crate::sys::proc::{self, Stat};
 use crate::sys::thread;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 /// Its name in the state directory, and what it is called until it is whole.
 const NAME: &str = "lives";
@@ -72,10 +74,15 @@ pub fn read(state: &State) -> Vec<Record> {
     }
 }
 
+/// A task's life that is over sooner is not written down: what is over so soon costs more than it tells.
+const BRIEF: Duration = Duration::from_millis(20);
+
 /// The register, as the control plane sees it: it never waits for it.
 #[derive(Debug)]
 pub struct Register {
     notes: SyncSender<Note>,
+    /// Lives that may be brief ones, the oldest first, and until when that is so.
+    young: VecDeque<(Tick, i32, Life)>,
 }
 
 /// What there is to write down.
@@ -97,7 +104,7 @@ impl Register {
         let (notes, inbox) = sync_channel(NOTES_MAX);
         // It ends with us, wherever it is by then: nobody waits for the disk that it may wait for.
         drop(thread::spawn("register", move || while book.turn(&inbox) {})?);
-        Ok(Register { notes })
+        Ok(Register { notes, young: VecDeque::new() })
     }
 
     /// A life has begun, with a child of ours.
@@ -105,9 +112,30 @@ impl Register {
         self.note(Note::Began(main, life));
     }
 
+    /// The same, of a life that may be over soon.
+    pub fn began_task(&mut self, main: i32, life: Life, now: Tick) {
+        self.young.push_back((now.after(BRIEF), main, life));
+    }
+
     /// Nothing is left of the life that began with this process.
-    pub fn over(&self, main: i32) {
-        self.note(Note::Over(main));
+    pub fn over(&mut self, main: i32) {
+        match self.young.iter().position(|(_, young, _)| *young == main) {
+            Some(at) => drop(self.young.remove(at)),
+            None => self.note(Note::Over(main)),
+        }
+    }
+
+    /// When there is something to write down.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Tick> {
+        self.young.front().map(|(at, ..)| *at)
+    }
+
+    /// Writes down the lives that are not as brief as they might have been.
+    pub fn due(&mut self, now: Tick) {
+        while let Some((_, main, life)) = self.young.pop_front_if(|(at, ..)| *at <= now) {
+            self.note(Note::Began(main, life));
+        }
     }
 
     fn note(&self, note: Note) {

@@ -5,17 +5,16 @@
 //! to be another turn at once. A connection carries any number of requests, one after the other.
 
 mod connection;
-mod place;
 
 use crate::clock::{Tick, earliest};
 use crate::control::frame::{self, REPLY_BYTES_MAX};
 use crate::control::reply::{Code, Reply};
 use crate::control::request::Request;
+use crate::runtime::place::{self, Place};
 use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Poller;
 use crate::sys::{identity, socket};
 use connection::Connection;
-use place::Place;
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -89,7 +88,7 @@ impl Server {
     /// # Errors
     /// In words, what is wrong with the path.
     pub fn bind(path: &Path) -> io::Result<Server> {
-        let (listener, place) = place::listen(path)?;
+        let (listener, place) = place::listen_alone(path)?;
         Ok(Server {
             reserve: Some(listener.try_clone()?),
             listener,

@@ -50,7 +50,7 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 /// The store, as the control plane sees it. Dropped, it does what it was told and ends by itself.
 #[derive(Debug)]
 pub struct Store {
-    orders: Sender<(Ticket, Order)>,
+    orders: Sender<Vec<(Ticket, Order)>>,
     stopped: Receiver<()>,
     thread: JoinHandle<()>,
 }
@@ -97,10 +97,10 @@ impl Store {
         Ok((Store { orders, stopped, thread }, Opened { queues, returned }))
     }
 
-    /// Tells the store to do something. The reply has this ticket.
-    pub fn send(&self, ticket: Ticket, order: Order) {
+    /// Tells the store to do things, which share a commit. Each reply has its ticket.
+    pub fn send(&self, orders: Vec<(Ticket, Order)>) {
         // It listens until it is stopped. If its thread has died of a panic, `FromStore::Ended` was told.
-        let _ = self.orders.send((ticket, order));
+        let _ = self.orders.send(orders);
     }
 
     /// Ends the store, when all that it was told is done; gives up on a disk that hangs.
@@ -119,7 +119,7 @@ impl Store {
 #[derive(Debug)]
 struct Keeper {
     database: Database,
-    inbox: Receiver<(Ticket, Order)>,
+    inbox: Receiver<Vec<(Ticket, Order)>>,
     group: Group,
     outbox: Outbox<FromStore>,
 }
@@ -145,19 +145,20 @@ impl Keeper {
             None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(at) => self.inbox.recv_timeout(at.until(time::now().tick)),
         };
-        let (ticket, order) = match first {
-            Ok(order) => order,
+        let mut orders = match first {
+            Ok(orders) => orders,
             Err(RecvTimeoutError::Timeout) => return true,
             Err(RecvTimeoutError::Disconnected) => return false,
         };
         let now = time::now().tick;
-        self.group.add(ticket, order, now);
-        while !self.group.is_full()
-            && let Ok((ticket, order)) = self.inbox.try_recv()
-        {
-            self.group.add(ticket, order, now);
+        loop {
+            orders.into_iter().for_each(|(ticket, order)| self.group.add(ticket, order, now));
+            if self.group.is_full() {
+                return true;
+            }
+            let Ok(more) = self.inbox.try_recv() else { return true };
+            orders = more;
         }
-        true
     }
 
     /// Does orders in one transaction and answers them. If that fails, each has one of its own: those fail that fail alone.

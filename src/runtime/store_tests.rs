@@ -30,7 +30,7 @@ impl House {
 
     fn send(&mut self, order: Order) -> Ticket {
         self.tickets += 1;
-        self.store.send(Ticket(self.tickets), order);
+        self.store.send(vec![(Ticket(self.tickets), order)]);
         Ticket(self.tickets)
     }
 

@@ -17,6 +17,7 @@ mod planes;
 mod process;
 mod ready;
 mod reload;
+mod sockets;
 mod specs;
 mod sweep;
 mod talk;
@@ -28,6 +29,7 @@ use crate::clock::{Now, Tick, earliest};
 use crate::config::load::{Loaded, Named, WorkerLog};
 use crate::config::tables::Worker as Table;
 use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::activation::{Activation, SocketId};
 use crate::runtime::launch::{Here, Subject, folder_of};
 use crate::runtime::lists::Shelf;
 use crate::runtime::orphans::Life;
@@ -79,6 +81,8 @@ const EXIT: usize = 1 << WORKER_BITS;
 const COMMAND: usize = 2 << WORKER_BITS;
 const READY: usize = 3 << WORKER_BITS;
 const TASKS: usize = 4 << WORKER_BITS;
+/// A socket that starts a worker, likewise.
+const SOCKET: usize = 5 << WORKER_BITS;
 
 /// A configuration that was checked, with the lists that it names.
 #[derive(Debug)]
@@ -204,6 +208,7 @@ struct Up<'a> {
     /// None where no configuration had queues yet.
     tasks: Option<Tasks>,
     watches: Watches,
+    activation: Activation,
     /// None where no file was ever waited for.
     drops: Option<Drops>,
     oom: OomKills,
@@ -304,6 +309,7 @@ impl Up<'_> {
                 return self.leave(code, now);
             }
             self.spawns_left = SPAWNS_A_TURN;
+            self.send_orders();
             let timeout = match self.server.has_backlog() || !self.spawns.is_empty() {
                 true => Some(std::time::Duration::ZERO),
                 false => self.deadline().map(|at| at.until(now.tick)),
@@ -356,24 +362,17 @@ impl Up<'_> {
             self.notified(now);
         }
         self.settle(now);
-        for token in tokens {
-            if self.server.owns(*token) {
-                self.server.ready(*token);
-            }
-        }
-        let mut arrived = Vec::new();
-        self.server.turn(&self.poller, now.tick, &mut arrived);
-        for (client, request) in arrived {
-            self.answer(client, request, now);
-            self.settle(now);
-        }
-        self.forget_gone();
+        self.requests(tokens, now);
         if self.supervisor.deadline().is_some_and(|at| at <= now.tick) {
             self.step(Event::Deadline, now);
         }
         self.probe_due(now);
+        self.register.due(now.tick);
         self.tasks_due(now);
         self.triggers_due(tokens.contains(&ALARM), now);
+        for id in of(SOCKET) {
+            self.connected(SocketId(id.0), now);
+        }
         if self.start_by.is_some_and(|at| at <= now.tick) {
             self.say_not_started(now);
         }
@@ -387,6 +386,8 @@ impl Up<'_> {
             self.store_said(now);
             self.drops_said(now);
         }
+        // Before any life begins, which takes its time: the store is at work meanwhile.
+        self.serve_tasks(now);
         self.settle(now);
         self.serve_tasks(now);
         self.answer_pending(now);
@@ -395,8 +396,8 @@ impl Up<'_> {
     fn deadline(&self) -> Option<Tick> {
         let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
         let tasks = self.tasks.as_ref().and_then(Tasks::deadline);
-        let own = earliest([self.start_by, tasks, self.watches.deadline(), pending]);
-        let others = [self.server.deadline(), self.probe_deadline(), self.planes.deadline()];
+        let own = earliest([self.start_by, tasks, self.watches.deadline(), self.watches.idle_deadline(), pending]);
+        let others = [self.server.deadline(), self.probe_deadline(), self.planes.deadline(), self.register.deadline()];
         earliest([self.supervisor.deadline(), own, earliest(others)])
     }
 
@@ -415,6 +416,7 @@ impl Up<'_> {
             }
             let Some(id) = self.spawns.pop_front_if(|_| self.spawns_left > 0) else { break };
             self.spawns_left -= 1;
+            self.send_orders();
             self.spawn(id, now);
         }
         self.kill_doomed(now);

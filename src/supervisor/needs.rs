@@ -58,6 +58,13 @@ impl Supervisor {
         }
     }
 
+    /// Whether anybody runs who needs a worker.
+    #[must_use]
+    pub fn is_needed(&self, id: WorkerId) -> bool {
+        let group = self.members.get(&id).and_then(|member| member.group);
+        group.is_some_and(|at| self.groups[at].needed_by.iter().any(|dependent| self.groups[*dependent].active > 0))
+    }
+
     /// The workers, of those that one needs, which keep it from starting.
     pub fn waits_for(&self, id: WorkerId) -> impl Iterator<Item = &str> {
         let group = self.members.get(&id).and_then(|member| member.group);

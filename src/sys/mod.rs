@@ -7,6 +7,7 @@ pub mod fd;
 pub mod identity;
 pub mod limits;
 pub mod memory;
+pub mod netstat;
 pub mod notify;
 pub mod oom;
 pub mod peek;

@@ -59,13 +59,19 @@ impl Poller {
         Waker::new(self.poll.registry(), Token(token))
     }
 
-    /// Waits until something is ready or the time is over: the tokens of what is. An interruption is no error.
+    /// Waits until something is ready or the time is over: the tokens of what is. An interruption is no error: the wait is
+    /// over, with what the signal has brought.
     ///
     /// # Errors
     /// As epoll_wait(2).
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<impl Iterator<Item = usize> + '_> {
         match self.poll.poll(&mut self.events, timeout) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => self.events.clear(),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+                match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => self.events.clear(),
+                    result => result?,
+                }
+            }
             result => result?,
         }
         Ok(self.events.iter().map(|event| event.token().0))

@@ -3,8 +3,8 @@
 use nix::unistd::Pid;
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// How often children are asked for again, of what may fork without end.
 const LOOKS_MAX: usize = 8;
@@ -66,61 +66,6 @@ fn holders(kind: &str, inodes: &[u64]) -> Vec<Named> {
     };
     let ourselves = std::process::id() as i32;
     pids().filter(|pid| *pid != ourselves && holds(*pid)).map(named).collect()
-}
-
-/// The inodes of the sockets that listen where this address is wanted: there, or everywhere on its port.
-#[must_use]
-pub fn listeners(wanted: SocketAddr) -> Vec<u64> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    tables
-        .iter()
-        .flat_map(|table| table.lines())
-        .filter_map(listener)
-        .filter(|(at, _)| meet(*at, wanted))
-        .map(|(_, inode)| inode)
-        .collect()
-}
-
-/// The inodes of the sockets that are bound to this path.
-#[must_use]
-pub fn bound(path: &Path) -> Vec<u64> {
-    let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
-    let row = |line: &str| {
-        // Num RefCount Protocol Flags Type St Inode Path; the path goes to the line's end.
-        let mut rest = line;
-        let mut fields = [""; 7];
-        for field in &mut fields {
-            let trimmed = rest.trim_start_matches(' ');
-            (*field, rest) = trimmed.split_once(' ')?;
-        }
-        (Path::new(rest) == path).then(|| fields[6].parse().ok())?
-    };
-    table.lines().filter_map(row).collect()
-}
-
-/// The address and inode of a listening socket, from a line of `/proc/net/tcp` or `tcp6` (proc_pid_net(5)).
-fn listener(line: &str) -> Option<(SocketAddr, u64)> {
-    const LISTEN: &str = "0A";
-    let fields: Vec<_> = line.split_ascii_whitespace().collect();
-    let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-    if *state != LISTEN {
-        return None;
-    }
-    let (host, port) = local.split_once(':')?;
-    // Words of four bytes, each as this machine writes a number.
-    let words = host.as_bytes().chunks(8).map(|word| u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok());
-    let bytes: Vec<u8> = words.collect::<Option<Vec<_>>>()?.into_iter().flat_map(u32::to_ne_bytes).collect();
-    let ip = match <[u8; 4]>::try_from(&bytes[..]) {
-        Ok(v4) => IpAddr::from(v4),
-        Err(_) => IpAddr::from(<[u8; 16]>::try_from(&bytes[..]).ok()?),
-    };
-    Some((SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?), inode.parse().ok()?))
-}
-
-/// Whether two addresses cannot both be listened on.
-fn meet(one: SocketAddr, other: SocketAddr) -> bool {
-    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
-    one.port() == other.port() && (a == b || a.is_unspecified() || b.is_unspecified())
 }
 
 /// A process, as `/proc/PID/stat` shows it.
@@ -187,8 +132,7 @@ pub fn descendants(of: i32, except: impl Fn(i32) -> bool) -> Vec<Stat> {
     if !is_there() {
         return Vec::new();
     }
-    let knows_children = fs::exists(format!("/proc/{of}/task/{of}/children")).unwrap_or(false);
-    if !knows_children {
+    if !knows_children() {
         return by_parents(of, except);
     }
     let children = |parent| children_of(parent).into_iter().filter(|child| !except(*child)).collect();
@@ -217,12 +161,25 @@ fn by_children(of: i32, children_of: impl Fn(i32) -> Vec<i32>, stat: impl Fn(i32
     found
 }
 
-/// The children of all threads of a process.
+/// Whether the kernel says who the children of a process are (CONFIG_PROC_CHILDREN).
+fn knows_children() -> bool {
+    static KNOWS: OnceLock<bool> = OnceLock::new();
+    *KNOWS.get_or_init(|| fs::exists("/proc/thread-self/children").unwrap_or(false))
+}
+
+/// The children of all threads of a process. Of ours, the first thread is handed those that lose their parent, and whoever
+/// starts processes is who asks here.
 fn children_of(parent: i32) -> Vec<i32> {
-    let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     let numbers = |list: String| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>();
-    lists.flat_map(numbers).collect()
+    let listed = |thread: &Path| fs::read_to_string(thread.join("children")).map(numbers).unwrap_or_default();
+    let tasks = PathBuf::from(format!("/proc/{parent}/task"));
+    if parent == std::process::id() as i32 {
+        let own = [parent, nix::unistd::gettid().as_raw()];
+        let own = if own[0] == own[1] { &own[..1] } else { &own[..] };
+        return own.iter().flat_map(|thread| listed(&tasks.join(thread.to_string()))).collect();
+    }
+    let threads = fs::read_dir(tasks).into_iter().flatten().flatten();
+    threads.flat_map(|thread| listed(&thread.path())).collect()
 }
 
 /// From each process to its parent.
@@ -284,20 +241,6 @@ fn named(pid: i32) -> Named {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
-
-    #[test]
-    fn a_line_of_the_table_of_sockets() {
-        let line = "   0: 0100007F:B809 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 5489 1";
-        let on = |text: &str| text.parse::<SocketAddr>().unwrap();
-        if cfg!(target_endian = "little") {
-            assert_eq!(listener(line), Some((on("127.0.0.1:47113"), 5489)));
-        }
-        assert_eq!(listener(&line.replace(" 0A ", " 01 ")), None);
-        assert_eq!(listener("  sl  local_address rem_address   st tx_queue"), None);
-        assert!(meet(on("127.0.0.1:80"), on("0.0.0.0:80")) && meet(on("[::]:80"), on("127.0.0.1:80")));
-        assert!(!meet(on("127.0.0.1:80"), on("127.0.0.2:80")) && !meet(on("127.0.0.1:80"), on("127.0.0.1:81")));
-    }
 
     #[test]
     fn whose_parent_ends_meanwhile_is_found() {
@@ -351,11 +294,5 @@ mod tests {
         assert_eq!(parse_stat("42 (a"), None);
         let ourselves = stat(std::process::id() as i32).unwrap();
         assert!(descendants(ourselves.parent, |_| false).contains(&ourselves));
-    }
-
-    #[test]
-    fn listeners_are_found() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        assert_eq!(listeners(listener.local_addr().unwrap()).len(), 1);
     }
 }

@@ -1,9 +1,10 @@
 //! Sockets: whether an address can be listened on, and what the control socket needs of the kernel.
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::io;
 use std::mem::size_of;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
@@ -17,6 +18,9 @@ use std::time::Duration;
 /// As getaddrinfo(3); `TimedOut`.
 pub fn addresses(host: &str, port: u16, patience: Duration) -> io::Result<Vec<SocketAddr>> {
     let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
     let (sender, receiver) = mpsc::channel();
     super::thread::spawn("resolve", move || {
         // Nobody listens any more where it took too long.
@@ -30,6 +34,20 @@ pub fn addresses(host: &str, port: u16, patience: Duration) -> io::Result<Vec<So
 /// # Errors
 /// As bind(2): EADDRINUSE where somebody listens there.
 pub fn try_bind(address: SocketAddr) -> io::Result<()> {
+    bind(address).map(drop)
+}
+
+/// Listens at an address; accepting blocks, as it does where nobody has said otherwise.
+///
+/// # Errors
+/// As bind(2) and listen(2): EADDRINUSE where somebody listens there.
+pub fn listen_at(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = bind(address)?;
+    start_listening(&socket)?;
+    Ok(socket)
+}
+
+fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     let socket = stream_socket(family)?;
     let (fd, yes): (_, libc::c_int) = (socket.as_raw_fd(), 1);
@@ -61,7 +79,26 @@ pub fn try_bind(address: SocketAddr) -> io::Result<()> {
         };
         Errno::result(bound)?;
     }
+    Ok(socket)
+}
+
+fn start_listening(socket: &OwnedFd) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    Errno::result(unsafe { libc::listen(socket.as_raw_fd(), BACKLOG) })?;
     Ok(())
+}
+
+/// Makes a listening socket as it was when it was new, whatever somebody to whom it was lent has made of it: accepting
+/// blocks, and connections are taken in though they were shut down.
+///
+/// # Errors
+/// As fcntl(2) and listen(2).
+pub fn renew(socket: &OwnedFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(socket, FcntlArg::F_GETFL)?);
+    if flags.contains(OFlag::O_NONBLOCK) {
+        fcntl(socket, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    }
+    start_listening(socket)
 }
 
 fn stream_socket(family: libc::c_int) -> io::Result<OwnedFd> {
@@ -122,12 +159,11 @@ pub fn say_no_more(socket: impl AsFd) -> io::Result<()> {
 /// How many may wait to be accepted.
 const BACKLOG: libc::c_int = 1024;
 
-/// Listens at a path where nothing is, without ever blocking. Its mode is 0600 before anybody can connect, whatever the
-/// umask.
+/// Listens at a path where nothing is, without ever blocking. It has its mode before anybody can connect, whatever the umask.
 ///
 /// # Errors
 /// As bind(2) and listen(2); `InvalidInput` for a path that is too long for a socket.
-pub fn listen(path: &Path) -> io::Result<UnixListener> {
+pub fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let socket = stream_socket(libc::AF_UNIX)?;
     let mut address = libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [0; 108] };
     let bytes = path.as_os_str().as_bytes();
@@ -140,9 +176,8 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
         libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of_val(&address) as libc::socklen_t)
     };
     Errno::result(bound)?;
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    // SAFETY: plain numbers.
-    Errno::result(unsafe { libc::listen(socket.as_raw_fd(), BACKLOG) })?;
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    start_listening(&socket)?;
     let listener = UnixListener::from(socket);
     listener.set_nonblocking(true)?;
     Ok(listener)

@@ -3,8 +3,8 @@
 //! The child borrows our memory until its exec, and this thread waits for that (CLONE_VM | CLONE_VFORK, clone(2), as
 //! posix_spawn(3) does it): what a copy of the page tables would cost grows with the supervisor. So everything that
 //! allocates is done before, and only async-signal-safe calls are made between (signal-safety(7)). Every signal is blocked
-//! meanwhile, so that no handler of ours runs in the child. What fails in the child comes back through a close-on-exec
-//! pipe, as a step and an errno.
+//! meanwhile, so that no handler of ours runs in the child. What fails in the child it leaves in our memory, as a step and an
+//! errno.
 
 mod child;
 mod lows;
@@ -16,12 +16,11 @@ use super::signal::{Inherited, Signals};
 use child::{Manner, Plan, Strings};
 pub use lows::Lows;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -31,7 +30,7 @@ pub const PATH_DEFAULT: &str = "/usr/local/bin:/bin:/usr/bin";
 /// Which step of a spawn failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Making the pipe, or clone(2).
+    /// clone(2), or pidfd_open(2).
     Fork,
     /// dup2(2) of the descriptors that it is given.
     Descriptors,
@@ -54,28 +53,6 @@ pub enum Step {
     /// execve(2).
     Exec,
 }
-
-/// Every step that can fail in the child, which reports its index here.
-const STEPS: [Step; 18] = [
-    Step::Descriptors,
-    Step::Input,
-    Step::Session,
-    Step::Directory,
-    Step::Limit(Resource::AddressSpace),
-    Step::Limit(Resource::Core),
-    Step::Limit(Resource::Cpu),
-    Step::Limit(Resource::Data),
-    Step::Limit(Resource::FileSize),
-    Step::Limit(Resource::LockedMemory),
-    Step::Limit(Resource::Descriptors),
-    Step::Limit(Resource::Processes),
-    Step::Limit(Resource::Stack),
-    Step::Nice,
-    Step::OomScore,
-    Step::Privileges,
-    Step::DeathSignal,
-    Step::Exec,
-];
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,6 +97,8 @@ pub struct Program {
     pub argv: Vec<OsString>,
     /// Its whole environment, `NAME=value` each.
     pub env: Vec<OsString>,
+    /// A further variable, whose value is its own number.
+    pub pid_variable: Option<&'static str>,
     /// The folder that it runs in.
     pub cwd: PathBuf,
     /// The permission bits that its files do not get.
@@ -192,8 +171,7 @@ fn start(
     program: Option<&Program>,
     lows: Option<&Lows>,
 ) -> Result<Process, SpawnError> {
-    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| SpawnError::fork(&e.into()))?;
-    let mut plan = Plan::new(strings, ends, manner, program, writer.as_raw_fd())?;
+    let mut plan = Plan::new(strings, ends, manner, program)?;
     let lows = lows.filter(|lows| plan.lower(lows).is_ok_and(|lowered| lowered));
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))
@@ -207,37 +185,19 @@ fn start(
     if forked < 0 {
         return Err(SpawnError { step: Step::Fork, errno: failed });
     }
-    drop(writer);
-    let child = Process::open(forked).map_err(|e| {
+    let reap = || drop(retry(|| nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(forked), None)));
+    if let Some((step, errno)) = plan.failed() {
+        // It exits at once: nothing else is between its report and its end.
+        reap();
+        return Err(SpawnError { step, errno });
+    }
+    Process::open(forked).map_err(|e| {
         // Without a descriptor it cannot be supervised. It is not reaped yet, so that the number is its own.
         let pid = nix::unistd::Pid::from_raw(forked);
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-        let _ = retry(|| nix::sys::wait::waitpid(pid, None));
+        reap();
         SpawnError::fork(&e)
-    })?;
-    match report(&reader) {
-        None => Ok(child),
-        Some(error) => {
-            // It has reported and exits at once: nothing else is between its report and its end.
-            let _ = retry(|| nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(forked), None));
-            Err(error)
-        }
-    }
-}
-
-/// What the child reported; none when the exec closed the pipe.
-fn report(reader: &OwnedFd) -> Option<SpawnError> {
-    let mut bytes = [0; 8];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match super::fd::read(reader, &mut bytes[filled..]) {
-            Ok(0) | Err(_) => return None,
-            Ok(more) => filled += more,
-        }
-    }
-    let number = |at: usize| i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let step = STEPS.get(number(0) as usize).copied().unwrap_or(Step::Exec);
-    Some(SpawnError { step, errno: Errno::from_raw(number(4)) })
+    })
 }
 
 /// The files that a program's name may mean: itself where it has a slash, else in each folder of our PATH.

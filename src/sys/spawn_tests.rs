@@ -3,8 +3,9 @@
 use super::*;
 use crate::sys::fd::{self, Interest};
 use crate::sys::reap::Exit;
+use nix::fcntl::OFlag;
 use serial_test::serial;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -14,6 +15,7 @@ fn sh(script: &str) -> Program {
         files: vec!["/bin/sh".into()],
         argv: ["sh", "-c", script].map(OsString::from).into(),
         env: vec!["PATH=/usr/bin:/bin".into()],
+        pid_variable: None,
         cwd: "/".into(),
         umask: 0o022,
         limits: Vec::new(),
@@ -72,6 +74,18 @@ fn says(program: &Program) -> String {
     let text = read(&reader);
     assert_eq!(ended(&process.unwrap()), Exit::Code(0));
     text
+}
+
+/// A program can know its own number from its environment, as it knows all else (sd_listen_fds(3)).
+#[test]
+#[serial]
+fn a_variable_says_the_programs_own_number() {
+    let show = Program { pid_variable: Some("LISTEN_PID"), ..sh("echo $$ $LISTEN_PID; exec env") };
+    let said = says(&show);
+    let (numbers, rest) = said.split_once('\n').unwrap();
+    let (own, told) = numbers.split_once(' ').unwrap();
+    assert_eq!(own, told);
+    assert!(rest.contains(&format!("LISTEN_PID={own}\n")) && rest.contains("PATH=/usr/bin:/bin\n"), "{rest}");
 }
 
 /// D2: no signal is blocked, ignored or caught.

@@ -297,6 +297,20 @@ impl Triggers {
         self.triggers.iter().filter_map(next).min()
     }
 
+    /// Whether it would be news that what this item waits for has happened: the worker is at rest, and no start is pending
+    /// because of that.
+    #[must_use]
+    pub fn awaits(&self, item: usize) -> bool {
+        let is_new = |trigger: &Trigger| trigger.item == item && !trigger.pending;
+        self.phase == Phase::Rest && self.triggers.iter().any(is_new)
+    }
+
+    /// Whether the worker runs.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
     /// Asks for a start, if one is due. It is the first one's that is; the others are served by it.
     fn look(&mut self, now: Tick, waiting: impl Fn(&str) -> u64, effects: &mut Vec<Effect>) {
         for trigger in &mut self.triggers {

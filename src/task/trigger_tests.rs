@@ -369,3 +369,24 @@ proptest! {
         }
     }
 }
+
+/// A connection that waits is told once, and asked for again when the worker that it started is at rest.
+#[test]
+fn a_connection_is_news_at_rest_alone() {
+    let address = Address::Tcp("127.0.0.1".into(), 80);
+    let mut bench = Bench::new([fire("it"), condition(|item| item.socket.value = Some(address.clone()))]);
+    let connects = Event::Happened(What::Socket(&address));
+    assert!(bench.triggers.awaits(0) && bench.triggers.awaits(1) && !bench.triggers.awaits(2));
+    assert_eq!(bench.tell(connects), [Effect::Start { why: 1 }]);
+    assert!(!bench.triggers.awaits(1) && !bench.triggers.runs());
+    bench.tell(Event::Started);
+    assert!(!bench.triggers.awaits(1) && bench.triggers.runs());
+    assert_eq!(bench.tell(Event::Ended), []);
+    assert!(bench.triggers.awaits(1) && !bench.triggers.runs());
+    for _ in 1..STARTS_MAX {
+        assert_eq!(bench.tell(connects), [Effect::Start { why: 1 }]);
+        bench.tell(Event::Ended);
+    }
+    assert!(matches!(bench.tell(connects)[..], [Effect::Tripped { why: 1, .. }]));
+    assert!(!bench.triggers.awaits(1), "it is known that somebody waits");
+}

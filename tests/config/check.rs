@@ -165,6 +165,33 @@ fn a_folder_with_brackets_in_its_name_is_a_folder() {
     );
 }
 
+/// An address is listened on once, for somebody who takes connections and gets no other descriptor in their place.
+#[test]
+fn addresses_that_nobody_can_serve() {
+    let folder = Folder::new();
+    let web = |name: &str, more: &str| worker(name) + more;
+    let cases = [
+        (
+            web("a", "start_on = [{ socket = \"./s\" }]\n") + &web("b", "start_on = [{ socket = \"./s\" }]\n"),
+            "s is listened on already",
+        ),
+        (
+            "[queue.q]\n".to_owned() + &web("a", "start_on = [{ queue = \"q\" }, { socket = \"[::1]:80\" }]\n"),
+            "nobody takes connections to [::1]:80: `a` is started for each task",
+        ),
+        (
+            web("a", "start_on = [{ socket = \"localhost:80\" }, { socket = \"./s\" }]\nready = { fd = 4 }\n"),
+            "descriptor 4 is taken: sockets and tasks stand on 3 to 4",
+        ),
+    ];
+    for (text, said) in cases {
+        folder.write("quell.toml", &text);
+        let done = at(&folder, &["check"]);
+        assert!(done.code() == 1 && done.text().contains(said), "{said}: {done:?}");
+        assert!(done.text().ends_with(": 1 mistake\n"), "{done:?}");
+    }
+}
+
 #[test]
 fn warnings_pass_unless_they_are_strict() {
     let folder = Folder::new();

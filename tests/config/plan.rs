@@ -173,6 +173,21 @@ fn queues_and_quell_itself_change_without_a_restart() {
     assert_eq!(anew, "! quell, when quell is started anew: state changed, new.toml:2\n");
 }
 
+/// Sockets are handed over at a start; how long a worker goes on without a connection is nothing that it sees.
+#[test]
+fn a_change_of_sockets_is_a_restart() {
+    let folder = Folder::new();
+    let web = |item: &str| format!("[worker.web]\ncommand = [\"/bin/cat\"]\nstart_on = [{{ {item} }}]\n");
+    folder.write("old.toml", web("socket = \"localhost:1\""));
+    let plan = |item: &str| {
+        folder.write("new.toml", web(item));
+        says(&folder, &["plan", "--from", "old.toml", "-c", "new.toml"])
+    };
+    assert_eq!(plan("socket = \"localhost:2\""), "~ restart web: start_on changed, new.toml:3\n");
+    let longer = plan("socket = \"localhost:1\", idle_stop = \"1m\"");
+    assert_eq!(longer, "= web, no restart: start_on changed, new.toml:3\n");
+}
+
 /// A web of needs is followed once, not once for each way through it.
 #[test]
 fn many_ways_to_one_need_take_no_longer() {

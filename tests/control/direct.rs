@@ -54,7 +54,7 @@ fn waiting(state: &Path, queue: &str, class: Class) -> Vec<Task> {
     let (store, _) = Store::open(state, told, Arc::new(waker)).unwrap();
     let (tasks_max, bytes_max) = (100_000, 1 << 30);
     let fetch = Order::Fetch { queue: queue.into(), class, after: TaskId(0), tasks_max, bytes_max, now: Wall(0) };
-    store.send(Ticket(1), fetch);
+    store.send(vec![(Ticket(1), fetch)]);
     let tasks = loop {
         match said.recv_timeout(LIMIT).unwrap() {
             FromStore::Reply(_, Stored::Fetched { tasks, .. }) => break tasks,

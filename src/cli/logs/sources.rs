@@ -79,7 +79,7 @@ pub(super) fn of_names(config: &config::Options, names: &[String], classify: boo
 
 /// The logs of a worker that are meant by a name: all of them by its own, one by an instance's.
 fn logs_called(name: &str, worker: &Named<Worker>) -> Option<Vec<String>> {
-    let mut logs = places::log_names(&worker.name, worker.keys.instances.value.0);
+    let mut logs = places::log_names(worker);
     if worker.name != name {
         logs.retain(|log| log == name);
     }
@@ -87,7 +87,7 @@ fn logs_called(name: &str, worker: &Named<Worker>) -> Option<Vec<String>> {
 }
 
 fn unknown(name: &str, workers: &[Named<Worker>]) -> Failure {
-    let logs = workers.iter().flat_map(|worker| places::log_names(&worker.name, worker.keys.instances.value.0));
+    let logs = workers.iter().flat_map(places::log_names);
     let names: Vec<String> = workers.iter().map(|worker| worker.name.clone()).chain(logs).collect();
     let near = nearest(name, names.iter().map(String::as_str));
     let help = near.map_or("see `quell plan`".into(), |near| format!("did you mean {near:?}?"));

@@ -94,9 +94,9 @@ table! {
         path: Set<Option<FilePattern>> = Nothing, "", Live, [("systemd", "PathExists"), ("systemd", "PathChanged")];
         /// Times, as crontab(5) writes them.
         schedule: Set<Option<Schedule>> = Nothing, "", Live, [("systemd", "OnCalendar"), ("cron", "cron")];
-        /// A connection.
+        /// A connection: the worker gets the socket that is listened on (sd_listen_fds(3)).
         socket: Set<Option<Address>> = Nothing, "", Restart, [];
-        /// Stop after so long without one.
+        /// Stop after so long without a connection, and before twice that.
         idle_stop: Set<Option<Duration>> = Nothing, "", Live, [];
         /// A signal to quell.
         signal: Set<Option<SignalName>> = Nothing, "", Live, [];

@@ -3,6 +3,7 @@
 use crate::config::decode::Cx;
 use crate::config::kind::Form;
 use crate::config::typed::{FromText, Wrong, no_nul};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A path; a relative one is relative to the file that says it.
@@ -138,9 +139,15 @@ impl FromText for Address {
     }
 
     fn to_text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Tcp(host, port) => format!("{host}:{port}"),
-            Address::Unix(path) => path.to_string_lossy().into_owned(),
+            Address::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Address::Unix(path) => path.display().fmt(f),
         }
     }
 }

@@ -91,7 +91,7 @@ pub(super) fn check(state: Option<&Path>, whos: &[Who], scene: &mut Scene<'_>) {
         let Some(path) = places::logs(log, state).filter(|_| scene.values.is_sound(dir.place)) else { continue };
         let place = dir.place.map_or(start, |key| scene.values.of(key));
         let who = if dir.place.is_some() { who } else { &ourselves };
-        let names = places::log_names(&worker.name, worker.keys.instances.value.0);
+        let names = places::log_names(worker);
         let blocked = || names.iter().find_map(|name| usable(&path.join(name)).err());
         let Some(obstacle) = who.see(blocked) else { continue };
         if said.iter().any(|(at, other)| *other == obstacle && (*at == place || dir.place.is_none())) {

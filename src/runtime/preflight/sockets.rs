@@ -6,7 +6,7 @@ use super::who::Who;
 use crate::config::report::Report;
 use crate::config::source::Place;
 use crate::config::values::Address;
-use crate::sys::proc::{self, Named};
+use crate::runtime::activation::refusal;
 use crate::sys::{peek, socket};
 use std::collections::BTreeMap;
 use std::io;
@@ -21,21 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Looks at every address that quell is to listen on.
 pub(super) fn check(state: Option<&Path>, scene: &mut Scene<'_>) {
     let running = state.and_then(supervisor);
-    let mut seen: BTreeMap<&Address, Place> = BTreeMap::new();
     let config = scene.config;
+    let metrics = config.quell.metrics.value.iter().zip(config.quell.metrics.place);
     let workers = config.workers.iter().filter(|worker| worker.keys.enabled.value);
-    let triggers = workers.flat_map(|worker| worker.keys.start_on.value.iter().map(|item| &item.0.socket));
     let mut hosts = BTreeMap::new();
     let mut resolver = Resolver { patience: PATIENCE };
-    for wanted in [&config.quell.metrics].into_iter().chain(triggers) {
-        let (Some(address), Some(key)) = (&wanted.value, wanted.place) else { continue };
+    for (address, key) in metrics.chain(workers.flat_map(|worker| worker.keys.sockets())) {
         let place = scene.values.of(key);
-        if let Some(first) = seen.get(address) {
-            let report = Report::error(place, format!("{} is listened on already", show(address)));
-            scene.add(report.help("choose another address for one of them").also(*first, "here"));
-            continue;
-        }
-        seen.insert(address, place);
         let report = match address {
             Address::Tcp(host, port) => {
                 let found = hosts.entry((host, *port)).or_insert_with(|| resolver.addresses(host, *port));
@@ -74,19 +66,11 @@ fn supervisor(state: &Path) -> Option<i32> {
     text.split_once("(pid ")?.1.split_once(')')?.0.parse().ok()
 }
 
-fn show(address: &Address) -> String {
-    match address {
-        Address::Tcp(host, port) => format!("{host}:{port}"),
-        Address::Unix(path) => path.display().to_string(),
-    }
-}
-
 fn tcp(host: &str, found: &io::Result<Vec<SocketAddr>>, place: Place, running: Option<i32>) -> Option<Report> {
     let addresses = match found {
         Ok(addresses) => addresses,
         Err(e) => {
-            let report = Report::error(place, format!("host `{host}` has no address: {e}"));
-            return Some(report.help("write an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all"));
+            return Some(refusal::host(host, e, place));
         }
     };
     // One of a name's addresses is enough.
@@ -95,38 +79,14 @@ fn tcp(host: &str, found: &io::Result<Vec<SocketAddr>>, place: Place, running: O
         return None;
     }
     let (address, error) = tried.into_iter().find_map(|(address, bound)| Some((address, bound.err()?)))?;
-    let text = |why: &str| format!("cannot listen on {address}: {why}");
-    Some(match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            let holders = proc::socket_holders(&proc::listeners(address));
-            if is_running(&holders, running) {
-                return None;
-            }
-            let report = Report::error(place, text(&format!("it is in use, {}", held_by(&holders))));
-            report.help("stop what holds it, or choose another port (`ss -ltnp` lists them)")
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            let report = Report::error(place, text("this machine has no such address"));
-            report.help("write one that `ip address` shows, or 0.0.0.0 for all")
-        }
-        io::ErrorKind::PermissionDenied => {
-            let report = Report::error(place, text("only root may listen on this port"));
-            report.help("choose a port from 1024 on, or see net.ipv4.ip_unprivileged_port_start")
-        }
-        _ => Report::error(place, text(&error.to_string())).help("choose another address"),
-    })
+    refusal::tcp(address, &error, place, running)
 }
 
 fn unix(path: &Path, place: Place, running: Option<i32>) -> Option<Report> {
-    if !socket::answers(path) {
-        return unix_place(path, place);
+    match socket::answers(path) {
+        true => refusal::unix(path, &io::ErrorKind::AddrInUse.into(), place, running),
+        false => unix_place(path, place),
     }
-    let holders = proc::socket_holders(&proc::bound(path));
-    if is_running(&holders, running) {
-        return None;
-    }
-    let text = format!("cannot listen on {}: it is in use, {}", path.display(), held_by(&holders));
-    Some(Report::error(place, text).help("stop what holds it, or choose another path"))
 }
 
 /// Whether a socket can be made there, in place of one that nobody holds any more.
@@ -142,32 +102,10 @@ fn unix_place(path: &Path, place: Place) -> Option<Report> {
     Some(report.help("choose a path in a folder that quell can write"))
 }
 
-fn is_running(holders: &[Named], running: Option<i32>) -> bool {
-    holders.iter().any(|holder| Some(holder.pid) == running)
-}
-
-fn held_by(holders: &[Named]) -> String {
-    match holders {
-        [] => "by a process that we may not see".into(),
-        [Named { pid, name }, others @ ..] => {
-            let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-            format!("held by pid {pid} ({name}){others}")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
-
-    #[test]
-    fn holders_are_named() {
-        let named = |pid: i32, name: &str| Named { pid, name: name.into() };
-        assert_eq!(held_by(&[named(812, "nginx")]), "held by pid 812 (nginx)");
-        assert_eq!(held_by(&[named(812, "nginx"), named(813, "nginx")]), "held by pid 812 (nginx) and 1 more");
-        assert!(is_running(&[named(1, "a"), named(2, "b")], Some(2)) && !is_running(&[named(1, "a")], None));
-    }
 
     #[test]
     fn sockets_in_the_file_system() {

@@ -1,6 +1,6 @@
 //! Whether there is room: on the disks for what is to be kept, and for the descriptors.
 
-use super::{Scene, folders, sockets_of};
+use super::{Scene, folders};
 use crate::config::load::{Named, WorkerLog};
 use crate::config::report::Report;
 use crate::config::source::Place;
@@ -49,12 +49,13 @@ fn processes(keys: &Worker) -> i64 {
 
 /// How many descriptors quell holds for a worker.
 fn needs(keys: &Worker) -> i64 {
-    let tasks = i64::from(keys.protocol.value.0 == Protocol::Lines);
+    // The socket, and its pipes once more.
+    let tasks = if keys.protocol.value.0 == Protocol::Lines { 3 } else { 0 };
     let readiness = match &keys.ready.value {
         Ready::By(item) => i64::from(item.0.fd.value.is_some()),
         Ready::Word(_) => 0,
     };
-    processes(keys) * (PROCESS_DESCRIPTORS + tasks + readiness) + sockets_of(keys).count() as i64
+    processes(keys) * (PROCESS_DESCRIPTORS + tasks + readiness) + keys.sockets().count() as i64
 }
 
 /// What may be kept on one file system.
@@ -116,7 +117,7 @@ fn add(
         return;
     }
     let Some(dir) = places::logs(log, state) else { return };
-    let names = places::log_names(&worker.name, worker.keys.instances.value.0);
+    let names = places::log_names(worker);
     let folder = folders::nearest_existing(&dir);
     let Ok(found) = std::fs::metadata(folder) else { return };
     let each = parts.iter().fold(0u64, |sum, (bytes, _)| sum.saturating_add(*bytes));

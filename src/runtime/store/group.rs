@@ -3,7 +3,7 @@
 use super::order::{Order, Ticket};
 use crate::clock::{Tick, earliest};
 
-/// How many orders one commit has at most, so that the first of a flood are answered before its end.
+/// With so many orders no others join a commit, so that the first of a flood are answered before its end.
 const ORDERS_MAX: usize = 4096;
 
 /// Orders that were not committed yet.

@@ -8,7 +8,10 @@ use super::tasks::Tasks;
 use super::triggers::Watches;
 use super::{Configuration, Load, NOTIFY, SERVER, SIGNALS, SPAWNS_A_TURN, THREADS, Up};
 use crate::clock::Now;
+use crate::config::load::Loaded;
+use crate::config::report;
 use crate::control::event::{Event as Happening, Kind};
+use crate::runtime::activation::{Activation, Listening};
 use crate::runtime::launch::Here;
 use crate::runtime::leftovers::Leftover;
 use crate::runtime::payload::Payloads;
@@ -51,6 +54,9 @@ pub enum BeginError {
     /// The store of tasks cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The configuration asks for what cannot be: its mistakes, as shown to people.
+    #[error("the configuration has mistakes")]
+    Mistakes(String),
     /// Something else of ours failed.
     #[error("cannot {step}: {error}")]
     Own {
@@ -80,6 +86,7 @@ pub fn begin<'a>(
     let socket = quell.socket.value.as_ref().map_or_else(|| state.socket(), |path| path.0.clone());
     let before = step("raise the limit of descriptors", limits::raise_descriptors())?;
     let lows = step("open /dev/null", Lows::take())?;
+    let listening = listen(&Activation::default(), &configuration).map_err(BeginError::Mistakes)?;
     step("become a subreaper", reap::become_subreaper())?;
     let poller = step("make an event loop", Poller::new())?;
     step("wait for signals", poller.add(&*signals, SIGNALS, Interest::Read))?;
@@ -95,6 +102,8 @@ pub fn begin<'a>(
     let register = step("write down which processes are whose", Register::open(&state, kept.collect()))?;
     let now = time::now();
     let (tasks, returned) = tasks(&configuration, &state, planes.waker(), now)?.unzip();
+    let mut activation = Activation::default();
+    activation.arrange(listening, &configuration.loaded.config, &poller);
     let mut up = Up {
         inherited,
         signals,
@@ -126,6 +135,7 @@ pub fn begin<'a>(
         start_by: None,
         tasks,
         watches: Watches::default(),
+        activation,
         drops: None,
         ended: None,
         since: now,
@@ -167,6 +177,15 @@ impl Up<'_> {
         self.arrange_tasks();
         Ok(())
     }
+}
+
+/// Listens on what a configuration names and nobody listens on yet.
+///
+/// # Errors
+/// The mistakes that this shows, as shown to people.
+pub(super) fn listen(activation: &Activation, configuration: &Configuration) -> Result<Vec<Listening>, String> {
+    let Loaded { config, sources, .. } = &configuration.loaded;
+    activation.listen(config, sources).map_err(|reports| report::to_text(sources, &reports, false))
 }
 
 /// The store of tasks, where the configuration has queues; what was under way when the last supervisor ended is told.

@@ -1,12 +1,10 @@
 //! What a configuration may say and quell does not do yet: said at the start, not passed over.
 
-use super::triggers::is_served;
 use crate::config::keys::Set;
 use crate::config::load::{Config, Named};
 use crate::config::report::Report;
 use crate::config::source::Place;
 use crate::config::tables::{Log, Worker};
-use crate::config::typed::Item;
 use crate::config::values::Store;
 
 /// A report for each key that is set and has no effect: a mistake where going on would be worse than not starting.
@@ -42,10 +40,6 @@ fn of_worker(named: &Named<Worker>, found: &mut Vec<Report>) {
     idle(&keys.expect, "expect", found);
     idle(&keys.watch.rss, "watch", found);
     idle(&keys.watch.cpu, "watch", found);
-    for Item(_, place) in keys.start_on.value.iter().filter(|Item(trigger, _)| !is_served(trigger)) {
-        let text = "this has no effect yet: no connection starts a worker";
-        found.push(Report::warning(*place, text).help(format!("`quell start {}` starts it", named.name)));
-    }
 }
 
 fn of_log(log: &Log, found: &mut Vec<Report>) {

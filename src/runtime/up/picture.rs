@@ -1,7 +1,7 @@
 //! How things are: the one status, made of what the supervisor knows, what the planes last said, and `/proc`.
 
 use super::events::how;
-use super::{Last, Up, Worker, specs};
+use super::{Last, Up, Worker};
 use crate::clock::Now;
 use crate::control::status;
 use crate::control::status::{
@@ -88,9 +88,9 @@ impl Up<'_> {
             return if is_open { State::Waiting } else { State::Down };
         }
         match member.life.state {
+            lifecycle::State::Down if self.waits_for_event(id) => State::Waiting,
             lifecycle::State::Down if member.life.is_done() => State::Done,
             lifecycle::State::Down if member.desired == Want::Up => State::Waiting,
-            lifecycle::State::Down if self.waits_for_event(id) => State::Waiting,
             lifecycle::State::Down => State::Down,
             lifecycle::State::Starting => State::Starting,
             lifecycle::State::Up => State::Up,
@@ -108,7 +108,7 @@ impl Up<'_> {
     /// What a slot is about.
     fn task_of(&self, worker: &Worker) -> Option<String> {
         worker.slot?;
-        let queues = || specs::queues(&self.configuration.table(worker).keys).collect::<Vec<_>>().join(", ");
+        let queues = || self.configuration.table(worker).keys.given().collect::<Vec<_>>().join(", ");
         let at_hand: Vec<_> = worker.at_hand().collect();
         Some(match &at_hand[..] {
             [task] => format!("task {}, try {}", task.id, task.attempt),

@@ -144,8 +144,12 @@ impl Planes {
         life
     }
 
-    /// The process of a life has ended.
+    /// The process of a life has ended. Where its output has, too, and nothing is to be written behind it, that is all.
     pub(super) fn drain(&self, id: WorkerId, life: u32, mark: Option<String>) {
+        let log = self.log(id).unwrap_or(id);
+        if mark.is_none() && !self.lives.contains_key(&(log, life)) {
+            return;
+        }
         self.send(id, |worker| ToPlane::Drain { worker, life, window: DRAIN, mark });
     }
 

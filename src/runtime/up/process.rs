@@ -53,7 +53,7 @@ impl Up<'_> {
         worker.ready = Ready::None;
         worker.passed = None;
         worker.why = None;
-        match self.try_spawn(id) {
+        match self.try_spawn(id, now) {
             Ok(pid) => {
                 let Some(worker) = self.workers.get_mut(&id) else { return };
                 // What happens to a task is told, not what happens to the process that is started for it.
@@ -75,7 +75,7 @@ impl Up<'_> {
     }
 
     /// Its pid; or why there is none, and the code by which a shell would say so.
-    fn try_spawn(&mut self, id: WorkerId) -> Result<i32, (String, u8)> {
+    fn try_spawn(&mut self, id: WorkerId, now: Now) -> Result<i32, (String, u8)> {
         let other = |text: String| (text, 125);
         let step = |what: &str, e: io::Error| other(format!("cannot {what}: {e}"));
         let worker = self.workers.get_mut(&id).ok_or_else(|| other("it is gone".into()))?;
@@ -83,6 +83,7 @@ impl Up<'_> {
         let errand = worker.task.as_ref().and_then(|held| held.errand());
         let (errand, stdin) = errand.map(|(errand, payload)| (errand, payload.as_fd())).unzip();
         let launch = prepare(config, &self.configuration.subject(worker), &self.here, errand).map_err(other)?;
+        let sockets: Vec<_> = self.activation.of(&self.configuration.table(worker).keys).collect();
         let (stdout, stdout_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let (stderr, stderr_end) = fd::pipe().map_err(|e| step("make a pipe", e))?;
         let tasks = launch.task_fd.map(|_| socket::pair()).transpose().map_err(|e| step("make a socket", e))?;
@@ -97,8 +98,11 @@ impl Up<'_> {
             self.poller.add(talk, TASKS | id.0 as usize, Interest::Read).map_err(|e| step("listen to it", e))?;
         }
         let standard = Standard { stdin, stdout: stdout_end.as_fd(), stderr: stderr_end.as_fd() };
-        let further =
-            Further { ready: ready_end.as_ref().map(AsFd::as_fd), tasks: tasks_end.as_ref().map(AsFd::as_fd) };
+        let further = Further {
+            sockets: &sockets,
+            ready: ready_end.as_ref().map(AsFd::as_fd),
+            tasks: tasks_end.as_ref().map(AsFd::as_fd),
+        };
         let process = launch
             .spawn(standard, further, self.inherited, self.signals, self.lows.as_ref())
             .map_err(|e| (e.to_string(), e.shell_code()))?;
@@ -115,7 +119,10 @@ impl Up<'_> {
         worker.main = Some(pid);
         worker.undrained += 1;
         let life = Life { worker: worker.name.to_string(), nonce: worker.nonce };
-        self.register.began(pid, life.clone());
+        match worker.task {
+            Some(_) => self.register.began_task(pid, life.clone(), now.tick),
+            None => self.register.began(pid, life.clone()),
+        }
         self.mains.insert(pid, life);
         self.pids.insert(pid, id);
         let marks = self.configuration.log(worker).whole.marks.value && worker.task.is_none();
@@ -150,6 +157,9 @@ impl Up<'_> {
         let _ = self.poller.remove(process);
         worker.process = None;
         self.pids.remove(&pid);
+        // Its pipes were closed a moment before, and what came of that may have been said by now.
+        self.planes_said(now);
+        let Some(worker) = self.workers.get_mut(&id) else { return };
         let outcome = match exit {
             Exit::Code(code) => Outcome::Exited(code),
             Exit::Signal { number, core } => Outcome::Signalled { number, core },

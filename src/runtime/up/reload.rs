@@ -70,6 +70,13 @@ impl Up<'_> {
                 return Err(format!("cannot log to {}: {e}", wanted.root.display()));
             }
         }
+        let listening = match begin::listen(&self.activation, &self.configuration) {
+            Ok(listening) => listening,
+            Err(text) => {
+                self.configuration = old;
+                return Err(text);
+            }
+        };
         if self.tasks.is_none() {
             match begin::tasks(&self.configuration, &self.state, self.planes.waker(), now) {
                 Ok(opened) => {
@@ -83,6 +90,7 @@ impl Up<'_> {
                 }
             }
         }
+        self.activation.arrange(listening, &self.configuration.loaded.config, &self.poller);
         let steps = plan::plan(&old.loaded.config, &self.configuration.loaded.config);
         let lines: Vec<_> =
             plan::to_text(&steps, &self.configuration.loaded.sources).lines().map(str::to_owned).collect();
@@ -153,7 +161,7 @@ impl Up<'_> {
         for (table, named) in config.workers.iter().enumerate().filter(|(_, named)| named.keys.enabled.value) {
             // Without a state directory there is no supervisor.
             let root = places::logs(&config.logs[table], Some(self.state.path())).unwrap_or_default();
-            let has_slots = specs::queues(&named.keys).next().is_some();
+            let has_slots = named.keys.given().next().is_some();
             for (name, instance) in specs::instances(named) {
                 let log = if has_slots { named.name.clone() } else { name.clone() };
                 wanted.push(Wanted { name, table, instance, log, root: root.clone() });

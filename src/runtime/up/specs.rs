@@ -3,10 +3,7 @@
 use super::lines::Vocabulary;
 use crate::config::load::{Config, Named};
 use crate::config::policy::Rotate;
-use crate::config::tables::{
-    self, Compress, Log, Protocol, QueueEvent, Ready, ReadyWord, StampKind, Trigger, Worker, WorkerKind,
-};
-use crate::config::typed::{Item, Words};
+use crate::config::tables::{self, Compress, Log, Protocol, Ready, ReadyWord, StampKind, Worker, WorkerKind};
 use crate::config::values::{Address, ListName, Tries};
 use crate::line::rules::RuleSet;
 use crate::log::settings::{Overflow, Settings};
@@ -35,27 +32,14 @@ pub(super) enum Readiness {
     Tcp(Address),
 }
 
-/// The queues that a worker has its tasks from; none where it has none.
-pub(super) fn queues(worker: &Worker) -> impl Iterator<Item = &str> {
-    let triggers = worker.start_on.value.iter().map(|Item(trigger, _)| trigger);
-    triggers.filter(|trigger| is_of_tasks(trigger)).filter_map(|trigger| Some(trigger.queue.value.as_ref()?.0.as_str()))
-}
-
 /// Whether it has a process for each task.
 pub(super) fn is_by_task(worker: &Worker) -> bool {
-    worker.protocol.value.0 == Protocol::Exec && queues(worker).next().is_some()
+    worker.protocol.value.0 == Protocol::Exec && worker.given().next().is_some()
 }
 
 /// Whether it is one that stays, and is told its tasks.
 pub(super) fn is_told_tasks(worker: &Worker) -> bool {
-    worker.protocol.value.0 == Protocol::Lines && queues(worker).next().is_some()
-}
-
-/// Whether a trigger is a queue whose tasks a worker is given, and no state of a queue.
-pub(super) fn is_of_tasks(trigger: &Trigger) -> bool {
-    let added = trigger.event.value.as_ref().is_none_or(|event| event.0 == QueueEvent::Added.word());
-    let plain = trigger.path.value.is_none() && trigger.depth.value.is_none() && trigger.batch.value.is_none();
-    trigger.queue.value.is_some() && added && plain
+    worker.protocol.value.0 == Protocol::Lines && worker.given().next().is_some()
 }
 
 /// The instances of a worker, or its slots, by name and number. Slots have one even where there is only one: a reload that

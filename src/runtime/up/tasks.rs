@@ -46,6 +46,8 @@ pub(super) struct Tasks {
     /// What each order is for that has not been answered.
     asked: HashMap<Ticket, Asked>,
     tickets: u64,
+    /// Orders that the store was not given yet.
+    orders: Vec<(Ticket, Order)>,
     /// When each task that has a time has had it.
     pub(super) deadlines: BTreeSet<(Tick, WorkerId)>,
     /// When the next delayed task is due.
@@ -113,6 +115,7 @@ impl Tasks {
             closed: HashSet::new(),
             asked: HashMap::new(),
             tickets: 0,
+            orders: Vec::new(),
             deadlines: BTreeSet::new(),
             due: None,
             trouble: None,
@@ -120,12 +123,19 @@ impl Tasks {
         }
     }
 
-    /// Gives the store an order.
+    /// Has an order for the store: it goes out with the others of this turn, to share a commit with them.
     pub(super) fn order(&mut self, asked: Asked, order: Order) {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         self.asked.insert(ticket, asked);
-        self.store.send(ticket, order);
+        self.orders.push((ticket, order));
+    }
+
+    /// Gives the store the orders that there are.
+    pub(super) fn send(&mut self) {
+        if !self.orders.is_empty() {
+            self.store.send(std::mem::take(&mut self.orders));
+        }
     }
 
     /// A queue by its name.
@@ -207,7 +217,8 @@ impl Tasks {
     }
 
     /// Ends the store, when all that it was told is done.
-    pub(super) fn stop(self) {
+    pub(super) fn stop(mut self) {
+        self.send();
         self.store.stop();
     }
 }
@@ -231,7 +242,7 @@ impl Up<'_> {
         }
         self.workers.values_mut().for_each(|worker| worker.slot = None);
         for (table, named) in config.workers.iter().enumerate() {
-            let queues: Vec<_> = specs::queues(&named.keys).filter_map(|queue| tasks.named(queue)).collect();
+            let queues: Vec<_> = named.keys.given().filter_map(|queue| tasks.named(queue)).collect();
             if queues.is_empty() {
                 continue;
             }
@@ -299,6 +310,11 @@ impl Up<'_> {
             let ids = leases.iter().map(|(_, task)| *task).collect();
             tasks.order(Asked::Lease(leases), Order::Lease { ids, ahead: all_ahead });
         }
+    }
+
+    /// Gives the store the orders that there are.
+    pub(super) fn send_orders(&mut self) {
+        self.tasks.iter_mut().for_each(Tasks::send);
     }
 
     /// Takes what the store has said.

@@ -1,7 +1,7 @@
 //! What starts a worker that waits for something: its `start_on`. `task::trigger` decides; here it is told what happens, and
 //! what it asks for is done.
 
-use super::specs::is_of_tasks;
+use super::sockets::Sockets;
 use super::{ALARM, Up, Worker, specs};
 use crate::clock::{Now, Tick, Wall};
 use crate::config::load::Named;
@@ -27,20 +27,16 @@ pub(super) struct Watches {
 
 /// The triggers of one worker.
 #[derive(Debug)]
-struct Watch {
-    worker: Box<str>,
-    triggers: Triggers,
+pub(super) struct Watch {
+    pub(super) worker: Box<str>,
+    pub(super) triggers: Triggers,
+    pub(super) sockets: Sockets,
     /// What each item of its `start_on` waits for, in words; none where that is not done here.
     items: Vec<Option<String>>,
     /// What they are made of: the items that are waited for here, by their numbers.
     made_of: Vec<(usize, tables::Trigger)>,
     /// Somebody has stopped the worker: it is not started but by somebody.
-    held: bool,
-}
-
-/// Whether a trigger is told what it waits for.
-pub(super) fn is_served(trigger: &tables::Trigger) -> bool {
-    trigger.socket.value.is_none()
+    pub(super) held: bool,
 }
 
 impl Watches {
@@ -48,6 +44,15 @@ impl Watches {
     pub(super) fn deadline(&self) -> Option<Tick> {
         let open = self.watches.iter().filter(|watch| !watch.held);
         open.filter_map(|watch| watch.triggers.deadline()).min()
+    }
+
+    /// When it is to be seen which workers are idle.
+    pub(super) fn idle_deadline(&self) -> Option<Tick> {
+        self.watches.iter().filter_map(|watch| Some(watch.sockets.idle?.deadline())).min()
+    }
+
+    pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Watch> {
+        self.watches.iter_mut()
     }
 
     /// Whether somebody has stopped a worker, so that what it waits for does not start it.
@@ -64,7 +69,7 @@ impl Watches {
         let leases = specs::is_by_task(&named.keys);
         let (mut conditions, mut items, mut made_of) = (Vec::new(), Vec::new(), Vec::new());
         for (at, Item(item, _)) in named.keys.start_on.value.iter().enumerate() {
-            let mine = is_served(item) && !(leases && is_of_tasks(item));
+            let mine = !(leases && item.is_of_tasks());
             // What was checked can be read.
             let condition = mine.then(|| Condition::of(item, now.wall).ok().flatten()).flatten();
             items.push(condition.as_ref().map(words));
@@ -72,7 +77,8 @@ impl Watches {
             conditions.extend(condition.map(|condition| (at, condition)));
         }
         let triggers = (!conditions.is_empty()).then(|| Triggers::new(conditions))?;
-        Some(Watch { worker: named.name.as_str().into(), triggers, items, made_of, held: false })
+        let sockets = Sockets::of(named);
+        Some(Watch { worker: named.name.as_str().into(), triggers, sockets, items, made_of, held: false })
     }
 }
 
@@ -145,6 +151,9 @@ impl Up<'_> {
         if self.watches.deadline().is_some_and(|at| at <= now.tick) {
             self.tell(trigger::Event::Look, None, now);
         }
+        if self.watches.idle_deadline().is_some_and(|at| at <= now.tick) {
+            self.idle_due(now);
+        }
     }
 
     /// Whether anything waits for this to be fired; if so, it is.
@@ -181,6 +190,7 @@ impl Up<'_> {
             }
         }
         self.set_alarm(now);
+        self.attend_sockets(now);
     }
 
     /// Tells all triggers, or those of `only` one worker, what has happened.
@@ -194,6 +204,7 @@ impl Up<'_> {
             if !watch.held || matches!(event, trigger::Event::Started) {
                 watch.triggers.step(event, now, waiting, &mut effects);
             }
+            watch.sockets.mind(watch.triggers.runs(), now);
             let text = |why: usize| watch.items.get(why).cloned().flatten().unwrap_or_default();
             asked.extend(effects.into_iter().map(|effect| match effect {
                 Effect::Start { why } => (watch.worker.clone(), Some(text(why)), String::new()),
@@ -214,6 +225,7 @@ impl Up<'_> {
             }
         }
         self.set_alarm(now);
+        self.attend_sockets(now);
     }
 
     fn start_because(&mut self, worker: &str, why: &str, now: Now) {
@@ -269,7 +281,7 @@ fn words(condition: &Condition) -> String {
         Condition::Line { worker: None, text } => format!("a line with {text:?}"),
         Condition::Path(path) => format!("a file {}", path.display()),
         Condition::Schedule(_) => "its time has come".into(),
-        Condition::Socket(_) => "somebody connects".into(),
+        Condition::Socket(address) => format!("somebody connects to {address}"),
         Condition::Signal(name) => format!("SIG{name}"),
         Condition::Fire(name) => format!("fired: {name}"),
     }

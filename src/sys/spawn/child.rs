@@ -1,7 +1,7 @@
 //! What the child does until it is the program. It shares our memory meanwhile: nothing here allocates after the clone, and
 //! every call is async-signal-safe.
 
-use super::{Ends, Lows, Program, STEPS, SpawnError, Step, c_string};
+use super::{Ends, Lows, Program, SpawnError, Step, c_string};
 use crate::sys::signal::{Inherited, Signals};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
@@ -34,6 +34,37 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
 
+/// The digits of the largest number that a process can have (PID_MAX_LIMIT).
+const PID_DIGITS: usize = 7;
+
+/// A variable whose value is the child's own number: it writes that itself, for nobody knows it before.
+struct PidVariable {
+    /// `NAME=`, room for the number, and the null that ends it.
+    text: Vec<u8>,
+    digits: usize,
+    /// Where its address is to stand in the environment.
+    at: usize,
+}
+
+impl PidVariable {
+    fn new(name: &str, at: usize) -> PidVariable {
+        let mut text = format!("{name}=").into_bytes();
+        let digits = text.len();
+        text.resize(digits + PID_DIGITS + 1, 0);
+        PidVariable { text, digits, at }
+    }
+
+    /// Writes a number; the address of the whole. It allocates nothing.
+    fn write(&mut self, mut pid: u32) -> *const c_char {
+        let length = pid.checked_ilog10().unwrap_or(0) as usize + 1;
+        for digit in self.text[self.digits..].iter_mut().take(PID_DIGITS.min(length)).rev() {
+            *digit = b'0' + (pid % 10) as u8;
+            pid /= 10;
+        }
+        self.text.as_ptr().cast()
+    }
+}
+
 /// How the program finds the signals.
 pub(super) struct Manner {
     defaults: Vec<i32>,
@@ -61,11 +92,13 @@ pub(super) struct Plan<'a> {
     paths: &'a [CString],
     argv: Vec<*const c_char>,
     env: Option<Vec<*const c_char>>,
+    pid_variable: Option<PidVariable>,
     /// From which of our descriptors to which of the child's.
     fds: Vec<(RawFd, RawFd)>,
     /// Above all of the child's.
     floor: RawFd,
-    report: RawFd,
+    /// What the child could not do: written by it, read by its parent after its end.
+    failed: Option<(Step, Errno)>,
     /// The child shares our table at first, and then has what stands below this number.
     shared_below: Option<RawFd>,
     manner: Manner,
@@ -91,7 +124,6 @@ impl<'a> Plan<'a> {
         ends: &Ends<'_>,
         manner: Manner,
         program: Option<&'a Program>,
-        report: RawFd,
     ) -> Result<Plan<'a>, SpawnError> {
         let further = ends.further.iter().map(|(number, fd)| (*number, *fd));
         let standard = [ends.stdin.map(|stdin| (0, stdin)), Some((1, ends.stdout)), Some((2, ends.stderr))];
@@ -107,13 +139,21 @@ impl<'a> Plan<'a> {
                 parent: std::process::id() as i32,
             })
         };
+        let mut env = strings.env.as_deref().map(pointers);
+        let named = program.and_then(|program| program.pid_variable).zip(env.as_mut());
+        let pid_variable = named.map(|(name, env)| {
+            // The child puts it where the end was, before another end.
+            env.push(ptr::null());
+            PidVariable::new(name, env.len() - 2)
+        });
         Ok(Plan {
             paths: &strings.paths,
             argv: pointers(&strings.argv),
-            env: strings.env.as_deref().map(pointers),
+            env,
+            pid_variable,
             floor: fds.iter().map(|(_, to)| to + 1).max().unwrap_or(FIRST_FREE),
             fds,
-            report,
+            failed: None,
             shared_below: None,
             manner,
             worker: program.map(worker).transpose()?,
@@ -122,13 +162,12 @@ impl<'a> Plan<'a> {
 
     /// Puts what the child is to have at low numbers, so that it needs no copy of our table. False where it is too much.
     pub(super) fn lower(&mut self, lows: &Lows) -> nix::Result<bool> {
-        if !lows.hold(self.fds.len() + 1) {
+        if !lows.hold(self.fds.len()) {
             return Ok(false);
         }
-        let from: Vec<_> = self.fds.iter().map(|(from, _)| *from).chain([self.report]).collect();
+        let from: Vec<_> = self.fds.iter().map(|(from, _)| *from).collect();
         let numbers = lows.put(&from).inspect_err(|_| lows.clear())?;
         self.fds.iter_mut().zip(&numbers).for_each(|((from, _), low)| *from = *low);
-        self.report = numbers[self.fds.len()];
         self.shared_below = Some(lows.end());
         Ok(true)
     }
@@ -150,18 +189,17 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// What the child could not do, once it has become the program or has failed; none where it is the program.
+    pub(super) fn failed(&self) -> Option<(Step, Errno)> {
+        self.failed
+    }
+
     /// The child's whole life before exec.
     fn carry_out(&mut self) -> ! {
-        let (step, errno) = self.prepare().err().unwrap_or_else(|| (Step::Exec, self.exec()));
-        let index = STEPS.iter().position(|known| *known == step).unwrap_or(STEPS.len()) as i32;
-        let mut bytes = [0; 8];
-        bytes[..4].copy_from_slice(&index.to_ne_bytes());
-        bytes[4..].copy_from_slice(&(errno as i32).to_ne_bytes());
-        // SAFETY: write and _exit are async-signal-safe; the buffer is valid for its length.
-        unsafe {
-            libc::write(self.report, bytes.as_ptr().cast(), bytes.len());
-            libc::_exit(127)
-        }
+        let failed = self.prepare().err().unwrap_or_else(|| (Step::Exec, self.exec()));
+        self.failed = Some(failed);
+        // SAFETY: _exit is async-signal-safe.
+        unsafe { libc::_exit(127) }
     }
 
     fn prepare(&mut self) -> Result<(), (Step, Errno)> {
@@ -179,6 +217,10 @@ impl<'a> Plan<'a> {
             worker.privileges().map_err(at(Step::Privileges))?;
             worker.death_signal().map_err(at(Step::DeathSignal))?;
         }
+        if let (Some(variable), Some(env)) = (&mut self.pid_variable, &mut self.env) {
+            // SAFETY: getpid is async-signal-safe.
+            env[variable.at] = variable.write(unsafe { libc::getpid() }.unsigned_abs());
+        }
         // Last, for a signal that comes through ends the child without a word.
         self.signals();
         Ok(())
@@ -191,11 +233,11 @@ impl<'a> Plan<'a> {
         unsafe {
             if let Some(end) = self.shared_below {
                 let unshare = libc::CLOSE_RANGE_UNSHARE;
-                // Where that fails the table is our parent's: all that may be done in it is to write to it.
+                // Where that fails the table is our parent's: nothing may be done in it.
                 Errno::result(libc::syscall(libc::SYS_close_range, end, u32::MAX, unshare))?;
             }
             // What stands where another is to come is moved out of its way first.
-            for from in self.fds.iter_mut().map(|(from, _)| from).chain([&mut self.report]) {
+            for (from, _) in &mut self.fds {
                 if *from < self.floor {
                     *from = Errno::result(libc::fcntl(*from, libc::F_DUPFD_CLOEXEC, self.floor))?;
                 }

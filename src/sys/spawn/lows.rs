@@ -8,17 +8,20 @@ use crate::sys::fd::retry;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// How many descriptors a child can be given, the one by which it reports included.
-const COUNT: usize = 6;
+/// How many descriptors a child can be given: its standard ones, one to be ready by, and a few sockets.
+const COUNT: usize = 8;
 
 /// The descriptors; each leads to `/dev/null` while it is not needed.
 #[derive(Debug)]
 pub struct Lows {
     null: OwnedFd,
     fds: Vec<OwnedFd>,
+    /// How many of them are needed.
+    taken: Cell<usize>,
 }
 
 impl Lows {
@@ -35,7 +38,7 @@ impl Lows {
         }
         let open = || retry(|| nix::fcntl::open(c"/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()));
         let fds = (0..COUNT).map(|_| open()).collect::<io::Result<_>>()?;
-        Ok(Some(Lows { null: open()?, fds }))
+        Ok(Some(Lows { null: open()?, fds, taken: Cell::new(0) }))
     }
 
     /// Above all of them.
@@ -52,6 +55,7 @@ impl Lows {
     pub(super) fn put(&self, from: &[RawFd]) -> nix::Result<Vec<RawFd>> {
         let mut numbers = Vec::with_capacity(from.len());
         for (from, low) in from.iter().zip(&self.fds) {
+            self.taken.set(numbers.len() + 1);
             copy(*from, low)?;
             numbers.push(low.as_raw_fd());
         }
@@ -60,7 +64,7 @@ impl Lows {
 
     /// Lets go of what was put there, or a pipe would not end with those who are to have it.
     pub(super) fn clear(&self) {
-        for low in &self.fds {
+        for low in &self.fds[..self.taken.take()] {
             // It could only fail for numbers that are none.
             let _ = copy(self.null.as_raw_fd(), low);
         }

@@ -1,4 +1,4 @@
-//! Where the socket stands: whom its folder lets in, what stands there already, and that ours goes when we go.
+//! Where a socket stands: whom its folder lets in, what stands there already, and that ours goes when we go.
 
 use crate::sys::{identity, socket};
 use std::fs::{self, Metadata, Permissions};
@@ -9,42 +9,66 @@ use std::path::{Path, PathBuf};
 
 /// A socket in the file system that we listen at.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     path: PathBuf,
     /// Its device and inode: whatever else stands at the path one day is not ours.
     file: (u64, u64),
 }
 
 /// Listens at a path, in a folder that is made (0700) where it does not exist. A socket that stands there is taken away
-/// where it is ours and nobody listens at it: the caller holds the lock that says that nobody is about to.
+/// where it is ours and nobody listens at it: let nobody be about to.
 ///
 /// # Errors
 /// In words, what is wrong with the path.
-pub(super) fn listen(path: &Path) -> Result<(UnixListener, Place)> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    make(folder)?;
-    check(folder)?;
+pub fn listen(path: &Path, mode: u32) -> Result<(UnixListener, Place)> {
+    make(folder_of(path))?;
     clear(path)?;
-    let listener = socket::listen(path)?;
+    let listener = socket::listen(path, mode)?;
     let file = file(&fs::symlink_metadata(path)?);
     Ok((listener, Place { path: path.to_owned(), file }))
 }
 
+/// The same, with a mode of 0600, and where nobody else can put another socket in its place.
+///
+/// # Errors
+/// As `listen`.
+pub fn listen_alone(path: &Path) -> Result<(UnixListener, Place)> {
+    make(folder_of(path))?;
+    check(folder_of(path))?;
+    listen(path, 0o600)
+}
+
 impl Place {
+    /// Gives it another mode.
+    ///
+    /// # Errors
+    /// As chmod(2).
+    pub fn set_mode(&self, mode: u32) -> Result<()> {
+        if self.is_ours() { fs::set_permissions(&self.path, Permissions::from_mode(mode)) } else { Ok(()) }
+    }
+
     /// Takes the socket out of the file system.
-    pub(super) fn remove(&self) {
-        if fs::symlink_metadata(&self.path).is_ok_and(|found| file(&found) == self.file) {
+    pub fn remove(&self) {
+        if self.is_ours() {
             // If it cannot be, the next supervisor finds that nobody listens at it.
             let _ = fs::remove_file(&self.path);
         }
+    }
+
+    fn is_ours(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|found| file(&found) == self.file)
     }
 }
 
 fn file(found: &Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
 }
 
 fn make(folder: &Path) -> Result<()> {
@@ -114,7 +138,7 @@ mod tests {
     }
 
     fn refusal(path: &Path) -> String {
-        listen(path).unwrap_err().to_string()
+        listen_alone(path).unwrap_err().to_string()
     }
 
     /// F4: only we may connect. F11: whatever the umask.
@@ -125,10 +149,12 @@ mod tests {
         for umask in [0o000, 0o022, 0o777] {
             let path = folder.path().join(format!("made-{umask:o}")).join("s");
             let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
-            let listening = listen(&path);
+            let listening = listen_alone(&path);
             nix::sys::stat::umask(before);
             let (_, place) = listening.unwrap();
             assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700), "umask {umask:o}");
+            place.set_mode(0o660).unwrap();
+            assert_eq!(mode(&path), 0o660);
             place.remove();
             assert!(!path.exists());
         }
@@ -139,12 +165,12 @@ mod tests {
     fn what_stands_there_already() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        let (listener, place) = listen(&path).unwrap();
+        let (listener, place) = listen_alone(&path).unwrap();
         assert!(refusal(&path).contains("listens there already"));
         drop(listener);
-        let (_again, _) = listen(&path).unwrap();
+        let (_again, _) = listen_alone(&path).unwrap();
         fs::rename(&path, folder.path().join("elsewhere")).unwrap();
-        let (_other, _) = listen(&path).unwrap();
+        let (_other, _) = listen_alone(&path).unwrap();
         place.remove();
         assert!(path.exists(), "another's socket is not ours to remove");
         let (link, file) = (folder.path().join("link"), folder.path().join("file"));
@@ -172,6 +198,6 @@ mod tests {
         set(folder.path(), 0o777);
         assert!(refusal(&path).contains("everybody may write"));
         set(folder.path(), 0o1777);
-        listen(&path).unwrap();
+        listen_alone(&path).unwrap();
     }
 }
