@@ -244,7 +244,7 @@ fn files_start_a_worker() {
     up.until("it: done");
     up.until("it: starts: a file");
     up.until("it: done");
-    assert_eq!((runs(&up), up.status("it")["state"].as_str()), (2, Some("done")));
+    assert_eq!((runs(&up), up.status("it")["state"].as_str()), (2, Some("waiting")));
     fs::remove_file(&go).unwrap();
     write("b");
     up.until("it: starts: a file");

@@ -90,7 +90,7 @@ fn so_many_tasks_wait() {
     up.must(&["queue", "drain", "jobs"]);
     let_go(&folder);
     up.until("it: done");
-    assert_eq!(up.status("it")["state"], "done");
+    assert_eq!(up.status("it")["state"], "waiting");
     assert_eq!(up.runs(), 1);
     up.down();
 }
