@@ -24,6 +24,18 @@ pub fn quell() -> Command {
     command
 }
 
+/// The same numbers on each run (xorshift64*).
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn roll(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as usize % below
+    }
+}
+
 /// What a finished program left.
 #[derive(Debug)]
 pub struct Done {

@@ -6,6 +6,7 @@
 // What became of them is for people.
 #![allow(clippy::print_stdout)]
 
+use crate::harness::Dice;
 use quell::config::explain;
 use quell::config::load::{Files, Loaded, load};
 use quell::config::plan::plan;
@@ -188,17 +189,7 @@ impl Parts<'_> {
     }
 }
 
-/// The same numbers on each run (xorshift64*).
-struct Dice(u64);
-
 impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as usize % below
-    }
-
     /// Another letter.
     fn letter(&mut self, not: char) -> char {
         let others: Vec<char> = ('a'..='z').filter(|c| *c != not.to_ascii_lowercase()).collect();

@@ -3,7 +3,11 @@
 #![allow(unreachable_pub)]
 
 mod arrivals;
+#[cfg(feature = "full-tests")]
+mod crash;
 mod death;
+#[cfg(feature = "full-tests")]
+mod durable;
 mod essential;
 mod events;
 #[cfg(feature = "full-tests")]
@@ -14,8 +18,11 @@ mod logs;
 #[cfg(feature = "full-tests")]
 mod long;
 #[cfg(feature = "full-tests")]
+mod loopback;
+#[cfg(feature = "full-tests")]
 mod namespaces;
 #[cfg(feature = "full-tests")]
+mod oracle;
 mod pipeline;
 mod ready;
 mod reload;

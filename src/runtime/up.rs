@@ -7,7 +7,9 @@
 mod answer;
 mod arrivals;
 mod asked;
+mod at_once;
 mod begin;
+mod due;
 mod events;
 mod heard;
 mod lines;
@@ -25,7 +27,7 @@ mod tasks;
 mod tries;
 mod triggers;
 
-use crate::clock::{Now, Tick, earliest};
+use crate::clock::{Now, Tick};
 use crate::config::load::{Loaded, Named, WorkerLog};
 use crate::config::tables::Worker as Table;
 use crate::control::event::{Event as Happening, Kind};
@@ -165,6 +167,8 @@ struct Last {
     outcome: Outcome,
     /// It ended of the signal that somebody had it sent, or stopped with.
     asked: bool,
+    /// Somebody, or what was set, has it stopped.
+    ordered: bool,
     at: Now,
     lasted: std::time::Duration,
     line: Option<String>,
@@ -301,6 +305,7 @@ impl Up<'_> {
         self.arrange_triggers(now);
         self.arrange_drops(now);
         self.settle(now);
+        self.serve_tasks(now);
         crate::sys::memory::release_start_pages();
         crate::sys::thread::short_turns();
         loop {
@@ -358,28 +363,26 @@ impl Up<'_> {
         for id in of(TASKS) {
             self.hear(id, now);
         }
+        for id in of(SOCKET) {
+            self.connected(SocketId(id.0), now);
+        }
         if tokens.contains(&NOTIFY) {
             self.notified(now);
         }
         self.settle(now);
-        self.requests(tokens, now);
-        if self.supervisor.deadline().is_some_and(|at| at <= now.tick) {
-            self.step(Event::Deadline, now);
+        for token in tokens {
+            if self.server.owns(*token) {
+                self.server.ready(*token);
+            }
         }
-        self.probe_due(now);
-        self.register.due(now.tick);
-        self.tasks_due(now);
-        self.triggers_due(tokens.contains(&ALARM), now);
-        for id in of(SOCKET) {
-            self.connected(SocketId(id.0), now);
+        let mut arrived = Vec::new();
+        self.server.turn(&self.poller, now.tick, &mut arrived);
+        for (client, request) in arrived {
+            self.answer(client, request, now);
+            self.settle(now);
         }
-        if self.start_by.is_some_and(|at| at <= now.tick) {
-            self.say_not_started(now);
-        }
-        self.settle(now);
-        if self.server.deadline().is_some_and(|at| at <= now.tick) {
-            self.server.due(&self.poller, now.tick);
-        }
+        self.forget_gone();
+        self.due(tokens.contains(&ALARM), now);
         if tokens.contains(&THREADS) {
             self.planes_said(now);
             self.settle(now);
@@ -391,14 +394,6 @@ impl Up<'_> {
         self.settle(now);
         self.serve_tasks(now);
         self.answer_pending(now);
-    }
-
-    fn deadline(&self) -> Option<Tick> {
-        let pending = self.pending.iter().filter_map(|pending| pending.deadline).min();
-        let tasks = self.tasks.as_ref().and_then(Tasks::deadline);
-        let own = earliest([self.start_by, tasks, self.watches.deadline(), self.watches.idle_deadline(), pending]);
-        let others = [self.server.deadline(), self.probe_deadline(), self.planes.deadline(), self.register.deadline()];
-        earliest([self.supervisor.deadline(), own, earliest(others)])
     }
 
     fn step(&mut self, event: Event<'_>, now: Now) {

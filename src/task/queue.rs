@@ -220,6 +220,23 @@ impl Queues {
         }
     }
 
+    /// Seats a task that is about to be put, where a slot is free and nothing waits that the slot could begin instead: the slot,
+    /// which has it from now on.
+    pub fn claim(&mut self, queue: QueueId, class: Class) -> Option<Slot> {
+        let Queues { queues, crews } = self;
+        let takers = crews.iter_mut().enumerate().filter(|(_, crew)| crew.open && crew.queues.contains(&queue));
+        takers.filter(|_| !queues[queue.0 as usize].paused).find_map(|(id, crew)| {
+            let number = crew.seat_for(class)?;
+            let is_idle = |queue: &QueueId| queues[queue.0 as usize].is_idle(|class| crew.seat_for(class).is_some());
+            if !crew.queues.iter().all(is_idle) {
+                return None;
+            }
+            crew.turns.next(|ready| ready == class);
+            crew.change(number, |seat| *seat.of(class) += 1);
+            Some(Slot { crew: CrewId(id as u32), number })
+        })
+    }
+
     /// The next task of a crew, and the slot that is to work on it.
     fn next(&mut self, id: CrewId, now: Wall) -> Option<Effect> {
         let crew = &mut self.crews[id.0 as usize];
@@ -294,12 +311,23 @@ impl Seat {
 }
 
 impl Window {
+    /// Nothing waits, as far as is known, and all is known.
+    fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && !self.more && self.asked.is_none()
+    }
+
     fn is_low(&self) -> bool {
         self.more && self.asked.is_none() && self.tasks.len() < WINDOW_LOW
     }
 }
 
 impl Queue {
+    /// Whether nothing waits, here or in the store, of the classes that count.
+    fn is_idle(&self, counts: impl Fn(Class) -> bool) -> bool {
+        let mut all = self.windows.iter().zip(Class::ALL);
+        self.paused || all.all(|(window, class)| window.is_empty() || !counts(class))
+    }
+
     /// Of which class the next task is that counts as one of this class.
     fn offer(&self, class: Class, now: Wall) -> Option<Class> {
         let counts = |from: Class| {
@@ -485,6 +513,29 @@ mod tests {
             assert_eq!(scene.begun(late), [(0, id)]);
             scene.free(0);
         }
+    }
+
+    #[test]
+    fn what_can_start_at_once_is_seated_before_it_is_put() {
+        let mut scene = Scene::new(slots(3, 1));
+        let claimed = |scene: &mut Scene, class| scene.queues.claim(scene.queue, class).map(|slot| slot.number);
+        assert_eq!(claimed(&mut scene, Class::Normal), None, "what waits in the store is not known yet");
+        assert_eq!(scene.begun(Wall(0)), []);
+        assert_eq!([Class::Normal; 2].map(|class| claimed(&mut scene, class)), [Some(0), Some(1)]);
+        assert_eq!(claimed(&mut scene, Class::Low), None, "the last slot is reserved");
+        scene.wait(1, Class::Low, 0);
+        assert_eq!(claimed(&mut scene, Class::High), Some(2), "what waits could not have it");
+        scene.free(0);
+        assert_eq!(claimed(&mut scene, Class::Normal), None, "another waits for the slot");
+        assert_eq!(scene.begun(Wall(0)), [(0, 1)]);
+        scene.free(0);
+        scene.queues.pause(scene.queue, true);
+        assert_eq!(claimed(&mut scene, Class::Normal), None);
+        scene.queues.pause(scene.queue, false);
+        scene.queues.open(scene.crew, false);
+        assert_eq!(claimed(&mut scene, Class::Normal), None);
+        scene.queues.open(scene.crew, true);
+        assert_eq!(claimed(&mut scene, Class::Normal), Some(0));
     }
 
     #[test]

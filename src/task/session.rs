@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// So many tasks are leased ahead at most.
 pub const AHEAD_MAX: u32 = 64;
+/// What is leased ahead is given back when the task before it takes longer than this, and than so many leases.
+const LINGER: Duration = Duration::from_millis(10);
+const LINGER_LEASES: u32 = 8;
 /// How much the last one counts in what tasks and leases take: one in so many parts.
 const PARTS: u32 = 8;
 
@@ -37,8 +40,12 @@ pub struct Session {
     given: VecDeque<Entry>,
     /// Those that are to be given, as they were chosen.
     ahead: VecDeque<Entry>,
-    /// Since when the first of the given is the first.
+    /// Since when the first of the given is the first, or has last said that it is; and since when it was begun or the one
+    /// before it ended.
     since: Tick,
+    began: Tick,
+    /// What it is at takes so much longer than others that none is kept for it meanwhile.
+    lingers: bool,
     /// What one task takes, and one lease.
     task_takes: Option<Duration>,
     lease_takes: Duration,
@@ -60,7 +67,8 @@ pub struct Left {
 impl Default for Session {
     fn default() -> Session {
         let (given, ahead) = (VecDeque::new(), VecDeque::new());
-        Session { credit: 1, given, ahead, since: Tick(0), task_takes: None, lease_takes: Duration::ZERO }
+        let (since, began, task_takes, lease_takes) = (Tick(0), Tick(0), None, Duration::ZERO);
+        Session { credit: 1, given, ahead, since, began, lingers: false, task_takes, lease_takes }
     }
 }
 
@@ -70,6 +78,7 @@ impl Session {
     pub fn room(&self) -> u32 {
         let ahead = match self.task_takes {
             None => 0,
+            Some(_) if self.lingers => 0,
             Some(takes) => (2 * self.lease_takes).as_nanos() / takes.as_nanos().max(1),
         };
         self.credit + u32::try_from(ahead).unwrap_or(AHEAD_MAX).min(AHEAD_MAX)
@@ -122,7 +131,7 @@ impl Session {
         let at = high.or_else(|| self.ahead.iter().position(is_due))?;
         let entry = self.ahead.remove(at)?;
         if self.given.is_empty() {
-            self.since = now;
+            (self.since, self.began) = (now, now);
         }
         self.given.push_back(entry);
         self.given.back()
@@ -137,9 +146,9 @@ impl Session {
     /// It has said how one of its tasks ended.
     pub fn end(&mut self, id: TaskId, now: Tick) -> Option<Entry> {
         let at = self.given.iter().position(|entry| entry.task.id == id)?;
-        let took = now.until(self.since);
+        let took = now.until(self.began);
         self.task_takes = Some(self.task_takes.map_or(took, |takes| smooth(takes, took)));
-        self.since = now;
+        (self.since, self.began, self.lingers) = (now, now, false);
         self.given.remove(at)
     }
 
@@ -181,6 +190,19 @@ impl Session {
         let first = given.next();
         let (unbegun, leasing) = self.ahead.into_iter().partition(|entry| entry.leased);
         Left { first, given: given.collect(), unbegun, leasing }
+    }
+
+    /// When what is kept for it is to be given back, unless it is done with what it is at before.
+    #[must_use]
+    pub fn lingers_at(&self) -> Option<Tick> {
+        let waits = !self.lingers && !self.has_next() && self.ahead.iter().any(|entry| entry.leased);
+        waits.then(|| self.began.after((LINGER_LEASES * self.lease_takes).max(LINGER)))
+    }
+
+    /// What it is at takes longer than others did: what was kept for it, which others can do.
+    pub fn linger(&mut self) -> Vec<Entry> {
+        self.lingers = true;
+        self.give_back()
     }
 
     /// What was leased ahead and not given: it will not be.
@@ -290,6 +312,22 @@ mod tests {
         assert_eq!(session.since(), Some(at(7)));
         assert!(session.end(TaskId(1), at(9)).is_some());
         assert_eq!(session.since(), Some(at(9)));
+    }
+
+    #[test]
+    fn nothing_waits_behind_a_task_that_takes_long() {
+        let mut session = session((1..=3).map(|id| (id, Class::Low)));
+        session.task_takes = Some(Duration::from_micros(50));
+        session.lease_takes = Duration::from_millis(1);
+        assert_eq!(session.lingers_at(), None, "it is at nothing");
+        assert_eq!(given(&mut session, at(0)), [1]);
+        assert_eq!((session.room(), session.lingers_at()), (41, Some(at(10_000))));
+        assert!(session.beat(TaskId(1), at(5000)));
+        assert_eq!(session.lingers_at(), Some(at(10_000)), "it is at the same");
+        assert_eq!(session.linger().len(), 2);
+        assert_eq!((session.room(), session.lingers_at()), (1, None));
+        assert!(session.end(TaskId(1), at(20_000)).is_some());
+        assert_eq!(session.task_takes.unwrap().as_micros(), 2543);
     }
 
     #[test]

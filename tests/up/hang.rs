@@ -1,48 +1,9 @@
 //! A disk that hangs: a file system of its own, frozen, as it is when a disk does not answer.
 
+use super::loopback::Disk;
 use super::{Up, configure, descriptors, until};
-use crate::disk::mount;
 use crate::harness::{Folder, quell, start};
 use serial_test::serial;
-use std::path::PathBuf;
-use std::process::Command;
-
-const IMAGE_BYTES: u64 = 64 << 20;
-
-/// An ext4 of its own that can be frozen; thawed and gone when it is dropped.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn new(folder: &Folder) -> Disk {
-        let (at, image) = (folder.join("disk"), folder.write("image", ""));
-        std::fs::create_dir(&at).unwrap();
-        std::fs::OpenOptions::new().write(true).open(&image).unwrap().set_len(IMAGE_BYTES).unwrap();
-        run(Command::new("mkfs.ext4").arg("-q").arg(&image));
-        mount(&["-o", "loop", image.to_str().unwrap()], &at);
-        Disk(at)
-    }
-
-    /// Whoever writes to it waits.
-    fn freeze(&self) {
-        run(Command::new("fsfreeze").arg("-f").arg(&self.0));
-    }
-
-    fn thaw(&self) {
-        run(Command::new("fsfreeze").arg("-u").arg(&self.0));
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // It is not frozen where all went well.
-        let _ = Command::new("fsfreeze").arg("-u").arg(&self.0).output();
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-fn run(command: &mut Command) {
-    assert!(command.status().unwrap().success(), "{command:?} wants root");
-}
 
 /// A supervisor, and the disk that some of its workers log to.
 struct Scene {
@@ -56,7 +17,7 @@ impl Scene {
     fn new(workers: &str) -> Scene {
         let folder = Folder::new();
         let disk = Disk::new(&folder);
-        let log = format!("log.dir = \"{}/log\"\n", disk.0.display());
+        let log = format!("log.dir = \"{}/log\"\n", disk.at.display());
         let path = configure(&folder, &workers.replace("@\n", &log));
         Scene { disk, up: Up::of(folder, path) }
     }
@@ -91,7 +52,7 @@ fn a_loop_of_failures_onto_a_disk_that_hangs() {
     let mut scene = Scene::new(&format!("[worker.brief]\n{brief}@\n[worker.web]\ncommand = [\"sleep\", \"1000\"]\n"));
     scene.up.until("brief: exited 1");
     scene.disk.freeze();
-    let disk = scene.disk.0.display().to_string();
+    let disk = scene.disk.at.display().to_string();
     until("it waits for the disk", || {
         let brief = scene.up.status("brief");
         brief["state"] == "waiting" && brief["why"].as_str().is_some_and(|why| why.contains(&disk))

@@ -15,16 +15,16 @@ const WARM: u32 = 1000;
 const QUIET: Duration = Duration::from_millis(300);
 const MIB: u64 = 1 << 20;
 
-fn is_whole() -> bool {
+pub(super) fn is_whole() -> bool {
     std::env::var_os("QUELL_TEST_WHOLE").is_some()
 }
 
-fn share(whole: u32) -> u32 {
+pub(super) fn share(whole: u32) -> u32 {
     if is_whole() { whole } else { whole / 100 }
 }
 
 /// Tells what was measured.
-fn report(text: &str) {
+pub(super) fn report(text: &str) {
     if is_whole() {
         // Past the capture of tests that succeed.
         let _ = writeln!(std::io::stderr(), "{text}");

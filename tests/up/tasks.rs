@@ -114,6 +114,59 @@ fn quell_dies_with_a_task_in_hand() {
     up.down();
 }
 
+/// E4: what takes quell down with it, too, is tried so often and no more.
+#[test]
+#[serial]
+fn quell_dies_of_a_task() {
+    let mut up = with("kill -9 $PPID; exec sleep 1000", "retry = { tries = 2 }");
+    // Nobody may be left to answer.
+    up.ask(&["put", "jobs", "a"]);
+    up.end();
+    let mut up = up.again();
+    up.until("task 1 of jobs was under way when quell ended (try 1); it waits again");
+    up.end();
+    let mut up = up.again();
+    up.until("task 1 of jobs is buried: quell ended, at try 2 of 2");
+    up.until_count("buried", 1);
+    assert_eq!(up.task("1")["attempt"], 2);
+    up.down();
+}
+
+/// Tasks that can start at once are begun with their put: several of one put, a key beside one that runs, and none that is
+/// refused.
+#[test]
+#[serial]
+fn tasks_that_start_at_once() {
+    let keys = "slots = { total = 3 }\n[queue.few]\nmax_tasks = 1\n\
+                [worker.few]\nshell = \"exec sleep $(cat)\"\nstart_on = [{ queue = \"few\" }]\nslots = { total = 2 }";
+    let mut up = with("exec sleep $(cat)", keys);
+    // What waits is not known before it was asked for.
+    assert_eq!(up.put(&["--wait", "0"]), ["1 done"]);
+    assert_eq!(up.put(&["1000", "1000"]), ["2", "3"]);
+    up.until_count("running", 2);
+    assert_eq!(up.put(&["--key", "k", "1000"]), ["4"]);
+    assert_eq!(up.put(&["--key", "k", "1000"]), ["4"], "it runs");
+    up.until_count("running", 3);
+    assert_eq!(up.put(&["1000"]), ["5"]);
+    assert_eq!((up.task("4")["attempt"].as_u64(), up.task("5")["attempt"].as_u64()), (Some(1), Some(0)));
+    assert_eq!(up.must(&["put", "few", "--wait", "0"]), "6 done\n");
+    assert_eq!(up.ask(&["put", "few", "1000", "1000"]).code(), 1);
+    assert_eq!(up.must(&["put", "few", "--wait", "0"]), "7 done\n", "the slots of the refused are free");
+    up.down();
+}
+
+/// What waits when quell is started is begun, though nobody asks for anything.
+#[test]
+#[serial]
+fn tasks_that_wait_are_begun_at_the_start() {
+    let mut up = with("cat", "");
+    up.down();
+    up.put(&["hello"]);
+    let mut up = up.again();
+    up.until_logged("jobs", "[1] hello");
+    up.down();
+}
+
 /// A worker that is stopped gives its task back; nobody begins it until that is started again.
 #[test]
 #[serial]

@@ -289,3 +289,70 @@ fn instances_share() {
     up.until_stats("jobs", "done", 3);
     up.down();
 }
+
+/// What it has said behind a put counts when that is stored, though its process has ended since.
+#[test]
+#[serial]
+fn one_that_puts_and_ends() {
+    let more = "[queue.more]\n[worker.more]\ncommand = [\"false\"]\nstart_on = [{ queue = \"more\" }]";
+    let script = "read -r id rest <&3; echo \"put more child of $id\" >&3; echo ok $id >&3";
+    let mut up = with(script, more);
+    up.must(&["queue", "pause", "more"]);
+    for id in [1, 3, 5] {
+        assert_eq!(up.must(&["put", "jobs", "--wait", "x"]), format!("{id} done\n"));
+    }
+    assert_eq!(up.stats("more")["waiting"]["normal"], 3);
+    assert_eq!(up.stats("jobs")["totals"]["failed"], 0);
+    up.down();
+}
+
+/// A restart gives back what it is at: that is no failure of the task.
+#[test]
+#[serial]
+fn a_restart_is_no_failure() {
+    let act = "echo try $try; test $try = 2 || exec sleep 1000; echo ok $id >&3";
+    let mut up = with(&each(act), "stop.grace = \"100ms\"\nretry.tries = 2");
+    up.put_into("jobs", &["a"]);
+    up.until_logged("jobs", "[1] try 1");
+    up.must(&["restart", "jobs"]);
+    up.until_stats("jobs", "done", 1);
+    assert_eq!(up.stats("jobs")["totals"]["failed"], 0);
+    up.down();
+}
+
+/// One that prints without end is given its tasks none the less, and so is one that prints somewhere else.
+#[test]
+#[serial]
+fn whatever_it_prints_it_is_given_tasks() {
+    let mut up = with(&format!("while echo noise; do sleep 0.001; done & {}", each("echo ok $id >&3")), "");
+    for id in 1..=20 {
+        assert_eq!(up.must(&["put", "jobs", "--wait", "x"]), format!("{id} done\n"));
+    }
+    up.down();
+    let mut up = with(&format!("echo before; exec > /dev/null 2>&1; {}", each("echo ok $id >&3")), "");
+    for id in 1..=5 {
+        assert_eq!(up.must(&["put", "jobs", "--wait", "x"]), format!("{id} done\n"));
+    }
+    up.down();
+}
+
+/// What is kept ready for a fast worker is another's when one task takes long.
+#[test]
+#[serial]
+fn nothing_waits_behind_a_slow_task() {
+    let folder = Folder::new();
+    let fifo = folder.join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let act = format!("case $body in slow) echo at slow; read x < {} ;; esac; echo ok $id >&3", fifo.display());
+    let mut up = with(&each(&act), "instances = 2");
+    let mut words = vec!["fast"; 200];
+    words.push("slow");
+    words.extend(vec!["fast"; 200]);
+    up.put_into("jobs", &words);
+    up.until_logged("jobs", "at slow");
+    up.until_stats("jobs", "done", 400);
+    assert_eq!(up.stats("jobs")["running"], 1);
+    std::fs::write(&fifo, "\n").unwrap();
+    up.until_stats("jobs", "done", 401);
+    up.down();
+}

@@ -136,6 +136,8 @@ impl Work {
             let now = time::now();
             ready.drain(..).for_each(|token| self.told(token, now));
             goes_on = self.orders(now);
+            // Whoever has asked for something need not wait until all has been read.
+            self.outbox.deliver();
             while let Some(due) = self.due.pop(now.tick) {
                 self.come_due(due, now);
             }

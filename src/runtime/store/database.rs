@@ -27,6 +27,8 @@ pub(super) struct Database {
     synced: Option<bool>,
     /// A commit has failed at the disk: what stands in the log may be lost though it was written.
     suspect: bool,
+    /// There was no space for a commit, and the log was not begun anew since.
+    crowded: bool,
 }
 
 /// A task whose try was cut short when its supervisor ended.
@@ -45,20 +47,32 @@ impl Database {
     pub(super) fn open(state: &Path) -> std::result::Result<Database, StoreError> {
         let path: Arc<Path> = state.join(STORE).into();
         let conn = schema::open(&path)?;
-        Ok(Database { conn, path, books: Books::default(), seen: 0, version: None, synced: None, suspect: false })
+        Ok(Database {
+            conn,
+            path,
+            books: Books::default(),
+            seen: 0,
+            version: None,
+            synced: None,
+            suspect: false,
+            crowded: false,
+        })
     }
 
     /// Does something in a transaction. If that fails, nothing of it has been done. A synced one is durable when it has
-    /// succeeded, and so is all that was committed before.
+    /// succeeded, and so is all that was committed before. Where no space is left, what the log takes is given back first, if
+    /// it can be, and it is tried once more.
     pub(super) fn transact<T>(
         &mut self,
         synced: bool,
-        work: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
+        work: impl Fn(&mut Transaction<'_>) -> Result<T>,
     ) -> std::result::Result<T, StoreError> {
-        self.attempt(synced, work).map_err(|error| {
-            self.undo(&error);
-            StoreError::of(&self.path, &error)
-        })
+        let was_crowded = self.crowded;
+        let mut result = self.attempt(synced, &work);
+        if result.is_err() && self.crowded && !was_crowded {
+            result = self.attempt(synced, &work);
+        }
+        result.map_err(|error| StoreError::of(&self.path, &error))
     }
 
     /// How the queues stand that have changed since this was asked.
@@ -84,8 +98,16 @@ impl Database {
         self.conn.close().map_err(|(_, error)| StoreError::of(&self.path, &error))
     }
 
-    fn attempt<T>(&mut self, synced: bool, work: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
+    fn attempt<T>(&mut self, synced: bool, work: impl Fn(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.commit(synced, work).inspect_err(|error| self.undo(error))
+    }
+
+    fn commit<T>(&mut self, synced: bool, work: impl Fn(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
         self.restore_trust()?;
+        // What was freed goes to the database first: the log could take all of it, and could not be written back then.
+        if self.crowded && self.fold().is_ok() {
+            self.crowded = false;
+        }
         // Within a transaction this would change nothing (sqlite.org/pragma.html#pragma_synchronous).
         if self.synced != Some(synced) {
             self.conn.execute_batch(if synced {
@@ -108,6 +130,7 @@ impl Database {
     fn undo(&mut self, error: &rusqlite::Error) {
         self.version = None;
         self.suspect |= error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
+        self.crowded |= error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         // Some errors have rolled it back already.
         if !self.conn.is_autocommit()
             && let Err(e) = self.conn.execute_batch("ROLLBACK")
@@ -122,13 +145,18 @@ impl Database {
         if self.suspect {
             self.conn.execute_batch("PRAGMA synchronous = FULL")?;
             self.synced = Some(true);
-            let busy: bool = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            if busy {
-                return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None));
-            }
+            self.fold()?;
             self.suspect = false;
         }
         Ok(())
+    }
+
+    /// Writes what the log holds to the database, and begins an empty log.
+    fn fold(&self) -> Result<()> {
+        match self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))? {
+            true => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None)),
+            false => Ok(()),
+        }
     }
 
     /// Reads the books where another process has committed, or where ours were wrong. The transaction is open: nobody

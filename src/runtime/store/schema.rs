@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use super::table::word;
-use rusqlite::{Connection, OpenFlags, Result};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Result};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +93,7 @@ pub(super) fn open(path: &Arc<Path>) -> std::result::Result<Connection, StoreErr
         Whose::Foreign => return Err(StoreError::Foreign { path: path.clone() }),
         Whose::Nobodys => {}
     }
-    let journal: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
+    let journal = log_ahead(&conn).map_err(failed)?;
     if journal != "wal" {
         let why = format!("its file system does not allow a write-ahead log (the journal is {journal:?})");
         return Err(StoreError::Failed { path: path.clone(), why });
@@ -101,6 +101,19 @@ pub(super) fn open(path: &Arc<Path>) -> std::result::Result<Connection, StoreErr
     create(&conn).map_err(failed)?;
     conn.execute_batch(SETTINGS).map_err(failed)?;
     Ok(conn)
+}
+
+/// Has it keep a write-ahead log: what journal it keeps then. Where another process is at the same this fails at once, whatever
+/// the busy timeout: that one is waited for, and then there is nothing left to change.
+fn log_ahead(conn: &Connection) -> Result<String> {
+    let change = || conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+    match change() {
+        Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+            conn.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+            change()
+        }
+        done => done,
+    }
 }
 
 /// Who has made a database.
@@ -112,7 +125,9 @@ enum Whose {
 
 fn whose(conn: &Connection) -> Result<Whose> {
     let number = |pragma: &str| conn.query_row(pragma, [], |row| row.get::<_, i64>(0));
-    Ok(match (number("PRAGMA application_id")?, number("SELECT count(*) FROM sqlite_schema")?) {
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    // Looked at last: whoever makes the tables marks the file in the same transaction.
+    Ok(match (number("PRAGMA application_id")?, tables) {
         (APPLICATION, _) => Whose::Ours(number("PRAGMA user_version")?),
         (0, 0) => Whose::Nobodys,
         _ => Whose::Foreign,

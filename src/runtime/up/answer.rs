@@ -53,22 +53,6 @@ enum Reached {
 }
 
 impl Up<'_> {
-    /// Answers what clients ask.
-    pub(super) fn requests(&mut self, tokens: &[usize], now: Now) {
-        for token in tokens {
-            if self.server.owns(*token) {
-                self.server.ready(*token);
-            }
-        }
-        let mut arrived = Vec::new();
-        self.server.turn(&self.poller, now.tick, &mut arrived);
-        for (client, request) in arrived {
-            self.answer(client, request, now);
-            self.settle(now);
-        }
-        self.forget_gone();
-    }
-
     pub(super) fn answer(&mut self, client: ClientId, request: Request, now: Now) {
         match self.try_answer(client, request, now) {
             Ok(Some(reply)) => self.server.reply(&self.poller, client, &reply, now.tick),

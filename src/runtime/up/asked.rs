@@ -1,6 +1,8 @@
 //! What clients ask of queues and tasks, and what the store's replies come to for them.
 
 use super::answer::{Goal, Pending};
+use super::at_once::Seated;
+use super::heard::Putter;
 use super::tasks::{Known, Tasks};
 use super::{Up, Worker};
 use crate::clock::Now;
@@ -42,17 +44,19 @@ pub(super) enum Asked {
     Purge(Box<Order>),
     /// Whether a task is gone that somebody waits for.
     Gone(TaskId),
-    /// For a worker that has put something, in a life of this number.
-    Worker(WorkerId, u64, QueueId),
+    /// For a worker that has put something.
+    Worker(Putter, QueueId),
     /// For a client.
     Client(ClientId, Wanted),
+    /// For a client who has put what starts at once.
+    Begun(ClientId, Wanted, Seated),
 }
 
 impl Asked {
     /// The client who waits for it.
     pub(super) fn client(self) -> Option<ClientId> {
         match self {
-            Asked::Client(client, _) => Some(client),
+            Asked::Client(client, _) | Asked::Begun(client, ..) => Some(client),
             _ => None,
         }
     }
@@ -106,20 +110,19 @@ impl Up<'_> {
             let (key, trace, payload) = (key.clone(), trace.clone(), payload.into());
             NewTask { class: put.class, key, delay, trace, payload }
         };
-        let order = self.put_order(id, put.payloads.into_iter().map(task).collect(), now);
-        if let Some((tasks, order)) = self.tasks.as_mut().zip(order) {
-            tasks.order(Asked::Client(client, Wanted::Put(id, put.patience)), order);
+        if let Some(order) = self.put_order(id, put.payloads.into_iter().map(task).collect(), now) {
+            self.order_put(client, Wanted::Put(id, put.patience), id, order, now);
         }
         Ok(None)
     }
 
     /// What has tasks stored in a queue of the configuration.
-    pub(super) fn put_order(&self, id: QueueId, tasks: Vec<NewTask>, now: Now) -> Option<Order> {
+    pub(super) fn put_order(&self, id: QueueId, tasks: Vec<NewTask>, now: Now) -> Option<store::Put> {
         let known = self.tasks.as_ref()?.queues.get(id.0 as usize)?;
         let keys = &self.configuration.loaded.config.queues[known.place?].keys;
         let limits = Limits { tasks: keys.max_tasks.value.0.unsigned_abs(), bytes: keys.max_bytes.value.0 };
         let (queue, durable) = (known.name.clone(), keys.durable.value);
-        Some(Order::Put(store::Put { queue, durable, limits, tasks, start: 0, now: now.wall }))
+        Some(store::Put { queue, durable, limits, tasks, start: 0, now: now.wall })
     }
 
     /// Does something with a queue; the answer, if it is there at once.

@@ -1,5 +1,6 @@
 //! The start: all that may fail is done here, before any worker is started.
 
+use super::asked::Asked;
 use super::events::Events;
 use super::planes::Planes;
 use super::specs::Sortings;
@@ -18,7 +19,7 @@ use crate::runtime::payload::Payloads;
 use crate::runtime::register::Register;
 use crate::runtime::server::Server;
 use crate::runtime::state::{State, StateError};
-use crate::runtime::store::{OpenError, Opened, Returned, Store};
+use crate::runtime::store::{OpenError, Opened, Order, Returned, Store};
 use crate::runtime::{leftovers, places, register};
 use crate::supervisor::Supervisor;
 use crate::sys::fd::Interest;
@@ -28,6 +29,7 @@ use crate::sys::poller::{Poller, Waker};
 use crate::sys::signal::{Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::{limits, reap, time};
+use crate::task::outcome::{self, End, Retry, Verdict};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
@@ -153,10 +155,27 @@ impl Up<'_> {
             let text = format!("an earlier quell left {leftover} running; it is not touched");
             self.say(Happening::new(now.wall, Kind::Orphan, text));
         }
-        for Returned { id, queue, attempt } in returned {
-            let text = format!("task {id} of {queue} was under way when quell ended (try {attempt}); it waits again");
-            self.say(Happening::new(now.wall, Kind::Task, text));
-        }
+        returned.into_iter().for_each(|returned| self.take_back(returned, now));
+    }
+
+    /// A task was under way when quell ended, which counts as a try: it waits again, or is given up, so that what takes quell
+    /// down with it is tried as often as any other and no more.
+    fn take_back(&mut self, Returned { id, queue, attempt }: Returned, now: Now) {
+        let workers = self.configuration.loaded.config.workers.iter();
+        let of_queue = workers.filter(|named| named.keys.given().any(|name| *name == *queue));
+        let retry = of_queue.map(|named| Retry::from(&named.keys.retry)).max_by_key(|retry| retry.tries);
+        let verdict =
+            retry.map(|retry| outcome::decide(End::Lost { why: "quell ended".into() }, attempt, &retry, id.0));
+        let text = match (verdict, &mut self.tasks) {
+            (Some(Verdict::Buried { why }), Some(tasks)) => {
+                let text = format!("task {id} of {queue} is buried: {why}; `quell queue kick {id}` tries it again");
+                let order = Order::Bury { id, why, now: now.wall };
+                tasks.order(Asked::End(Box::new(order.clone())), order);
+                text
+            }
+            _ => format!("task {id} of {queue} was under way when quell ended (try {attempt}); it waits again"),
+        };
+        self.say(Happening::new(now.wall, Kind::Task, text));
     }
 
     /// Takes in all workers; nothing is started yet.

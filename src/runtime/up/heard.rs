@@ -1,10 +1,10 @@
 //! What workers that stay say (`protocol = "lines"`): how their tasks have ended, and what they put.
 
+use super::Up;
 use super::asked::Asked;
-use super::{TASKS, Up};
 use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
-use crate::runtime::store::{NewTask, Reply};
+use crate::runtime::store::{NewTask, Order, Reply};
 use crate::task::outcome::End;
 use crate::task::protocol::{self, LINE_BYTES_MAX, Said, Unknown};
 use crate::task::queue::QueueId;
@@ -15,7 +15,15 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 /// So often a socket is read in one turn, so that no worker keeps the others waiting.
-const READS_A_TURN: usize = 64;
+const READS_A_TURN: usize = 8;
+
+/// Who has put something: a life of a worker, and the task that it was at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Putter {
+    id: WorkerId,
+    nonce: u64,
+    by: Option<TaskId>,
+}
 
 impl Up<'_> {
     /// A worker has said something, or can be told more.
@@ -29,9 +37,8 @@ impl Up<'_> {
                 Ok(0) | Err(_) => return self.hung_up(id, now),
             }
         }
-        // The rest waits for the next turn. Where it cannot be told anew, what it says next tells it.
-        let Some(talk) = self.workers.get(&id).and_then(|worker| worker.talk.as_deref()) else { return };
-        let _ = self.poller.change(talk, TASKS | id.0 as usize, talk.interest());
+        // The rest waits for the next turn.
+        self.await_talk(id);
     }
 
     /// Does what the lines say that were heard, and gives it what it can have then.
@@ -114,9 +121,11 @@ impl Up<'_> {
         let Some(entry) = talk.session.end(task, now.tick) else {
             return self.stray(id, &format!("it does not have task {task}"), now);
         };
+        talk.emptied = false;
         // What belongs to the task could not be stored: so it is not done.
-        let end = match (talk.refused.take(), end) {
-            (Some(why), End::Done { .. }) => End::Failed { why },
+        let refused = talk.refused.extract_if(.., |(of, _)| *of == task).next();
+        let end = match (refused, end) {
+            (Some((_, why)), End::Done { .. }) => End::Failed { why },
             (_, end) => end,
         };
         self.unseat(id, entry.task.class);
@@ -149,16 +158,19 @@ impl Up<'_> {
         let order = known.and_then(|known| Some((known, self.put_order(known, tasks, now)?)));
         let Some((worker, (tasks, (known, order)))) = self.workers.get_mut(&id).zip(self.tasks.as_mut().zip(order))
         else {
-            return self.put_refused(id, queue, "the configuration has no such queue", now);
+            let by = self.talk(id).and_then(|talk| talk.session.first()).map(|entry| entry.task.id);
+            return self.put_refused(id, by, queue, "the configuration has no such queue", now);
         };
         if let Some(talk) = &mut worker.talk {
             talk.puts = true;
         }
-        tasks.order(Asked::Worker(id, worker.nonce, known), order);
+        let by = worker.talk.as_ref().and_then(|talk| talk.session.first()).map(|entry| entry.task.id);
+        tasks.order(Asked::Worker(Putter { id, nonce: worker.nonce, by }, known), Order::Put(order));
     }
 
     /// What a worker has put is stored, or is not.
-    pub(super) fn put_replied(&mut self, id: WorkerId, nonce: u64, queue: QueueId, reply: &Reply, now: Now) {
+    pub(super) fn put_replied(&mut self, putter: Putter, queue: QueueId, reply: &Reply, now: Now) {
+        let Putter { id, nonce, by } = putter;
         let Some(tasks) = &mut self.tasks else { return };
         let why = match reply {
             Reply::Full(full) => Some(full.to_string()),
@@ -170,23 +182,24 @@ impl Up<'_> {
             _ => None,
         };
         let name = tasks.queue(queue).name.clone();
+        let is_its = self.workers.get(&id).is_some_and(|worker| worker.nonce == nonce);
         if let Some(why) = why {
-            self.put_refused(id, &name, &why, now);
+            self.put_refused(id, by.filter(|_| is_its), &name, &why, now);
         }
-        if self.workers.get(&id).is_none_or(|worker| worker.nonce != nonce) {
-            return;
-        }
-        if let Some(talk) = self.talk(id) {
-            talk.puts = false;
-        }
+        let Some(talk) = self.talk(id).filter(|_| is_its) else { return };
+        talk.puts = false;
         self.understand(id, now);
         self.hear(id, now);
+        if self.supervisor.member(id).is_some_and(|member| member.life.is_at_rest()) {
+            self.end_talk(id, now);
+        }
+        self.hold_by_disk(id, now);
     }
 
-    fn put_refused(&mut self, id: WorkerId, queue: &str, why: &str, now: Now) {
+    fn put_refused(&mut self, id: WorkerId, by: Option<TaskId>, queue: &str, why: &str, now: Now) {
         let text = format!("what it has put into {queue} is refused: {why}");
-        if let Some(talk) = self.talk(id).filter(|talk| talk.session.first().is_some()) {
-            talk.refused = Some(text.as_str().into());
+        if let Some((talk, by)) = self.talk(id).zip(by) {
+            talk.refused.push((by, text.as_str().into()));
         }
         let name = self.name(id);
         self.say(Happening::new(now.wall, Kind::Warning, text).of(name));

@@ -296,6 +296,8 @@ impl Up<'_> {
     fn output_ended(&mut self, id: WorkerId, life: u32, line: Option<String>, now: Now) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.undrained -= 1;
+        // Nothing more of it can be asked for.
+        self.emptied(id, life, now);
         self.hold_by_disk(id, now);
         let Some((worker, line)) = self.workers.get_mut(&id).zip(line) else { return };
         match &mut worker.last {
@@ -307,9 +309,11 @@ impl Up<'_> {
         }
     }
 
-    /// Keeps a worker from being started again while the output of too many lives waits to be written.
+    /// Keeps a worker from being started again while the output of too many lives waits to be written, or what it has put
+    /// waits to be stored.
     pub(super) fn hold_by_disk(&mut self, id: WorkerId, now: Now) {
-        let held = self.workers.get(&id).is_some_and(|worker| worker.undrained >= UNDRAINED_MAX);
+        let has_ended = |worker: &Worker| worker.process.is_none() && self.puts(id);
+        let held = self.workers.get(&id).is_some_and(|worker| worker.undrained >= UNDRAINED_MAX || has_ended(worker));
         if self.supervisor.member(id).is_some_and(|member| member.held != held) {
             self.step(Event::Hold(id, held), now);
         }
@@ -319,6 +323,9 @@ impl Up<'_> {
     pub(super) fn waits_for_disk(&self, id: WorkerId) -> Option<String> {
         self.supervisor.member(id).filter(|member| member.held && member.desired == Want::Up)?;
         let (worker, root) = self.workers.get(&id).zip(self.planes.root(id))?;
+        if worker.undrained < UNDRAINED_MAX {
+            return None;
+        }
         let (lives, log) = (worker.undrained, root.join(worker.log_name()));
         Some(format!("waits for {}: what its last {lives} lives have printed is not written yet", log.display()))
     }

@@ -4,7 +4,7 @@ use super::events::how;
 use super::planes::Pipes;
 use super::ready::Ready;
 use super::talk::Talk;
-use super::{COMMAND, EXIT, Last, READY, TASKS, Up};
+use super::{COMMAND, EXIT, Last, READY, TASKS, Up, Worker};
 use crate::clock::Now;
 use crate::config::tables::{Argv, WorkerEvent};
 use crate::control::event::{Event as Happening, Kind};
@@ -42,9 +42,11 @@ impl Up<'_> {
 
     /// Starts a life.
     pub(super) fn spawn(&mut self, id: WorkerId, now: Now) {
+        if !self.is_ready_to_spawn(id, now) {
+            return self.step(Event::SpawnFailed(id, 0), now);
+        }
         self.nonce += 1;
         let nonce = self.nonce;
-        self.end_talk(id, now);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.nonce = nonce;
         // Another task is no restart.
@@ -72,6 +74,21 @@ impl Up<'_> {
                 self.step(Event::SpawnFailed(id, code), now);
             }
         }
+    }
+
+    /// Ends what is left to end of a worker's last life, where another has come in its place at once; false where it has
+    /// nothing to do then, for it is started for a task.
+    fn is_ready_to_spawn(&mut self, id: WorkerId, now: Now) -> bool {
+        while let Some(talk) = self.talk(id) {
+            // There is no time left to wait for that.
+            talk.puts = false;
+            self.end_talk(id, now);
+        }
+        let began = |worker: &Worker| worker.task.as_ref().is_some_and(|held| held.began);
+        if self.workers.get(&id).is_some_and(began) {
+            self.end_task(id, None, now);
+        }
+        self.workers.get(&id).is_some_and(|worker| worker.task.is_some() || !worker.is_by_task(&self.configuration))
     }
 
     /// Its pid; or why there is none, and the code by which a shell would say so.
@@ -173,7 +190,8 @@ impl Up<'_> {
             && outcome.is_of(self.configuration.stop_signal(worker));
         let asked = stopped || worker.passed.is_some_and(|signal| outcome.is_of(signal));
         let failed = !asked && member.is_some_and(|member| member.has_failed(outcome));
-        let last = Last { life, outcome, asked, at: now, lasted, line, failed };
+        let ordered = member.is_some_and(|member| member.life.end == Some(End::Asked));
+        let last = Last { life, outcome, asked, ordered, at: now, lasted, line, failed };
         let text = last.describe();
         worker.last = Some(Box::new(last));
         let is_told = worker.task.is_none();
@@ -188,6 +206,7 @@ impl Up<'_> {
         }
         // What it has said before is heard.
         self.hear(id, now);
+        self.hold_by_disk(id, now);
         self.say_last_words(id, now);
         if !asked {
             self.name_oom(id, outcome, now);

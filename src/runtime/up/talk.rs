@@ -4,7 +4,7 @@
 use super::asked::Asked;
 use super::tasks::Tasks;
 use super::{TASKS, Up};
-use crate::clock::{Now, Tick};
+use crate::clock::{Now, Tick, earliest};
 use crate::config::unit::show_duration;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::plane::ToPlane;
@@ -23,6 +23,7 @@ use crate::worker::outcome::Outcome;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// So much is read at once.
 const READ_BYTES: usize = 4 << 10;
@@ -41,14 +42,19 @@ pub(super) struct Talk {
     pub(super) heard: Vec<u8>,
     pub(super) skips: bool,
     unsent: Vec<u8>,
-    /// What it has printed is being read: only then is another task said.
+    /// What is waited for on the socket.
+    awaited: Interest,
+    /// What it has printed is being read: only then is another task said. That was done since its last task.
     empties: bool,
+    pub(super) emptied: bool,
     /// Something that it has put is being stored: what it says behind that holds only then.
     pub(super) puts: bool,
-    /// Why something could not be stored that it has put for the task that it is at.
-    pub(super) refused: Option<Box<str>>,
-    /// When it is killed, for the task that it is at has had its time, or for it listens no more.
-    pub(super) until: Option<Tick>,
+    /// Why something could not be stored that it has put for a task.
+    pub(super) refused: Vec<(TaskId, Box<str>)>,
+    /// When there is something to do for it that nothing else brings.
+    due: Option<Tick>,
+    /// It listens no more, and is killed then.
+    hung_up: Option<Tick>,
     /// The task that it was at has had its time.
     late: bool,
     /// It is told nothing more.
@@ -74,10 +80,13 @@ impl Talk {
             heard: Vec::new(),
             skips: false,
             unsent: Vec::new(),
+            awaited: Interest::Read,
             empties: false,
+            emptied: false,
             puts: false,
-            refused: None,
-            until: None,
+            refused: Vec::new(),
+            due: None,
+            hung_up: None,
             late: false,
             is_over: false,
             strays: 0,
@@ -98,13 +107,21 @@ impl Talk {
         while sent < self.unsent.len() {
             match fd::write(&self.socket, &self.unsent[sent..]) {
                 Ok(more) => sent += more,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
                 // It has ended, which is told otherwise.
-                Err(_) => sent = self.unsent.len(),
+                Err(e) if matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                    sent = self.unsent.len();
+                }
+                Err(_) => break,
             }
         }
         self.unsent.drain(..sent);
         self.unsent.is_empty()
+    }
+
+    /// When it is killed: the task that it is at has its time, but for what the disk takes; or it listens no more.
+    fn killed_at(&self, timeout: Option<Duration>) -> Option<Tick> {
+        let since = self.session.since().filter(|_| !self.puts);
+        earliest([self.hung_up, since.zip(timeout).map(|(since, timeout)| since.after(timeout))])
     }
 
     /// Whether all is sorted that it has printed before it said that it was done.
@@ -121,11 +138,12 @@ impl Up<'_> {
 
     /// Tells a worker the tasks that it can have.
     pub(super) fn give(&mut self, id: WorkerId, now: Now) {
-        let is_up = self.supervisor.member(id).is_some_and(|member| member.life.state == State::Up);
+        let is_up = self.supervisor.member(id).is_some_and(|member| member.life.state == State::Up)
+            && self.workers.get(&id).is_some_and(|worker| worker.process.is_some());
         while let Some(talk) = self.talk(id).filter(|talk| is_up && !talk.is_over && !talk.empties) {
             let session = &mut talk.session;
             let changes = session.first().is_none() && (talk.tag.task().is_some() || session.has_next());
-            if changes && session.is_one_by_one() && !talk.is_read() {
+            if changes && session.is_one_by_one() && !talk.emptied && !talk.is_read() {
                 talk.empties = true;
                 self.have_emptied(id);
                 break;
@@ -139,7 +157,7 @@ impl Up<'_> {
         }
         self.tag(id);
         self.send(id, now);
-        self.time_task(id);
+        self.time_talk(id);
     }
 
     /// What is printed from now on is of the task that the worker is at.
@@ -160,8 +178,7 @@ impl Up<'_> {
         if self.workers.get(&id).is_some_and(|worker| worker.life == life)
             && let Some(talk) = self.talk(id)
         {
-            talk.empties = false;
-            self.tag(id);
+            (talk.empties, talk.emptied) = (false, true);
             self.give(id, now);
         }
     }
@@ -173,10 +190,18 @@ impl Up<'_> {
         if talk.flush() && talk.is_over && waited {
             self.say_no_more(id, now);
         }
-        let Some(talk) = self.workers.get(&id).and_then(|worker| worker.talk.as_deref()) else { return };
-        if !talk.unsent.is_empty() {
-            // Where that cannot be waited for, it is tried again when the worker says something.
-            let _ = self.poller.change(talk, TASKS | id.0 as usize, Interest::Both);
+        let Some(talk) = self.workers.get_mut(&id).and_then(|worker| worker.talk.as_deref_mut()) else { return };
+        let interest = if talk.unsent.is_empty() { Interest::Read } else { Interest::Both };
+        if std::mem::replace(&mut talk.awaited, interest) != interest {
+            self.await_talk(id);
+        }
+    }
+
+    /// Has a worker's socket told anew, and what is waited for on it.
+    pub(super) fn await_talk(&self, id: WorkerId) {
+        if let Some(talk) = self.workers.get(&id).and_then(|worker| worker.talk.as_deref()) {
+            // Where that cannot be, what it says next tells it.
+            let _ = self.poller.change(talk, TASKS | id.0 as usize, talk.awaited);
         }
     }
 
@@ -188,10 +213,26 @@ impl Up<'_> {
             return refused.into_iter().for_each(|entry| self.unseat(id, entry.task.class));
         };
         let is_known = self.talk(id).is_some_and(|talk| talk.session.leased(task, attempt, now.tick));
-        if is_known {
-            self.give(id, now);
-        } else if let Some(tasks) = &mut self.tasks {
-            tasks.end(task, Ending::Unbegun, now);
+        if !is_known {
+            return self.tasks.iter_mut().for_each(|tasks| tasks.end(task, Ending::Unbegun, now));
+        }
+        let is_over = self.talk(id).is_some_and(|talk| talk.is_over);
+        if is_over { self.give_back_ahead(id, now) } else { self.give(id, now) }
+    }
+
+    /// What was leased ahead for a worker is anybody's.
+    pub(super) fn give_back_ahead(&mut self, id: WorkerId, now: Now) {
+        let unbegun = self.talk(id).map(|talk| talk.session.give_back()).unwrap_or_default();
+        unbegun.into_iter().for_each(|entry| self.unbegun(id, &entry, now));
+    }
+
+    /// What was leased ahead of a queue that is paused is not begun.
+    pub(super) fn give_back_of(&mut self, queue: &str, now: Now) {
+        let Some(queue) = self.tasks.as_ref().and_then(|tasks| tasks.named(queue)) else { return };
+        let of_it = |talk: &Talk| talk.session.all().any(|entry| entry.queue == queue);
+        let ids = self.workers.iter().filter(|(_, worker)| worker.talk.as_deref().is_some_and(of_it));
+        for id in ids.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.give_back_ahead(id, now);
         }
     }
 
@@ -199,9 +240,15 @@ impl Up<'_> {
     pub(super) fn seat(&mut self, id: WorkerId) {
         let is_up = self.supervisor.member(id).is_some_and(|member| member.life.state == State::Up);
         let Some((worker, tasks)) = self.workers.get(&id).zip(self.tasks.as_mut()) else { return };
-        if let (Some(slot), Some(talk)) = (worker.slot, &worker.talk) {
-            tasks.desk.room(slot, if is_up && !talk.is_over { talk.session.room() } else { 0 });
-        }
+        let Some(slot) = worker.slot else { return };
+        tasks.desk.room(
+            slot,
+            match &worker.talk {
+                _ if worker.is_by_task(&self.configuration) => 1,
+                Some(talk) if is_up && !talk.is_over => talk.session.room(),
+                _ => 0,
+            },
+        );
     }
 
     /// A worker has one task less.
@@ -211,21 +258,30 @@ impl Up<'_> {
         }
     }
 
-    /// When the task that a worker is at has had its time.
-    fn time_task(&mut self, id: WorkerId) {
+    /// When there is something to do for a worker that nothing else brings.
+    fn time_talk(&mut self, id: WorkerId) {
         let Some((worker, tasks)) = self.workers.get_mut(&id).zip(self.tasks.as_mut()) else { return };
         let timeout = self.configuration.table(worker).keys.timeout.value;
-        let Some(talk) = worker.talk.as_mut().filter(|talk| !talk.is_over) else { return };
-        let until = talk.session.since().zip(timeout).map(|(since, timeout)| since.after(timeout));
-        tasks.have_killed(id, &mut talk.until, until);
+        let Some(talk) = &mut worker.talk else { return };
+        let due = earliest([talk.killed_at(timeout), talk.session.lingers_at()]);
+        tasks.await_talk(id, &mut talk.due, due);
     }
 
-    /// The time of a worker that stays is over.
-    pub(super) fn talk_is_late(&mut self, id: WorkerId, now: Now) {
-        let Some(talk) = self.talk(id) else { return };
-        talk.until = None;
-        talk.late = !talk.is_over;
-        if talk.is_over {
+    /// Something is due for a worker: the task that it is at has had its time, or others wait behind it; or it listens no
+    /// more, and has not ended.
+    pub(super) fn talk_is_due(&mut self, id: WorkerId, now: Now) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let timeout = self.configuration.table(worker).keys.timeout.value;
+        let Some(talk) = &mut worker.talk else { return };
+        talk.due = None;
+        if talk.killed_at(timeout).is_none_or(|at| at > now.tick) {
+            let unbegun = talk.session.linger();
+            self.seat(id);
+            unbegun.into_iter().for_each(|entry| self.unbegun(id, &entry, now));
+            return self.time_talk(id);
+        }
+        talk.late = talk.hung_up.is_none();
+        if talk.hung_up.is_some() {
             let name = self.name(id);
             let text = "has closed its task socket and goes on: killed";
             self.say(Happening::new(now.wall, Kind::Warning, text).of(name));
@@ -238,10 +294,9 @@ impl Up<'_> {
     pub(super) fn tell_no_more(&mut self, id: WorkerId, now: Now) -> bool {
         let Some(talk) = self.talk(id) else { return false };
         if !std::mem::replace(&mut talk.is_over, true) {
-            let unbegun = talk.session.give_back();
             let is_sent = talk.flush();
             self.seat(id);
-            unbegun.into_iter().for_each(|entry| self.unbegun(id, &entry, now));
+            self.give_back_ahead(id, now);
             if is_sent {
                 self.say_no_more(id, now);
             }
@@ -273,19 +328,22 @@ impl Up<'_> {
             return;
         }
         self.tell_no_more(id, now);
-        let Some((worker, tasks)) = self.workers.get_mut(&id).zip(self.tasks.as_mut()) else { return };
+        let Some(worker) = self.workers.get_mut(&id) else { return };
         let grace = self.configuration.table(worker).keys.stop.grace.value;
         if let Some(talk) = &mut worker.talk {
-            tasks.have_killed(id, &mut talk.until, Some(now.tick.after(grace)));
+            talk.hung_up = Some(now.tick.after(grace));
         }
+        self.time_talk(id);
     }
 
-    /// A life of a worker that stays is over: what it had in hand is tried again, or given back.
+    /// A life of a worker that stays is over: what it had in hand is tried again, or given back. Where something that it has
+    /// put is being stored, that comes first, for what it has said behind that may be that it was done.
     pub(super) fn end_talk(&mut self, id: WorkerId, now: Now) {
         for _ in 0..READS_AT_THE_END {
             let Some(talk) = self.talk(id) else { return };
-            // What it has said holds, though nobody waits any more for what it has put.
-            talk.puts = false;
+            if talk.puts {
+                return self.hold_by_disk(id, now);
+            }
             if !matches!(talk.read(), Ok(1..)) {
                 break;
             }
@@ -296,61 +354,60 @@ impl Up<'_> {
         // A descriptor that epoll does not know is as much out of it as one that was taken out.
         let _ = self.poller.remove(&*talk);
         if let Some(tasks) = &mut self.tasks {
-            tasks.have_killed(id, &mut talk.until, None);
+            tasks.await_talk(id, &mut talk.due, None);
         }
-        let end = self.end_of_talk(id, talk.late);
+        let end = self.end_of_talk(id, &talk);
+        let lost = end.as_ref().map(|_| End::Lost { why: "its worker ended with another task".into() });
         let Left { first, given, unbegun, leasing } = talk.session.close();
-        for entry in leasing {
-            self.unseat(id, entry.task.class);
+        for Entry { task, queue, .. } in leasing {
+            self.unseat(id, task.class);
+            // Be it leased or not, it waits again.
+            self.tasks.iter_mut().for_each(|tasks| tasks.desk.fresh(queue, task.class, task.id));
         }
         unbegun.into_iter().for_each(|entry| self.unbegun(id, &entry, now));
         for (entry, end) in
-            first.map(|first| (first, end)).into_iter().chain(given.into_iter().map(|entry| (entry, None)))
+            first.map(|first| (first, end)).into_iter().chain(given.into_iter().map(|entry| (entry, lost.clone())))
         {
             self.unseat(id, entry.task.class);
             self.conclude(id, &entry.task, entry.queue, end, now);
         }
-        if let Some((slot, tasks)) = self.workers.get(&id).and_then(|worker| worker.slot).zip(self.tasks.as_mut()) {
-            tasks.desk.room(slot, 0);
-        }
+        self.seat(id);
+    }
+
+    /// Whether the next life of a worker must wait for what its last one has put.
+    pub(super) fn puts(&self, id: WorkerId) -> bool {
+        self.workers.get(&id).and_then(|worker| worker.talk.as_ref()).is_some_and(|talk| talk.puts)
     }
 
     /// What is to be thought of the task that a worker was at when it ended; none where somebody has ended it.
-    fn end_of_talk(&self, id: WorkerId, is_late: bool) -> Option<End> {
-        let (worker, member) = self.workers.get(&id).zip(self.supervisor.member(id))?;
-        if is_late {
+    fn end_of_talk(&self, id: WorkerId, talk: &Talk) -> Option<End> {
+        let worker = self.workers.get(&id)?;
+        if talk.late {
             let timeout = self.configuration.table(worker).keys.timeout.value.unwrap_or_default();
             return Some(End::Failed { why: format!("not done after {}: killed", show_duration(timeout)).into() });
         }
         let last = worker.last.as_ref().filter(|last| last.life == worker.life)?;
-        let was_asked = member.life.end == Some(lifecycle::End::Asked);
-        (!was_asked).then(|| End::of_death(exit_of(last.outcome)))
+        (!last.ordered || talk.hung_up.is_some()).then(|| End::of_death(exit_of(last.outcome)))
     }
 }
 
 impl Tasks {
-    /// Has a worker killed at another time than it was to be.
-    fn have_killed(&mut self, id: WorkerId, until: &mut Option<Tick>, at: Option<Tick>) {
-        if *until == at {
+    /// Something is due for a worker at another time than it was.
+    fn await_talk(&mut self, id: WorkerId, due: &mut Option<Tick>, at: Option<Tick>) {
+        if *due == at {
             return;
         }
-        if let Some(before) = until.take() {
+        if let Some(before) = due.take() {
             self.deadlines.remove(&(before, id));
         }
         self.deadlines.extend(at.map(|at| (at, id)));
-        *until = at;
+        *due = at;
     }
 
     /// Has the end of a try stored.
     pub(super) fn end(&mut self, id: TaskId, ending: Ending, now: Now) {
         let order = Order::End { id, ending, now: now.wall };
         self.order(Asked::End(Box::new(order.clone())), order);
-    }
-}
-
-impl Talk {
-    pub(super) fn interest(&self) -> Interest {
-        if self.unsent.is_empty() { Interest::Read } else { Interest::Both }
     }
 }
 

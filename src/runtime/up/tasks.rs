@@ -4,7 +4,7 @@
 //! task: it is stopped, killed and swept as others are, and its task is over when nothing of that life is left.
 
 use super::asked::Asked;
-use super::{Up, Worker, specs};
+use super::{Up, Worker, at_once, specs};
 use crate::clock::{Now, Tick, earliest};
 use crate::config::tables::QueueEvent;
 use crate::control::event::{Event as Happening, Kind};
@@ -40,7 +40,7 @@ pub(super) struct Tasks {
     pub(super) queues: Vec<Known>,
     pub(super) crews: Vec<Crew>,
     /// How often the desk was made anew: what was asked for an earlier one is not for this one.
-    generation: u64,
+    pub(super) generation: u64,
     /// Workers that are to take no tasks, as somebody has said.
     closed: HashSet<Box<str>>,
     /// What each order is for that has not been answered.
@@ -55,6 +55,8 @@ pub(super) struct Tasks {
     /// The store has failed, and is left alone until then; what it is to be told again.
     pub(super) trouble: Option<(Tick, String)>,
     pub(super) untold: Vec<Asked>,
+    /// How it has failed, as was said; none once it has stored something.
+    complaint: Option<String>,
 }
 
 /// What is known of a queue.
@@ -120,6 +122,7 @@ impl Tasks {
             due: None,
             trouble: None,
             untold: Vec::new(),
+            complaint: None,
         }
     }
 
@@ -216,8 +219,18 @@ impl Tasks {
         self.due = next_due.map(|at| now.tick.after(at.until(now.wall)));
     }
 
-    /// Ends the store, when all that it was told is done.
+    /// Gives the orders again that must be carried out and could not be.
+    pub(super) fn tell_again(&mut self) {
+        for asked in std::mem::take(&mut self.untold) {
+            if let Some(order) = asked.again() {
+                self.order(asked, order);
+            }
+        }
+    }
+
+    /// Ends the store, when all that it was told is done. What has failed is tried a last time.
     pub(super) fn stop(mut self) {
+        self.tell_again();
         self.send();
         self.store.stop();
     }
@@ -252,14 +265,15 @@ impl Up<'_> {
             let total = slots.len() as u32;
             let high = named.keys.slots.high.value.0 as u32;
             let crew = tasks.desk.add_crew(queues.clone(), Slots { total, high });
-            tasks.desk.open(crew, !tasks.closed.contains(&*named.name));
+            let by_task = specs::is_by_task(&named.keys);
+            tasks.desk.open(crew, !(by_task && tasks.closed.contains(&*named.name)));
             let mut ids = Vec::with_capacity(slots.len());
             for (number, (id, worker)) in (0..).zip(slots) {
                 let slot = Slot { crew, number };
                 let told = worker.talk.iter().flat_map(|talk| talk.session.all()).map(|entry| entry.task.class);
                 let classes = worker.task.iter().map(|held| held.task.class).chain(told);
                 classes.for_each(|class| tasks.desk.occupy(slot, class));
-                if specs::is_by_task(&named.keys) {
+                if by_task {
                     tasks.desk.room(slot, 1);
                 }
                 worker.slot = Some(slot);
@@ -292,17 +306,7 @@ impl Up<'_> {
                     let id = tasks.crews[slot.crew.0 as usize].slots[slot.number as usize];
                     let Some(worker) = self.workers.get_mut(&id) else { continue };
                     leases.push((id, task.id));
-                    match &mut worker.talk {
-                        Some(talk) => {
-                            all_ahead &= !talk.session.is_idle();
-                            talk.session.take(task, queue, now.tick);
-                        }
-                        None => {
-                            all_ahead = false;
-                            let held = Held { task, queue, payload: None, until: None, late: false, began: false };
-                            worker.task = Some(Box::new(held));
-                        }
-                    }
+                    all_ahead &= worker.take(task, queue, now.tick);
                 }
             }
         }
@@ -323,8 +327,11 @@ impl Up<'_> {
             let Some(tasks) = &mut self.tasks else { return };
             match said {
                 FromStore::Counts(counts) => {
-                    let (queue, news) = (counts.queue.clone(), tasks.news(&counts));
+                    let (queue, news, paused) = (counts.queue.clone(), tasks.news(&counts), counts.paused);
                     tasks.counted(counts, now);
+                    if paused {
+                        self.give_back_of(&queue, now);
+                    }
                     news.into_iter().for_each(|event| self.happened(What::Queue { queue: &queue, event }, now));
                     self.room_for_files(&queue);
                 }
@@ -364,6 +371,7 @@ impl Up<'_> {
                 self.store_failed(&error, now);
             }
             (Asked::Lease(leases), Reply::Leased(leased)) => {
+                tasks.complaint = None;
                 for ((id, task), (_, attempt)) in leases.into_iter().zip(leased) {
                     self.leased(id, task, attempt, now);
                 }
@@ -372,7 +380,7 @@ impl Up<'_> {
                 leases.into_iter().for_each(|(id, task)| self.not_leased(id, task));
                 self.store_failed(&error, now);
             }
-            (Asked::Worker(id, nonce, queue), reply) => self.put_replied(id, nonce, queue, &reply, now),
+            (Asked::Worker(putter, queue), reply) => self.put_replied(putter, queue, &reply, now),
             (asked @ (Asked::End(_) | Asked::Arrived(..)), Reply::Failed(error)) => {
                 tasks.untold.push(asked);
                 self.store_failed(&error, now);
@@ -381,6 +389,7 @@ impl Up<'_> {
                 let told = if let Order::Arrived(arrived) = *order { arrived.files.len() } else { 0 };
                 self.files_taken(&source, told, taken, now);
             }
+            (Asked::End(_), _) => tasks.complaint = None,
             (Asked::Gone(id), Reply::Shown(None)) => {
                 self.task_ended(id, &Came { end: Ended::Dropped, text: None });
             }
@@ -394,6 +403,11 @@ impl Up<'_> {
                 self.store_failed(&error, now);
             }
             (Asked::Client(client, wanted), reply) => self.tell_client(client, wanted, reply, now),
+            (Asked::Begun(client, wanted, seated), reply) => {
+                let stored = at_once::begun(&reply);
+                self.tell_client(client, wanted, reply, now);
+                self.begin_seated(seated, &stored, now);
+            }
             // What came of the others is in the counts.
             _ => {}
         }
@@ -403,8 +417,8 @@ impl Up<'_> {
     fn store_failed(&mut self, error: &StoreError, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
         let text = error.to_string();
-        let before = tasks.trouble.replace((now.tick.after(TROUBLE), text.clone()));
-        if before.is_none_or(|(_, known)| known != text) {
+        tasks.trouble = Some((now.tick.after(TROUBLE), text.clone()));
+        if tasks.complaint.replace(text.clone()).is_none_or(|known| known != text) {
             self.say(Happening::new(now.wall, Kind::Warning, text));
         }
     }

@@ -112,7 +112,7 @@ impl Up<'_> {
     }
 
     /// A try is over; none is one that somebody has ended, by no fault of the task's.
-    fn end_task(&mut self, id: WorkerId, end: Option<End>, now: Now) {
+    pub(super) fn end_task(&mut self, id: WorkerId, end: Option<End>, now: Now) {
         if let Some(held) = self.let_go(id) {
             self.conclude(id, &held.task, held.queue, end, now);
         }
@@ -123,6 +123,7 @@ impl Up<'_> {
         let Some((worker, tasks)) = self.workers.get(&id).zip(self.tasks.as_mut()) else { return };
         let retry = Retry::from(&self.configuration.table(worker).keys.retry);
         let Task { id: task, attempt, .. } = *task;
+        let is_lost = matches!(end, Some(End::Lost { .. }));
         let verdict = end.map(|end| outcome::decide(end, attempt, &retry, task.0));
         let queue = tasks.queue(of).name.clone();
         let totals = &mut tasks.queue(of).totals;
@@ -134,6 +135,7 @@ impl Up<'_> {
                 came = Some(Came { end: Ended::Done, text: result.as_deref().map(Into::into) });
                 (Ending::Done { result }, None)
             }
+            Some(Verdict::Again { .. }) if is_lost => (Ending::Return, None),
             Some(Verdict::Again { after, why }) => {
                 totals.failed += 1;
                 let wait = show_duration(after);
@@ -197,18 +199,14 @@ impl Up<'_> {
     pub(super) fn tasks_due(&mut self, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
         if tasks.trouble.take_if(|(at, _)| *at <= now.tick).is_some() {
-            for asked in std::mem::take(&mut tasks.untold) {
-                if let Some(order) = asked.again() {
-                    tasks.order(asked, order);
-                }
-            }
+            tasks.tell_again();
         }
         if tasks.due.take_if(|at| *at <= now.tick).is_some() {
             tasks.order(Asked::Due, Order::Due { now: now.wall });
         }
         while let Some((_, id)) = self.tasks.as_mut().and_then(|tasks| late(&mut tasks.deadlines, now.tick)) {
             let Some(held) = self.workers.get_mut(&id).and_then(|worker| worker.task.as_mut()) else {
-                self.talk_is_late(id, now);
+                self.talk_is_due(id, now);
                 continue;
             };
             held.late = true;
