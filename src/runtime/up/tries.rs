@@ -141,7 +141,6 @@ impl Up<'_> {
                 came = Some(Came { end: Ended::Done, text: result.as_deref().map(Into::into) });
                 Ending::Done { result }
             }
-            Some(Verdict::Again { .. }) if is_returned => Ending::Return,
             Some(Verdict::Again { after, why }) => Ending::Again { due: now.wall.after(after), why: Some(why) },
             Some(Verdict::Buried { why }) => {
                 came = Some(Came { end: Ended::Buried, text: Some(why.as_ref().into()) });
