@@ -4,7 +4,8 @@ use crate::disk::Disk;
 use quell::clock::Wall;
 use quell::config::values::Durable;
 use quell::runtime::store::{
-    Ending, FromStore, Limits, NewTask, Order, Put, PutError, Reply, Store, StoreError, Ticket, put_directly,
+    Arrived, Ending, File, FromStore, Limits, NewTask, Order, Put, PutError, Reply, Store, StoreError, Ticket,
+    put_directly,
 };
 use quell::sys::poller::Poller;
 use quell::task::{Class, TaskId};
@@ -21,6 +22,15 @@ fn put(durable: Durable) -> Put {
     let payload = vec![b'x'; 5000].into();
     let task = NewTask { class: Class::Normal, key: None, delay: Duration::ZERO, trace: None, payload };
     Put { queue: "q".into(), durable, limits: LIMITS, tasks: vec![task], start: 0, awaited: false, now: Wall(0) }
+}
+
+const FILES: usize = 40;
+
+fn arrived(durable: Durable) -> Arrived {
+    let path = |file: usize| Path::new(&format!("/{}/{file}", "x".repeat(500))).into();
+    let files = (0..FILES).map(|file| File { key: file.to_string().into(), path: path(file) }).collect();
+    let (queue, limits, gone, after) = ("q".into(), LIMITS, Vec::new(), "".into());
+    Arrived { queue, durable, limits, files, gone, after, now: Wall(0) }
 }
 
 fn ask(store: &Store, said: &Receiver<FromStore>, order: Order) -> Reply {
@@ -59,7 +69,15 @@ fn a_full_disk_refuses_a_put() {
         assert!(matches!(refusal, StoreError::NoSpace { .. } | StoreError::Failed { .. }), "{refusal}");
         assert!(stored > 10, "{stored}");
         assert!(matches!(put_directly(disk.0.path(), &put(durable)), Err(PutError::Store(_))));
+        let arrived = arrived(durable);
+        assert!(matches!(ask(&store, &said, Order::Arrived(arrived.clone())), Reply::Failed(_)));
         std::fs::remove_file(filler).unwrap();
+        // The files are as new as before.
+        match ask(&store, &said, Order::Arrived(arrived.clone())) {
+            Reply::Arrived(taken) => assert_eq!((taken.files, taken.put), (FILES, FILES)),
+            other => panic!("{other:?}"),
+        }
+        stored += FILES as u64;
         assert!(matches!(ask(&store, &said, Order::Put(put(durable))), Reply::Put(_)));
         stored += 1;
         assert_eq!(

@@ -14,8 +14,9 @@ pub struct Watches(Vec<Watch>);
 struct Watch {
     worker: Box<str>,
     triggers: Triggers,
-    /// What each of its conditions waits for in words, by the number of its item.
+    /// What each of its conditions waits for in words, and the item that it is of, with its number.
     words: Vec<(usize, Box<str>)>,
+    items: Vec<(usize, tables::Trigger)>,
     /// Somebody has stopped the worker: it is not started but by somebody.
     held: bool,
 }
@@ -58,13 +59,31 @@ impl Watches {
     /// any is not watched.
     pub fn add<'a>(&mut self, worker: &str, items: impl IntoIterator<Item = (usize, &'a tables::Trigger)>, now: Wall) {
         // What was checked can be read.
-        let condition = |(at, item)| Some((at, Condition::of(item, now).ok().flatten()?));
-        let conditions: Vec<_> = items.into_iter().filter_map(condition).collect();
+        let condition = |(at, item)| Some((Condition::of(item, now).ok().flatten()?, (at, item.clone())));
+        let (conditions, items): (Vec<_>, Vec<(usize, tables::Trigger)>) =
+            items.into_iter().filter_map(condition).unzip();
         if !conditions.is_empty() {
-            let words = conditions.iter().map(|(at, condition)| (*at, condition.to_string().into())).collect();
-            let triggers = Triggers::new(conditions);
-            self.0.push(Watch { worker: worker.into(), triggers, words, held: false });
+            let numbers = || items.iter().map(|(at, _)| *at);
+            let words = numbers().zip(conditions.iter().map(|condition| condition.to_string().into())).collect();
+            let triggers = Triggers::new(numbers().zip(conditions));
+            self.0.push(Watch { worker: worker.into(), triggers, words, items, held: false });
         }
+    }
+
+    /// Takes the place of others. Who was held is, and who waits for the same as before knows what has happened; those who
+    /// do not, or were not there, are named.
+    pub fn succeed(&mut self, before: Watches) -> Vec<Box<str>> {
+        let mut fresh = Vec::new();
+        let mut before = before.0;
+        for watch in &mut self.0 {
+            let known = before.iter().position(|known| known.worker == watch.worker).map(|at| before.swap_remove(at));
+            watch.held = known.as_ref().is_some_and(|known| known.held);
+            match known.filter(|known| known.items == watch.items) {
+                Some(known) => watch.triggers = known.triggers,
+                None => fresh.push(watch.worker.clone()),
+            }
+        }
+        fresh
     }
 
     /// Whether nobody waits for anything.

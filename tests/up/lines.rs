@@ -90,7 +90,7 @@ fn a_flood_of_lines_starts_one_more() {
     up.until("it: done");
     up.until("it: starts: a line with \"needle\"");
     up.until("it: done");
-    assert_eq!(up.status("it")["state"], "done");
+    assert_eq!(up.status("it")["state"], "waiting");
     assert_eq!(up.printed("it"), ["run", "run"]);
     up.down();
 }

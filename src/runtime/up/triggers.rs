@@ -45,16 +45,17 @@ impl Watches {
 }
 
 impl Up<'_> {
-    /// Puts the triggers of the configuration in force.
+    /// Puts the triggers of the configuration in force. Those that stay as they were know what has happened before.
     pub(super) fn arrange_triggers(&mut self, now: Now) {
         let config = &self.configuration.loaded.config;
         let mut watches = watch::Watches::default();
         for named in config.workers.iter().filter(|named| named.keys.enabled.value) {
             watches.add(&named.name, specs::waits_for(&named.keys), now.wall);
-            watches.hold(&named.name, self.watches.all.holds(&named.name));
         }
-        for worker in self.workers.values().filter(|worker| worker.process.is_some()) {
-            watches.tell(trigger::Event::Started, Some(&worker.of), now, |_| 0);
+        for fresh in watches.succeed(std::mem::take(&mut self.watches.all)) {
+            if self.workers.values().any(|worker| worker.of == fresh && worker.process.is_some()) {
+                watches.tell(trigger::Event::Started, Some(&fresh), now, |_| 0);
+            }
         }
         let listening = config.workers.iter().filter(|named| watches.workers().any(|name| *name == named.name));
         let sockets = listening.map(|named| (named.name.as_str().into(), Sockets::of(named)));
