@@ -284,6 +284,39 @@ fn the_server_goes_and_comes_back() {
     up.down();
 }
 
+/// A worker that stays does its tasks in one life, whatever comes of the server meanwhile, and what it puts itself is done too. What
+/// kills it is tried again, and so is what lay behind that: each is done, and was begun no more than it need be.
+#[test]
+#[serial]
+fn a_worker_that_stays() {
+    let mut redis = Redis::start();
+    let script = "echo ready 4 >&3; while read -r id try trace body <&3; do echo \"$body $try\"; \
+                  case \"$body $try\" in 'die 1') exit 1 ;; parent*) echo put jobs child >&3 ;; esac; echo ok $id >&3; done";
+    let stays = "protocol = \"lines\"\nbackoff = { first = \"10ms\" }\nretry = { first = \"10ms\" }";
+    let mut up = up(redis.port, script, stays);
+    let is_done = |up: &Up, words: &[&str]| put(up, &[&["--wait"], words].concat())[0].ends_with(" done");
+    assert!(is_done(&up, &["a"]) && is_done(&up, &["parent"]));
+    until("what it has put is done", || queue(&up)["done"] == 3);
+    let pid = up.pid_of("jobs");
+    redis.stop();
+    up.until("; nothing of jobs is put or begun");
+    redis.start_again();
+    up.until(" is there, with jobs");
+    assert!(is_done(&up, &["b"]));
+    assert_eq!(up.pid_of("jobs"), pid);
+    put(&up, &["die", "c", "d", "e"]);
+    until("all are done", || queue(&up)["done"] == 8);
+    let printed = up.printed("jobs");
+    // Where several are in hand, the number before a line is a guess.
+    let mut did: Vec<_> = printed.iter().map(|line| line.split_once("] ").map_or(&**line, |(_, text)| text)).collect();
+    assert_eq!(did[..4], ["a 1", "parent 1", "child 1", "b 1"]);
+    did.sort_unstable();
+    let times = |body: &str| did.iter().filter(|line| line.starts_with(body)).count();
+    assert_eq!(["c ", "d ", "e "].map(times), [1; 3], "{did:?}");
+    assert_eq!(did.iter().filter(|line| line.starts_with("die")).collect::<Vec<_>>(), [&"die 1", &"die 2"]);
+    up.down();
+}
+
 /// With nothing to do, a quell that shares a queue says every ten seconds that it lives, and nothing else.
 #[test]
 #[serial]

@@ -272,6 +272,7 @@ fn who_waits_for_the_end_hears_of_it() {
     assert_eq!(redis.command(&["KEYS", "quell:watch:*"]), Value::Array(Vec::new()));
     one.store.stop();
     two.store.stop();
+    assert_eq!(redis.command(&["LLEN", "quell:over:one"]), Value::Int(0), "what was heard is kept no more");
 }
 
 #[test]

@@ -220,7 +220,11 @@ impl Keeper {
     fn hear_one(&mut self, heard: Heard) {
         // If the server is lost meanwhile, that was said; and what came is given back when it is found again.
         match heard {
-            Heard::Bell(entry) => _ = self.look_up(&entry),
+            Heard::Bell(entry) => {
+                if let Err(e) = self.look_up(&entry) {
+                    tracing::debug!("{e}");
+                }
+            }
             Heard::Task(stream, entry, id) => {
                 let (queue, class) = (&stream.0, stream.1.word());
                 let call = Call::new("taken").arg(&self.host).arg(queue).arg(class).arg(entry).arg(id);
@@ -307,54 +311,55 @@ impl Keeper {
             Ok((session, listener)) => {
                 let Session { place, is_volatile, .. } = session;
                 (self.state.session, self.state.listener) = (Some(session), Some(listener));
-                if self.take_up() {
-                    (self.state.tries, self.state.lost) = (0, None);
-                    self.outbox.tell(FromStore::Link(Link::Up { place, is_volatile }));
-                    self.state.wishes.crews().into_iter().for_each(|by| self.take(by));
+                match self.take_up() {
+                    Ok(()) => {
+                        (self.state.tries, self.state.lost) = (0, None);
+                        self.outbox.tell(FromStore::Link(Link::Up { place, is_volatile }));
+                        self.state.wishes.crews().into_iter().for_each(|by| self.take(by));
+                    }
+                    // A server that does not do that is as good as none.
+                    Err(StoreError::Refused { why, .. }) => self.lose(why),
+                    Err(error) => tracing::debug!("{error}"),
                 }
             }
         }
     }
 
     /// Goes on where the last session ended: what we had and know nothing of waits again, and ends that were kept are told.
-    fn take_up(&mut self) -> bool {
+    fn take_up(&mut self) -> Result<(), StoreError> {
         self.state.due = time::now().tick.after(PERIOD);
-        let Ok(back) = self.call(&Call::new("recover").arg(&self.host).ids(&self.state.held)) else { return false };
+        let back = self.call(&Call::new("recover").arg(&self.host).ids(&self.state.held))?;
         self.say_returned(back);
-        while let Some((ticket, order)) = self.state.untold.pop_front() {
-            self.obey(ticket, order);
-            if self.state.session.is_none() {
-                return false;
-            }
-        }
+        self.tell_ends();
         // What was rung meanwhile was rung for nobody.
         self.look_up("0-0")
     }
 
-    /// The bell has rung, by this entry: something has changed somewhere. Whether that could be looked at.
-    fn look_up(&mut self, entry: &str) -> bool {
-        match self.call(&Call::new("heard").arg(&self.host).arg(entry)) {
-            Ok(answer) => {
-                let over = over(answer);
-                if !over.is_empty() {
-                    self.outbox.tell(FromStore::Over(over));
-                }
-                true
-            }
-            Err(e) => {
-                tracing::debug!("{e}");
-                false
-            }
-        }
-    }
-
-    /// Ends: what is still ours waits again for others.
-    fn leave(mut self) {
+    /// Tells the ends that were kept, while there is a server.
+    fn tell_ends(&mut self) {
         while self.state.session.is_some()
             && let Some((ticket, order)) = self.state.untold.pop_front()
         {
             self.obey(ticket, order);
         }
+    }
+
+    /// The bell has rung, by this entry: something has changed somewhere.
+    fn look_up(&mut self, entry: &str) -> Result<(), StoreError> {
+        let answer = self.call(&Call::new("heard").arg(&self.host).arg(entry))?;
+        let over = over(answer);
+        let count = over.len();
+        if count > 0 {
+            self.outbox.tell(FromStore::Over(over));
+            // The server keeps them until now: the connection could have been lost with the answer.
+            self.call(&Call::new("known").arg(&self.host).arg(count))?;
+        }
+        Ok(())
+    }
+
+    /// Ends: what is still ours waits again for others.
+    fn leave(mut self) {
+        self.tell_ends();
         let left = self.state.untold.len();
         if self.state.session.is_none() && left > 0 {
             tracing::error!("{} cannot be told how {left} tasks ended: they are done again", self.server.name);

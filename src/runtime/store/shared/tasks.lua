@@ -330,14 +330,19 @@ function verbs.refresh(a)
     return {lost, found}
 end
 
--- The bell of a host was heard: HOST, ENTRY. What has become of tasks that it wants to know of.
+-- The bell of a host was heard: HOST, ENTRY. What has become of tasks that it wants to know of, until it says that it knows.
 function verbs.heard(a)
     call('XACK', 'quell:bell:' .. a[1], GROUP, a[2])
     changed.all = true
     local over, found = call('LRANGE', 'quell:over:' .. a[1], 0, -1), {}
-    call('DEL', 'quell:over:' .. a[1])
     for at = 1, #over, 3 do found[#found + 1] = {over[at], over[at + 1], over[at + 2]} end
     return found
+end
+
+-- HOST knows what has become of so many tasks.
+function verbs.known(a)
+    call('LTRIM', 'quell:over:' .. a[1], whole(3 * a[2]), -1)
+    return {}
 end
 
 -- HOST is to look up.
