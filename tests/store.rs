@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn put(durable: Durable) -> Put {
     let payload = vec![b'x'; 5000].into();
     let task = NewTask { class: Class::Normal, key: None, delay: Duration::ZERO, trace: None, payload };
-    Put { queue: "q".into(), durable, limits: LIMITS, tasks: vec![task], start: 0, now: Wall(0) }
+    Put { queue: "q".into(), durable, limits: LIMITS, tasks: vec![task], start: 0, awaited: false, now: Wall(0) }
 }
 
 const FILES: usize = 40;

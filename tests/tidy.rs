@@ -154,7 +154,8 @@ fn covered_faults_stay_covered() {
         "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13", "A14", "A15", "B1", "B2",
         "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11", "B12", "B13", "C1", "C2", "C3", "C4", "C5", "C6", "C7",
         "C8", "C9", "C10", "C11", "C12", "C13", "C14", "C15", "D1", "D2", "D3", "D4", "D5", "D6", "D7", "D8", "E1",
-        "E3", "E4", "E5", "E6", "E7", "F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F11", "F12", "F13", "F14",
+        "E3", "E4", "E5", "E6", "E7", "E8", "F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F11", "F12", "F13",
+        "F14",
     ] {
         let named = said.split(|c: char| !c.is_alphanumeric()).any(|word| word == id);
         assert!(named, "no test names fault {id}");

@@ -25,6 +25,8 @@ mod namespaces;
 mod oracle;
 mod pipeline;
 mod ready;
+#[cfg(feature = "full-tests")]
+mod redis;
 mod reload;
 #[cfg(feature = "full-tests")]
 mod scarce;

@@ -141,6 +141,24 @@ fn one_bad_item_hides_no_other() {
     assert_eq!(found.len(), 2, "{found:?}");
 }
 
+#[test]
+fn a_queue_on_a_redis_server() {
+    let queue = "start_on = [{ queue = \"q\" }]\n[queue.q]\nstore = \"redis://h/0\"";
+    for keys in ["max_tasks = 7", "durable = \"never\""] {
+        assert_eq!(said(&format!("{queue}\n{keys}")), [""; 0]);
+    }
+    let help = "take `durable` out; for a put that survives a loss of power, set `appendonly yes` and `appendfsync always` \
+                in redis.conf";
+    let text = "how durable a put is on a Redis server is that server's to say, not the queue's";
+    for durable in ["always", "50ms"] {
+        one(&format!("{queue}\ndurable = \"{durable}\""), &format!("6:1: {text}; {help}"));
+    }
+    one(
+        &queue.replace("redis:", "rediss:"),
+        "5:1: this quell has no TLS; write redis://, and let a tunnel (stunnel, WireGuard) do it",
+    );
+}
+
 /// Files are waited for in one folder, which is known by its name.
 #[test]
 fn what_files_cannot_be_waited_for() {

@@ -355,6 +355,7 @@ impl Loader<'_> {
             let mut keys = Queue::initial();
             let scope = Scope { name: &title, header: cx.place(value.span()), elsewhere: &[] };
             table(document, inner, &mut keys, &scope, cx);
+            keys.check(place, cx);
             let mistaken = cx.reports.len() > before || document.is_broken_in(&value.span());
             self.config.queues.push(Named { name, place, keys, mistaken });
         }

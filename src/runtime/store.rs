@@ -1,5 +1,6 @@
 //! The store of tasks: one SQLite database for all queues of a state directory, written by a thread of its own. The control
-//! plane sends it orders and never waits for the disk; it is woken when they have been done.
+//! plane sends it orders and never waits for the disk; it is woken when they have been done. Queues that several supervisors
+//! share are elsewhere: `shared` obeys the same orders.
 //!
 //! What is said stands in `order`; `group` decides which orders share a commit, `work` and `put` what each does, `table`
 //! has every change of a task's state, `books` the counts, `database` the transactions, `schema` the file.
@@ -19,6 +20,7 @@ mod list;
 mod order;
 mod put;
 mod schema;
+mod shared;
 mod table;
 mod work;
 
@@ -26,9 +28,10 @@ pub use database::Returned;
 pub use direct::{PutError, put_directly};
 pub use error::StoreError;
 pub use order::{
-    Arrived, Ending, Entry, File, FromStore, Full, How, Key, Limits, NewTask, OnKey, Order, Placed, Put, Reply, Shown,
-    Taken, Ticket, Which,
+    Arrived, Ending, Entry, File, FromStore, Full, How, Key, Limits, Link, NewTask, OnKey, Order, Over, Placed, Put,
+    Reply, Shown, Source, Taken, Ticket, Which,
 };
+pub use shared::{Shared, UrlError, is_at_place, put_shared};
 
 pub use crate::task::tally::{Counts, Tally};
 
@@ -62,6 +65,9 @@ pub enum OpenError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A URL names no server.
+    #[error(transparent)]
+    Url(#[from] UrlError),
     /// There is no thread for it.
     #[error("cannot start the store's thread: {0}")]
     Thread(#[from] io::Error),

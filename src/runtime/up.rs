@@ -20,8 +20,10 @@ mod process;
 mod ready;
 mod record;
 mod reload;
+mod replies;
 mod sockets;
 mod specs;
+mod stores;
 mod sweep;
 mod talk;
 mod tasks;
@@ -387,7 +389,7 @@ impl Up<'_> {
         if tokens.contains(&THREADS) {
             self.planes_said(now);
             self.settle(now);
-            self.store_said(now);
+            self.stores_said(now);
             self.drops_said(now);
         }
         // Before any life begins, which takes its time: the store is at work meanwhile.

@@ -42,7 +42,7 @@ impl World<'_> {
     pub(super) fn arrange_tasks(&mut self) {
         for queue in &self.config.queues {
             let keys = &queue.keys;
-            self.desk.add_queue(keys.max_wait.value);
+            self.desk.add_queue(keys.max_wait.value, false);
             self.piles.push(Pile::new(&queue.name, keys.max_tasks.value.0.unsigned_abs(), keys.max_bytes.value.0));
         }
         for named in self.config.workers.iter().filter(|named| named.keys.enabled.value) {
@@ -160,6 +160,8 @@ impl World<'_> {
                     self.desk.fetched(queue, class, found);
                 }
                 Effect::Begin { slot, queue, task } => self.begin(slot, queue, task),
+                // Nobody else is there to share a queue with.
+                Effect::Wish { .. } | Effect::Release { .. } => {}
             }
         }
         any

@@ -56,6 +56,14 @@ pub fn our_groups() -> Vec<u32> {
     nix::unistd::getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect()
 }
 
+/// The name of this host, as its kernel has it (`/proc/sys/kernel/hostname`, proc(5)).
+///
+/// # Errors
+/// As read(2).
+pub fn host_name() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim_end().to_owned())
+}
+
 /// A user by name.
 ///
 /// # Errors

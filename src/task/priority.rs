@@ -29,13 +29,13 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// The class whose task starts next, of those that are `ready`; none where none is.
+    /// The class whose task starts next, of those that are `ready`; none where none is, and then no turn is lost.
     pub fn next(&mut self, ready: impl Fn(Class) -> bool) -> Option<Class> {
         let first =
             |turns: &Turns| Class::ALL.into_iter().find(|class| turns.left[*class as usize] > 0 && ready(*class));
         let class = first(self).or_else(|| {
-            *self = Turns::default();
-            first(self)
+            let round = Turns::default();
+            first(&round).inspect(|_| *self = round)
         })?;
         self.left[class as usize] -= 1;
         if class == Class::Low {

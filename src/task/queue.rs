@@ -3,6 +3,10 @@
 //! Of each queue and class only the first few tasks that can be started are here, the window, in the order of their
 //! numbers; the store has the others, and is asked for more when the window runs low. Who works is a crew: the slots of
 //! one worker, each of which has room for one task, or for several. A crew takes from one queue or from several.
+//!
+//! A queue that others take from as well has no window: what is here of it is nobody else's, and would wait here while others
+//! have nothing to do. A crew with a free slot wishes for one task of it at a time, and what comes and cannot begin at once goes
+//! back.
 
 use super::priority::{Slots, Turns, promote};
 use super::{Class, Task, TaskId};
@@ -53,6 +57,21 @@ pub enum Effect {
         /// What.
         task: Task,
     },
+    /// A crew can take a task of the first of these shared queues and classes that has one, answered by `came` when there is one.
+    /// This takes the place of what the crew has wished for before; nothing is wished for any more where these are none.
+    Wish {
+        /// Who.
+        crew: CrewId,
+        /// From where, in this order.
+        from: Vec<(QueueId, Class)>,
+    },
+    /// A task of a shared queue that has come cannot begin here now: it goes back to those who share the queue.
+    Release {
+        /// To where.
+        queue: QueueId,
+        /// Which.
+        id: TaskId,
+    },
 }
 
 /// All queues, and those who work on their tasks.
@@ -69,6 +88,8 @@ struct Queue {
     /// A low task that has waited so long counts as a normal one.
     max_wait: Duration,
     paused: bool,
+    /// Others take from it, too.
+    shared: bool,
 }
 
 /// The first tasks of one class.
@@ -98,6 +119,8 @@ struct Crew {
     /// How many seats have tasks of class high alone, and how many have others.
     high: u32,
     others: u32,
+    /// What it has wished for of shared queues.
+    wish: Vec<(QueueId, Class)>,
 }
 
 /// What a slot is about.
@@ -117,18 +140,19 @@ impl Queues {
         Queues::default()
     }
 
-    /// Takes a queue in. What the store has of it is asked for when somebody can work on it.
-    pub fn add_queue(&mut self, max_wait: Duration) -> QueueId {
-        let windows = std::array::from_fn(|_| Window { more: true, ..Window::default() });
-        self.queues.push(Queue { windows, max_wait, paused: false });
+    /// Takes a queue in, which others take from, too, where it is shared. What the store has of it is asked for when somebody can
+    /// work on it.
+    pub fn add_queue(&mut self, max_wait: Duration, shared: bool) -> QueueId {
+        let windows = std::array::from_fn(|_| Window { more: !shared, ..Window::default() });
+        self.queues.push(Queue { windows, max_wait, paused: false, shared });
         QueueId(self.queues.len() as u32 - 1)
     }
 
     /// Takes a crew in, which works on the tasks of these queues. Its slots are away until `room` says otherwise.
     pub fn add_crew(&mut self, queues: Vec<QueueId>, slots: Slots) -> CrewId {
         let seats = vec![Seat::default(); slots.total as usize];
-        let (turns, free) = (Turns::default(), BTreeSet::new());
-        self.crews.push(Crew { queues, slots, turns, first: 0, open: true, seats, free, high: 0, others: 0 });
+        let (turns, free, wish) = (Turns::default(), BTreeSet::new(), Vec::new());
+        self.crews.push(Crew { queues, slots, turns, first: 0, open: true, seats, free, high: 0, others: 0, wish });
         CrewId(self.crews.len() as u32 - 1)
     }
 
@@ -165,6 +189,9 @@ impl Queues {
 
     /// Tasks can be started that could not be, this one before all others: they were put, or are due, or were given back.
     pub fn fresh(&mut self, queue: QueueId, class: Class, first: TaskId) {
+        if self.queues[queue.0 as usize].shared {
+            return;
+        }
         let window = self.window(queue, class);
         window.more = true;
         if first <= window.after {
@@ -181,6 +208,14 @@ impl Queues {
             window.more |= !tasks.is_empty();
             window.after = tasks.last().map_or(window.after, |task| task.id);
             window.tasks.extend(tasks);
+        }
+    }
+
+    /// What a crew wished for has come, as far as there was something; its wish is over.
+    pub fn came(&mut self, crew: CrewId, tasks: Vec<(QueueId, Task)>) {
+        self.crews[crew.0 as usize].wish.clear();
+        for (queue, task) in tasks {
+            self.window(queue, task.class).tasks.push_back(task);
         }
     }
 
@@ -218,14 +253,31 @@ impl Queues {
                 self.refill(number, effects);
             }
         }
+        self.release(effects);
+        for (number, crew) in (0..).zip(&mut self.crews) {
+            let from = crew.wishes(&self.queues);
+            if from != crew.wish {
+                crew.wish.clone_from(&from);
+                effects.push(Effect::Wish { crew: CrewId(number), from });
+            }
+        }
+    }
+
+    /// Gives back what is here of shared queues: it could not begin.
+    fn release(&mut self, effects: &mut Vec<Effect>) {
+        for (number, queue) in (0..).zip(&mut self.queues).filter(|(_, queue)| queue.shared) {
+            let tasks = queue.windows.iter_mut().flat_map(|window| window.tasks.drain(..));
+            effects.extend(tasks.map(|task| Effect::Release { queue: QueueId(number), id: task.id }));
+        }
     }
 
     /// Seats a task that is about to be put, where a slot is free and nothing waits that the slot could begin instead: the slot,
-    /// which has it from now on.
+    /// which has it from now on. Of a queue that others take from, too, none is: what is put there is for whoever takes it.
     pub fn claim(&mut self, queue: QueueId, class: Class) -> Option<Slot> {
         let Queues { queues, crews } = self;
         let takers = crews.iter_mut().enumerate().filter(|(_, crew)| crew.open && crew.queues.contains(&queue));
-        takers.filter(|_| !queues[queue.0 as usize].paused).find_map(|(id, crew)| {
+        let is_open = |queue: &Queue| !queue.paused && !queue.shared;
+        takers.filter(|_| is_open(&queues[queue.0 as usize])).find_map(|(id, crew)| {
             let number = crew.seat_for(class)?;
             let is_idle = |queue: &QueueId| queues[queue.0 as usize].is_idle(|class| crew.seat_for(class).is_some());
             if !crew.queues.iter().all(is_idle) {
@@ -259,8 +311,8 @@ impl Queues {
 
     fn refill(&mut self, crew: usize, effects: &mut Vec<Effect>) {
         for queue in &self.crews[crew].queues {
-            let Queue { windows, paused, .. } = &mut self.queues[queue.0 as usize];
-            let low = windows.iter_mut().zip(Class::ALL).filter(|(window, _)| !*paused && window.is_low());
+            let Queue { windows, paused, shared, .. } = &mut self.queues[queue.0 as usize];
+            let low = windows.iter_mut().zip(Class::ALL).filter(|(window, _)| !*paused && !*shared && window.is_low());
             for (window, class) in low {
                 (window.asked, window.more) = (Some(window.after), false);
                 effects.push(Effect::Fetch { queue: *queue, class, after: window.after });
@@ -270,6 +322,21 @@ impl Queues {
 }
 
 impl Crew {
+    /// From where it can take a task of a shared queue: of the class whose turn it is first, of each queue in turn.
+    fn wishes(&self, queues: &[Queue]) -> Vec<(QueueId, Class)> {
+        if !self.open || self.free.is_empty() {
+            return Vec::new();
+        }
+        let (mut turns, mut classes) = (self.turns, Vec::new());
+        while let Some(class) = turns.next(|class| !classes.contains(&class) && self.seat_for(class).is_some()) {
+            classes.push(class);
+        }
+        let in_turn = (0..self.queues.len()).map(|at| self.queues[(self.first + at) % self.queues.len()]);
+        let open = |queue: &QueueId| queues[queue.0 as usize].shared && !queues[queue.0 as usize].paused;
+        let shared: Vec<_> = in_turn.filter(open).collect();
+        classes.iter().flat_map(|class| shared.iter().map(|queue| (*queue, *class))).collect()
+    }
+
     /// The seat with least to do that may have one more task of a class.
     fn seat_for(&self, class: Class) -> Option<u32> {
         let may = |number: &u32| {
@@ -371,7 +438,7 @@ mod tests {
     impl Scene {
         fn new(slots: Slots) -> Scene {
             let mut queues = Queues::new();
-            let queue = queues.add_queue(MAX_WAIT);
+            let queue = queues.add_queue(MAX_WAIT, false);
             let crew = queues.add_crew(vec![queue], slots);
             (0..slots.total).for_each(|number| queues.room(Slot { crew, number }, 1));
             Scene { queues, queue, crew, store: Store::default() }
@@ -410,6 +477,7 @@ mod tests {
                             self.queues.fetched(queue, class, found.collect());
                             asked = true;
                         }
+                        Effect::Wish { .. } | Effect::Release { .. } => panic!("{effect:?}: nobody shares the queue"),
                     }
                 }
                 if !asked {
@@ -560,7 +628,7 @@ mod tests {
     #[test]
     fn queues_take_turns() {
         let mut queues = Queues::new();
-        let both = vec![queues.add_queue(MAX_WAIT), queues.add_queue(MAX_WAIT)];
+        let both = vec![queues.add_queue(MAX_WAIT, false), queues.add_queue(MAX_WAIT, false)];
         let crew = queues.add_crew(both.clone(), slots(1, 0));
         queues.settle(Wall(0), &mut Vec::new());
         for (queue, first) in both.iter().zip([1, 11]) {
@@ -574,10 +642,87 @@ mod tests {
             queues.free(slot, Class::Normal);
             let begun = effects.into_iter().find_map(|effect| match effect {
                 Effect::Begin { task, .. } => Some(task.id.0),
-                Effect::Fetch { .. } => None,
+                _ => None,
             });
             begun.unwrap()
         });
         assert_eq!(order.collect::<Vec<_>>(), [1, 11, 2, 12, 3, 13]);
+    }
+
+    /// A shared queue, a crew with free slots, and what is done.
+    fn shared(slots: Slots) -> (Queues, QueueId, CrewId) {
+        let mut queues = Queues::new();
+        let queue = queues.add_queue(MAX_WAIT, true);
+        let crew = queues.add_crew(vec![queue], slots);
+        (0..slots.total).for_each(|number| queues.room(Slot { crew, number }, 1));
+        (queues, queue, crew)
+    }
+
+    fn settled(queues: &mut Queues) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        queues.settle(Wall(0), &mut effects);
+        effects
+    }
+
+    fn wish(crew: CrewId, queue: QueueId, classes: &[Class]) -> Effect {
+        Effect::Wish { crew, from: classes.iter().map(|class| (queue, *class)).collect() }
+    }
+
+    #[test]
+    fn of_a_shared_queue_a_task_is_taken_for_each_free_slot() {
+        let (mut queues, queue, crew) = shared(slots(2, 0));
+        let begin = |number, id| Effect::Begin { slot: Slot { crew, number }, queue, task: task(id, Class::Normal, 0) };
+        assert_eq!(settled(&mut queues), [wish(crew, queue, &Class::ALL)]);
+        assert_eq!(settled(&mut queues), [], "it is wished for once");
+        assert_eq!(queues.claim(queue, Class::Normal), None, "what is put there is anybody's");
+        queues.fresh(queue, Class::Normal, TaskId(7));
+        assert_eq!(settled(&mut queues), []);
+        queues.came(crew, vec![(queue, task(7, Class::Normal, 0))]);
+        assert_eq!(settled(&mut queues), [begin(0, 7), wish(crew, queue, &Class::ALL)]);
+        queues.came(crew, Vec::new());
+        assert_eq!(settled(&mut queues), [wish(crew, queue, &Class::ALL)], "what came was damaged");
+        queues.came(crew, vec![(queue, task(8, Class::Normal, 0)), (queue, task(9, Class::Low, 0))]);
+        let goes_back = Effect::Release { queue, id: TaskId(9) };
+        assert_eq!(settled(&mut queues), [begin(1, 8), goes_back], "nothing waits here, and nothing is wished for");
+        queues.free(Slot { crew, number: 0 }, Class::Normal);
+        assert_eq!(settled(&mut queues), [wish(crew, queue, &Class::ALL)]);
+    }
+
+    #[test]
+    fn a_wish_is_withdrawn() {
+        let (mut queues, queue, crew) = shared(slots(1, 0));
+        for (close, open) in [
+            (Queues::pause as fn(&mut Queues, QueueId, bool), true),
+            (|queues, _, closed| queues.open(CrewId(0), !closed), true),
+        ] {
+            assert_eq!(settled(&mut queues), [wish(crew, queue, &Class::ALL)]);
+            close(&mut queues, queue, open);
+            assert_eq!(settled(&mut queues), [wish(crew, queue, &[])]);
+            // It was on its way.
+            queues.came(crew, vec![(queue, task(1, Class::High, 0))]);
+            assert_eq!(settled(&mut queues), [Effect::Release { queue, id: TaskId(1) }]);
+            close(&mut queues, queue, !open);
+        }
+    }
+
+    /// E7: with slots that are reserved and turns that are used up, other classes are looked for first, or none but high.
+    #[test]
+    fn what_is_wished_for_is_in_turn() {
+        let (mut queues, queue, crew) = shared(slots(2, 1));
+        settled(&mut queues);
+        queues.came(crew, vec![(queue, task(1, Class::Low, 0))]);
+        assert_eq!(settled(&mut queues)[1], wish(crew, queue, &[Class::High]), "the other slot is reserved");
+        let (mut queues, queue, crew) = shared(slots(1, 0));
+        let mut first = Vec::new();
+        for id in 1..=21 {
+            let wished = settled(&mut queues).pop();
+            let Some(Effect::Wish { from, .. }) = wished else { panic!("{wished:?}") };
+            assert_eq!(from.len(), 3, "whichever it is, one of them comes");
+            first.push(from[0].1);
+            queues.came(crew, vec![(queue, task(id, from[0].1, 0))]);
+            settled(&mut queues);
+            queues.free(Slot { crew, number: 0 }, from[0].1);
+        }
+        assert_eq!(first, [vec![Class::High; 16], vec![Class::Normal; 4], vec![Class::Low]].concat());
     }
 }

@@ -25,7 +25,7 @@ max_tasks = 3
 [queue.bulk]
 durable = "never"
 [queue.far]
-store = "redis://nobody:secret@127.0.0.1"
+store = "redis://nobody:secret@127.0.0.1:1"
 [worker.all]
 command  = ["/bin/true"]
 start_on = [{ queue = "thumbs" }, { queue = "bulk" }, { queue = "far" }]
@@ -122,7 +122,7 @@ fn what_is_refused() {
         done.stderr
     };
     fails(&["thumb", "a"], "there is no queue \"thumb\" in quell.toml; did you mean thumbs?");
-    let far = fails(&["far", "a"], "no supervisor runs here, and queue far is not stored here");
+    let far = fails(&["far", "a"], "redis://127.0.0.1:1/0 cannot be reached: ");
     assert!(!far.contains("secret"));
     // Nobody would do what is waited for; and who names a supervisor wants that one.
     fails(&["thumbs", "--wait", "a"], "no supervisor runs here: ");

@@ -18,15 +18,23 @@ use std::time::Duration;
 
 /// A queue of a configuration, and where it is stored.
 pub(super) struct Direct {
-    state: PathBuf,
+    place: Place,
     /// Where a supervisor would listen.
     socket: PathBuf,
     durable: Durable,
     limits: Limits,
 }
 
+/// Where tasks are stored.
+enum Place {
+    /// In this state directory.
+    Here(PathBuf),
+    /// On the server of this URL.
+    Shared(String),
+}
+
 impl Direct {
-    /// Looks a queue up, and makes the state directory where there is none.
+    /// Looks a queue up, and makes the state directory where there is none and one is needed.
     ///
     /// # Errors
     /// The configuration has mistakes, or no such queue; its state directory cannot be used.
@@ -35,13 +43,16 @@ impl Direct {
         let checked = ask.config().load_if_clean().map_err(alone)?;
         let config = checked.loaded.config;
         let queue = &find(&config, name, &ask.config().name())?.keys;
-        if matches!(queue.store.value, values::Store::Redis(_)) {
-            return Err(alone(format!("queue {} is not stored here", name.as_str())));
-        }
-        let path =
-            places::state(&config.quell).ok_or_else(|| alone("there is no home directory for a store".into()))?;
+        let place = match &queue.store.value {
+            values::Store::Redis(url) => Place::Shared(url.clone()),
+            values::Store::Embedded => {
+                let path = places::state(&config.quell);
+                let path = path.ok_or_else(|| alone("there is no home directory for a store".into()))?;
+                Place::Here(state::prepare(&path).map_err(|e| Failure::new(e.to_string()))?)
+            }
+        };
         Ok(Direct {
-            state: state::prepare(&path).map_err(|e| Failure::new(e.to_string()))?,
+            place,
             socket: ask.path()?,
             durable: queue.durable.value,
             limits: Limits { tasks: queue.max_tasks.value.0.unsigned_abs(), bytes: queue.max_bytes.value.0 },
@@ -59,9 +70,14 @@ impl Direct {
             limits: self.limits,
             tasks: put.payloads.iter().map(|payload| task(put, payload.as_bytes())).collect(),
             start: 0,
+            awaited: false,
             now: time::now().wall,
         };
-        let placed = store::put_directly(&self.state, &order).map_err(|e| Failure::new(e.to_string()))?;
+        let placed = match &self.place {
+            Place::Here(state) => store::put_directly(state, &order),
+            Place::Shared(url) => store::put_shared(url, &order),
+        };
+        let placed = placed.map_err(|e| Failure::new(e.to_string()))?;
         Ok(placed.iter().map(shown).collect())
     }
 

@@ -107,7 +107,7 @@ table! {
 
 table! {
     /// A queue of tasks.
-    Queue "[queue.NAME]" {
+    Queue "[queue.NAME]", check of_its_store {
         /// Where tasks are stored.
         store: Set<Store> = Value("\"embedded\""), "Needs nothing else.", Anew, [];
         /// When a put is durable.
@@ -120,6 +120,21 @@ table! {
         max_wait: Set<Duration> = Value("\"5m\""), "Low is later, not never.", Live, [];
         /// How long results of done and buried tasks stay.
         keep_done: Set<Duration> = Value("\"1d\""), "Until somebody looks the next day.", Live, [];
+    }
+}
+
+/// What cannot be said of a queue on a Redis server.
+fn of_its_store(queue: &Queue, place: Place, cx: &mut Cx<'_>) {
+    let Store::Redis(url) = &queue.store.value else { return };
+    if url.starts_with("rediss://") {
+        let report = Report::error(queue.store.or(place), "this quell has no TLS");
+        cx.report(report.help("write redis://, and let a tunnel (stunnel, WireGuard) do it"));
+    }
+    if queue.durable.place.is_some() && queue.durable.value != Durable::Never {
+        let text = "how durable a put is on a Redis server is that server's to say, not the queue's";
+        let help = "take `durable` out; for a put that survives a loss of power, set `appendonly yes` and \
+                    `appendfsync always` in redis.conf";
+        cx.report(Report::error(queue.durable.or(place), text).help(help));
     }
 }
 

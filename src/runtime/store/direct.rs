@@ -3,6 +3,7 @@
 use super::database::Database;
 use super::error::StoreError;
 use super::order::{Full, Placed, Put};
+use super::shared::UrlError;
 use crate::config::values::Durable;
 use std::path::Path;
 
@@ -12,9 +13,12 @@ pub enum PutError {
     /// The queue cannot hold them.
     #[error(transparent)]
     Full(#[from] Full),
-    /// The database cannot be written.
+    /// The store cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The URL of the queue's store names no server.
+    #[error(transparent)]
+    Url(#[from] UrlError),
 }
 
 /// Puts tasks into the database of a state directory, which must be there: all of them in one transaction, which is

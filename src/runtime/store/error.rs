@@ -51,6 +51,22 @@ pub enum StoreError {
         /// The database.
         path: Arc<Path>,
     },
+    /// The server of a queue that several supervisors share cannot be reached.
+    #[error("{server} cannot be reached: {why}; nothing was done")]
+    Lost {
+        /// Which.
+        server: Arc<str>,
+        /// Why.
+        why: String,
+    },
+    /// That server does not do it.
+    #[error("{server} refuses: {why}")]
+    Refused {
+        /// Which.
+        server: Arc<str>,
+        /// Why.
+        why: String,
+    },
     /// It cannot be read, written or locked.
     #[error("{} cannot be used: {why}", .path.display())]
     Failed {

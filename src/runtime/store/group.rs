@@ -79,7 +79,15 @@ mod tests {
 
     fn put(durable: Durable) -> Order {
         let limits = Limits { tasks: 1, bytes: 1 };
-        Order::Put(Put { queue: "q".into(), durable, limits, tasks: Vec::new(), start: 0, now: Wall(0) })
+        Order::Put(Put {
+            queue: "q".into(),
+            durable,
+            limits,
+            tasks: Vec::new(),
+            start: 0,
+            awaited: false,
+            now: Wall(0),
+        })
     }
 
     fn taken(group: &mut Group, now: u64, is_last: bool) -> Vec<u64> {

@@ -1,5 +1,6 @@
 //! What is said to the store and what it says.
 
+use super::database::Returned;
 use super::error::StoreError;
 use super::tally::Counts;
 use crate::clock::Wall;
@@ -54,6 +55,15 @@ pub enum Order {
         bytes_max: u64,
         /// When.
         now: Wall,
+    },
+    /// A crew can take a task; answered by `Reply::Taken` when there is one, be that now or later. This takes the place of what
+    /// the crew has asked for before, which is answered by `Reply::Changed`, and so is this where it asks for nothing. Only of
+    /// stores that several supervisors share.
+    Take {
+        /// Who.
+        by: u32,
+        /// From where: of the first of these that has one.
+        from: Vec<Source>,
     },
     /// Delayed tasks that are due wait from now on. Where there are many, some: `more` says so, and so does their queue's
     /// `next_due`.
@@ -118,6 +128,17 @@ pub enum Order {
     Look,
 }
 
+/// Where a task can be taken from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Of which queue.
+    pub queue: Arc<str>,
+    /// Of which class.
+    pub class: Class,
+    /// A low task that has waited so long counts as a normal one.
+    pub max_wait: Duration,
+}
+
 /// Tasks to store in a queue, all or none of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
@@ -131,6 +152,9 @@ pub struct Put {
     pub tasks: Vec<NewTask>,
     /// So many of those that have no delay, the first ones, are running from now on, in their first try.
     pub start: u32,
+    /// Somebody waits for what becomes of them: a store that several supervisors share says so by `FromStore::Over`, whoever does
+    /// them.
+    pub awaited: bool,
     /// When.
     pub now: Wall,
 }
@@ -262,8 +286,48 @@ pub enum FromStore {
     Reply(Ticket, Reply),
     /// A queue has changed; said after the replies to the orders that changed it.
     Counts(Counts),
+    /// The way to a store that several supervisors share.
+    Link(Link),
+    /// Tasks that somebody had wait again, their tries counted. Only of a store that several supervisors share.
+    Returned {
+        /// Which.
+        tasks: Vec<Returned>,
+        /// Who had them, where that is another.
+        host: Option<Box<str>>,
+    },
+    /// What has become of tasks that somebody here waits for, and that others have done, given up or dropped. Only of a store that
+    /// several supervisors share.
+    Over(Vec<Over>),
     /// The thread has come to its end; the last of all messages.
     Ended,
+}
+
+/// What has become of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// Which.
+    pub id: TaskId,
+    /// Done or buried; none where it was dropped.
+    pub state: Option<State>,
+    /// Its result, or why it was buried.
+    pub said: Option<Box<str>>,
+}
+
+/// How the way to a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// It is there.
+    Up {
+        /// Which numbers the tasks there have: those of this place.
+        place: u64,
+        /// What is stored there ends with the server's process.
+        is_volatile: bool,
+    },
+    /// There is none, and another is tried to be found.
+    Lost {
+        /// Why.
+        why: String,
+    },
 }
 
 /// The answer to an order.
@@ -283,6 +347,15 @@ pub enum Reply {
         tasks: Vec<Task>,
         /// Those that were set aside, since what is stored is not what was put.
         damaged: Vec<TaskId>,
+    },
+    /// A task is the crew's, and nobody else's.
+    Taken {
+        /// Of which queue.
+        queue: Arc<str>,
+        /// Its number.
+        id: TaskId,
+        /// It; none where it is not what was put, and was set aside.
+        task: Option<Task>,
     },
     /// Tasks by their numbers.
     Listed {

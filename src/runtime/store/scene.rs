@@ -28,7 +28,7 @@ pub(super) fn keyed(payload: &str, key: &str, on: OnKey) -> NewTask {
 }
 
 pub(super) fn put(tasks: Vec<NewTask>) -> Put {
-    Put { queue: queue(), durable: Durable::Never, limits: ROOMY, tasks, start: 0, now: Wall(0) }
+    Put { queue: queue(), durable: Durable::Never, limits: ROOMY, tasks, start: 0, awaited: false, now: Wall(0) }
 }
 
 /// Its only queue, where it has one.

@@ -46,7 +46,7 @@ impl Transaction<'_> {
                 Ok(Reply::Changed { tasks: 0, more: false })
             }
             Order::Purge { queue, before, done_max } => self.purge(queue, *before, *done_max),
-            Order::Look => Ok(Reply::Changed { tasks: 0, more: false }),
+            Order::Look | Order::Take { .. } => Ok(Reply::Changed { tasks: 0, more: false }),
         }
     }
 

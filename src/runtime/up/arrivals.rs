@@ -2,6 +2,7 @@
 
 use super::Up;
 use super::asked::Asked;
+use super::stores::HERE;
 use super::tasks::Tasks;
 use crate::clock::Now;
 use crate::config::load::Config;
@@ -133,7 +134,7 @@ impl Up<'_> {
                 let Some(keys) = tasks.keys(queue, config) else { return };
                 let (queue, durable, limits) = (queue.clone(), keys.durable.value, limits(keys));
                 let order = Order::Arrived(Arrived { queue, durable, limits, files, gone, after, now: now.wall });
-                tasks.order(Asked::Arrived(source.clone(), Box::new(order.clone())), order);
+                tasks.order(HERE, Asked::Arrived(source.clone(), Box::new(order.clone())), order);
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::answer::{Goal, Pending};
 use super::at_once::Seated;
 use super::heard::Putter;
+use super::stores::{HERE, StoreId};
 use super::tasks::{Known, Tasks};
 use super::{Up, Worker};
 use crate::clock::Now;
@@ -10,7 +11,7 @@ use crate::control::payload::Payload;
 use crate::control::put::{OnKey as Clash, Put};
 use crate::control::queue::{
     ByClass, Consumer, End, HEAD_BYTES_MAX, Limits as Shown, Outcome, PAYLOAD_BYTES_MAX, Placed, Placement,
-    Queue as Brief, QueueStatus, Store as StoreIs, TaskDetail, TaskPage, TaskRow,
+    Queue as Brief, QueueStatus, TaskDetail, TaskPage, TaskRow,
 };
 use crate::control::record;
 use crate::control::reply::{Code, Reply as Answer};
@@ -18,7 +19,7 @@ use crate::control::request::{Name, OfQueue, OfTask, Patience, ROWS_MAX};
 use crate::runtime::arrivals::Source;
 use crate::runtime::server::ClientId;
 use crate::runtime::store::{self, Entry, How, Key, Limits, NewTask, OnKey, Order, Reply, StoreError, Which};
-use crate::task::queue::QueueId;
+use crate::task::queue::{CrewId, QueueId};
 use crate::task::{Class, State, TaskId};
 use crate::worker::WorkerId;
 use std::collections::HashSet;
@@ -33,6 +34,11 @@ pub(super) enum Asked {
         generation: u64,
         queue: QueueId,
         class: Class,
+    },
+    /// What a crew of the desk of this generation wishes for.
+    Wish {
+        generation: u64,
+        crew: CrewId,
     },
     /// A try of each of these tasks begins, in these slots.
     Lease(Vec<(WorkerId, TaskId)>),
@@ -76,13 +82,35 @@ impl Asked {
 pub(super) enum Wanted {
     /// Where what it put is; and what becomes of it, if it waits for that. What it is, where somebody records that.
     Put(QueueId, Patience, Option<Box<record::Source>>),
-    Tasks,
+    Tasks(Box<Page>),
     Task(TaskId),
     /// Of one task: whether there was something to change, and what to say then.
     Changed(TaskId, &'static str),
     /// Of a whole queue: how many were changed so far, by what, and what to say then.
     Many(u64, Box<Order>, String),
     Done(String),
+}
+
+/// Tasks by their numbers, from one store after the other: each has higher ones than the one before.
+#[derive(Debug)]
+pub(super) struct Page {
+    found: Vec<Entry>,
+    /// Where else they are looked for.
+    left: Vec<StoreId>,
+    /// Of one queue, or of all; in one state, or all; behind this one, and so many at most.
+    queue: Option<Arc<str>>,
+    state: Option<State>,
+    after: TaskId,
+    max: u32,
+}
+
+impl Page {
+    /// What the next store is asked.
+    fn order(&self) -> Order {
+        let Page { queue, state, after, .. } = self;
+        let max = self.max.saturating_sub(self.found.len() as u32);
+        Order::List { queue: queue.clone(), state: *state, after: *after, max }
+    }
 }
 
 type Refusal = (Code, String);
@@ -112,19 +140,20 @@ impl Up<'_> {
             let (key, trace, payload) = (key.clone(), trace.clone(), payload.into());
             NewTask { class: put.class, key, delay, trace, payload }
         };
-        if let Some(order) = self.put_order(id, put.payloads.into_iter().map(task).collect(), now) {
+        let order = self.put_order(id, put.payloads.into_iter().map(task).collect(), put.patience.wait, now);
+        if let Some(order) = order {
             self.order_put(client, Wanted::Put(id, put.patience, recorded), id, order, now);
         }
         Ok(None)
     }
 
     /// What has tasks stored in a queue of the configuration.
-    pub(super) fn put_order(&self, id: QueueId, tasks: Vec<NewTask>, now: Now) -> Option<store::Put> {
+    pub(super) fn put_order(&self, id: QueueId, tasks: Vec<NewTask>, awaited: bool, now: Now) -> Option<store::Put> {
         let known = self.tasks.as_ref()?.queues.get(id.0 as usize)?;
         let keys = &self.configuration.loaded.config.queues[known.place?].keys;
         let limits = Limits { tasks: keys.max_tasks.value.0.unsigned_abs(), bytes: keys.max_bytes.value.0 };
         let (queue, durable) = (known.name.clone(), keys.durable.value);
-        Some(store::Put { queue, durable, limits, tasks, start: 0, now: now.wall })
+        Some(store::Put { queue, durable, limits, tasks, start: 0, awaited, now: now.wall })
     }
 
     /// Does something with a queue; the answer, if it is there at once.
@@ -142,10 +171,14 @@ impl Up<'_> {
         let none = || (Code::NoSuchQueue, "there are no queues in the configuration".to_owned());
         let tasks = self.tasks.as_mut().ok_or_else(none)?;
         let named = id.map(|id| tasks.queue(id).name.clone());
+        let mut store = id.map_or(HERE, |id| tasks.queue(id).store);
         let (order, wanted) = match what {
             OfQueue::List { state, after, max } => {
                 let (after, max) = (after.unwrap_or_default(), max.unwrap_or(ROWS_MAX).min(ROWS_MAX));
-                (Order::List { queue: named, state, after, max }, Wanted::Tasks)
+                let mut left = if named.is_none() { tasks.stores.by_number() } else { vec![store] };
+                store = left.remove(0);
+                let page = Page { found: Vec::new(), left, queue: named, state, after, max };
+                (page.order(), Wanted::Tasks(Box::new(page)))
             }
             OfQueue::Look => (Order::Look, Wanted::Done("looked".into())),
             _ => {
@@ -154,7 +187,7 @@ impl Up<'_> {
                 tasks.change(id, queue, what)
             }
         };
-        tasks.order(Asked::Client(client, wanted), order);
+        tasks.order(store, Asked::Client(client, wanted), order);
         Ok(None)
     }
 
@@ -169,6 +202,10 @@ impl Up<'_> {
         let Some(tasks) = &mut self.tasks else {
             return Err((Code::NoSuchTask, "there are no queues in the configuration".into()));
         };
+        let store = tasks.stores.of_task(id).ok_or_else(|| match tasks.stores.unknown() {
+            Some(server) => (Code::Failed, format!("no store here has task {id}, and {server} was not reached yet")),
+            None => (Code::NoSuchTask, format!("there is no task {id}")),
+        })?;
         let (order, wanted) = match what {
             OfTask::Show => (Order::Show { id }, Wanted::Task(id)),
             OfTask::Kick => (Order::Kick(Which::Task(id)), Wanted::Changed(id, "kicked")),
@@ -178,18 +215,25 @@ impl Up<'_> {
             }
             OfTask::Drop => (Order::Drop { id }, Wanted::Changed(id, "dropped")),
         };
-        tasks.order(Asked::Client(client, wanted), order);
+        tasks.order(store, Asked::Client(client, wanted), order);
         Ok(None)
     }
 
     /// Answers a client what the store has replied.
-    pub(super) fn tell_client(&mut self, client: ClientId, wanted: Wanted, reply: Reply, now: Now) {
-        if let Some(answer) = self.answer_of_store(client, wanted, reply, now) {
+    pub(super) fn tell_client(&mut self, client: ClientId, wanted: Wanted, store: StoreId, reply: Reply, now: Now) {
+        if let Some(answer) = self.answer_of_store(client, wanted, store, reply, now) {
             self.server.reply(&self.poller, client, &answer, now.tick);
         }
     }
 
-    fn answer_of_store(&mut self, client: ClientId, wanted: Wanted, reply: Reply, now: Now) -> Option<Answer> {
+    fn answer_of_store(
+        &mut self,
+        client: ClientId,
+        wanted: Wanted,
+        store: StoreId,
+        reply: Reply,
+        now: Now,
+    ) -> Option<Answer> {
         Some(match (wanted, reply) {
             (_, Reply::Failed(error)) => {
                 let code = if matches!(error, StoreError::NoSpace { .. }) { Code::Full } else { Code::Failed };
@@ -200,9 +244,9 @@ impl Up<'_> {
                 self.record_put(recorded, &placed, now);
                 return self.placed(client, queue, patience, &placed, now);
             }
-            (Wanted::Tasks, Reply::Listed { tasks, more }) => {
-                let tasks = tasks.into_iter().map(|entry| self.row(entry)).collect();
-                Answer::Tasks(TaskPage { tasks, more })
+            (Wanted::Tasks(mut page), Reply::Listed { tasks, more }) => {
+                page.found.extend(tasks);
+                return self.listed(client, page, more);
             }
             (Wanted::Task(_), Reply::Shown(Some(shown))) => {
                 let result = shown.entry.said.clone().filter(|_| shown.entry.state == State::Done);
@@ -225,7 +269,7 @@ impl Up<'_> {
             }
             (Wanted::Many(before, order, done), Reply::Changed { tasks: changed, more: true }) => {
                 let wanted = Wanted::Many(before + changed, order.clone(), done);
-                self.tasks.as_mut()?.order(Asked::Client(client, wanted), *order);
+                self.tasks.as_mut()?.order(store, Asked::Client(client, wanted), *order);
                 return None;
             }
             (Wanted::Many(before, _, done), Reply::Changed { tasks: changed, .. }) => {
@@ -238,6 +282,17 @@ impl Up<'_> {
                 Answer::failed(Code::Failed, "the store has answered something else")
             }
         })
+    }
+
+    /// A store has said what it has of a list: the next is asked, or the client is told.
+    fn listed(&mut self, client: ClientId, mut page: Box<Page>, more: bool) -> Option<Answer> {
+        if more || page.left.is_empty() {
+            let tasks = page.found.into_iter().map(|entry| self.row(entry)).collect();
+            return Some(Answer::Tasks(TaskPage { tasks, more }));
+        }
+        let (next, order) = (page.left.remove(0), page.order());
+        self.tasks.as_mut()?.order(next, Asked::Client(client, Wanted::Tasks(page)), order);
+        None
     }
 
     /// Tasks are stored: the client is told, or waits for what becomes of them.
@@ -285,7 +340,11 @@ impl Up<'_> {
         });
         let left: Vec<_> = left.flatten().copied().collect();
         let Some(tasks) = &mut self.tasks else { return };
-        left.into_iter().for_each(|id| tasks.order(Asked::Gone(id), Order::Show { id }));
+        for id in left {
+            if let Some(store) = tasks.stores.of_task(id) {
+                tasks.order(store, Asked::Gone(id), Order::Show { id });
+            }
+        }
     }
 
     /// A task, as a list has it.
@@ -341,7 +400,7 @@ impl Up<'_> {
                 limits: Shown { tasks: keys.max_tasks.value.0.unsigned_abs(), bytes: keys.max_bytes.value.0 },
                 totals: known.totals,
                 workers: workers.collect(),
-                store: if tasks.why().is_some() { StoreIs::Failing } else { StoreIs::Ready },
+                store: tasks.stores.get(known.store).shown(),
             });
         }
         shown
@@ -384,7 +443,7 @@ fn brief(tasks: &Tasks, queue: &Known) -> Brief {
         buried: tally.buried,
         damaged: tally.damaged,
         paused: counts.is_some_and(|counts| counts.paused),
-        why: tasks.why().map(str::to_owned),
+        why: tasks.stores.get(queue.store).why(),
     }
 }
 

@@ -28,12 +28,13 @@ impl Up<'_> {
     pub(super) fn order_put(&mut self, client: ClientId, wanted: Wanted, queue: QueueId, mut put: Put, now: Now) {
         let seated = self.seat_put(queue, &put, now);
         let Some(tasks) = &mut self.tasks else { return };
+        let store = tasks.queue(queue).store;
         put.start = seated.tasks.len() as u32;
         let asked = match put.start {
             0 => Asked::Client(client, wanted),
             _ => Asked::Begun(client, wanted, seated),
         };
-        tasks.order(asked, Order::Put(put));
+        tasks.order(store, asked, Order::Put(put));
     }
 
     /// Seats the tasks of a put that can start at once. Those that may wait for the disk with others do not hold a slot for so
@@ -41,9 +42,10 @@ impl Up<'_> {
     fn seat_put(&mut self, queue: QueueId, put: &Put, now: Now) -> Seated {
         let mut seated = Seated { queue, generation: 0, since: now.tick, tasks: Vec::new() };
         let is_down = self.supervisor.phase() == Phase::Stopping || matches!(put.durable, Durable::After(_));
-        let Some(tasks) = self.tasks.as_mut().filter(|tasks| !is_down && tasks.trouble.is_none()) else {
+        let Some(tasks) = self.tasks.as_mut().filter(|_| !is_down) else {
             return seated;
         };
+        tasks.hold_queues();
         seated.generation = tasks.generation;
         for new in put.tasks.iter().take_while(|new| new.delay.is_zero()) {
             let Some(slot) = tasks.desk.claim(queue, new.class) else { break };

@@ -4,6 +4,7 @@ use super::asked::Asked;
 use super::events::Events;
 use super::planes::Planes;
 use super::specs::Sortings;
+use super::stores::{HERE, StoreId, Stores};
 use super::sweep::Swept;
 use super::tasks::Tasks;
 use super::triggers::Watches;
@@ -11,6 +12,7 @@ use super::{Configuration, Load, NOTIFY, SERVER, SIGNALS, SPAWNS_A_TURN, THREADS
 use crate::clock::Now;
 use crate::config::load::Loaded;
 use crate::config::report;
+use crate::config::values;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::activation::{Activation, Listening};
 use crate::runtime::launch::Here;
@@ -155,12 +157,13 @@ impl Up<'_> {
             let text = format!("an earlier quell left {leftover} running; it is not touched");
             self.say(Happening::new(now.wall, Kind::Orphan, text));
         }
-        returned.into_iter().for_each(|returned| self.take_back(returned, now));
+        returned.into_iter().for_each(|returned| self.take_back(HERE, returned, "when quell ended", now));
     }
 
     /// A task was under way when quell ended, which counts as a try: it waits again, or is given up, so that what takes quell
     /// down with it is tried as often as any other and no more.
-    fn take_back(&mut self, Returned { id, queue, attempt }: Returned, now: Now) {
+    pub(super) fn take_back(&mut self, store: StoreId, returned: Returned, whose: &str, now: Now) {
+        let Returned { id, queue, attempt } = returned;
         let workers = self.configuration.loaded.config.workers.iter();
         let of_queue = workers.filter(|named| named.keys.given().any(|name| *name == *queue));
         let retry = of_queue.map(|named| Retry::from(&named.keys.retry)).max_by_key(|retry| retry.tries);
@@ -170,10 +173,10 @@ impl Up<'_> {
             (Some(Verdict::Buried { why }), Some(tasks)) => {
                 let text = format!("task {id} of {queue} is buried: {why}; `quell queue kick {id}` tries it again");
                 let order = Order::Bury { id, why, now: now.wall };
-                tasks.order(Asked::End(Box::new(order.clone())), order);
+                tasks.order(store, Asked::End(Box::new(order.clone())), order);
                 text
             }
-            _ => format!("task {id} of {queue} was under way when quell ended (try {attempt}); it waits again"),
+            _ => format!("task {id} of {queue} was under way {whose} (try {attempt}); it waits again"),
         };
         self.say(Happening::new(now.wall, Kind::Task, text));
     }
@@ -218,9 +221,26 @@ pub(super) fn tasks(
         return Ok(None);
     }
     let (told, said) = channel();
-    let (store, Opened { queues, returned }) = Store::open(state.path(), told, waker)?;
+    let (store, Opened { queues, returned }) = Store::open(state.path(), told, waker.clone())?;
     let payloads = step("make the folder of payloads", Payloads::open(state.path(), state.mark()))?;
-    let mut tasks = Tasks::new(store, said, payloads);
-    queues.into_iter().for_each(|counts| tasks.counted(counts, now));
+    let mut tasks = Tasks::new(Stores::new(store, said), payloads);
+    open_shared(&mut tasks, configuration, state, waker)?;
+    tasks.take_in_queues(configuration);
+    queues.into_iter().for_each(|counts| tasks.counted(HERE, counts, now));
     Ok(Some((tasks, returned)))
+}
+
+/// Has the stores looked for that the queues of a configuration share with other supervisors.
+pub(super) fn open_shared(
+    tasks: &mut Tasks,
+    configuration: &Configuration,
+    state: &State,
+    waker: Arc<Waker>,
+) -> Result<(), BeginError> {
+    for queue in &configuration.loaded.config.queues {
+        if let values::Store::Redis(url) = &queue.keys.store.value {
+            tasks.stores.open(url, state.path(), waker.clone())?;
+        }
+    }
+    Ok(())
 }

@@ -155,7 +155,7 @@ impl Up<'_> {
         };
         let tasks = payloads.iter().map(task).collect();
         let known = self.tasks.as_ref().and_then(|tasks| tasks.named(queue));
-        let order = known.and_then(|known| Some((known, self.put_order(known, tasks, now)?)));
+        let order = known.and_then(|known| Some((known, self.put_order(known, tasks, false, now)?)));
         let Some((worker, (tasks, (known, order)))) = self.workers.get_mut(&id).zip(self.tasks.as_mut().zip(order))
         else {
             let by = self.talk(id).and_then(|talk| talk.session.first()).map(|entry| entry.task.id);
@@ -165,7 +165,8 @@ impl Up<'_> {
             talk.puts = true;
         }
         let by = worker.talk.as_ref().and_then(|talk| talk.session.first()).map(|entry| entry.task.id);
-        tasks.order(Asked::Worker(Putter { id, nonce: worker.nonce, by }, known), Order::Put(order));
+        let store = tasks.queue(known).store;
+        tasks.order(store, Asked::Worker(Putter { id, nonce: worker.nonce, by }, known), Order::Put(order));
     }
 
     /// What a worker has put is stored, or is not.

@@ -1,7 +1,8 @@
 //! Another configuration in the place of the one in force: only what changed is touched, and on any mistake nothing is.
 
+use super::begin::{self, BeginError};
 use super::specs::{self, Sortings};
-use super::{Configuration, Up, Worker, begin};
+use super::{Configuration, Up, Worker};
 use crate::clock::Now;
 use crate::config::plan::{self, Action};
 use crate::control::event::{Event as Happening, Kind};
@@ -77,18 +78,9 @@ impl Up<'_> {
                 return Err(text);
             }
         };
-        if self.tasks.is_none() {
-            match begin::tasks(&self.configuration, &self.state, self.planes.waker(), now) {
-                Ok(opened) => {
-                    let (tasks, returned) = opened.unzip();
-                    self.tasks = tasks;
-                    self.say_what_was_left(Vec::new(), returned.unwrap_or_default(), now);
-                }
-                Err(e) => {
-                    self.configuration = old;
-                    return Err(e.to_string());
-                }
-            }
+        if let Err(e) = self.open_stores(now) {
+            self.configuration = old;
+            return Err(e.to_string());
         }
         self.activation.arrange(listening, &self.configuration.loaded.config, &self.poller);
         let steps = plan::plan(&old.loaded.config, &self.configuration.loaded.config);
@@ -108,6 +100,20 @@ impl Up<'_> {
         self.arrange_triggers(now);
         self.arrange_drops(now);
         Ok((lines, lives))
+    }
+
+    /// Opens the stores of queues that are new.
+    fn open_stores(&mut self, now: Now) -> Result<(), BeginError> {
+        let (configuration, waker) = (&self.configuration, self.planes.waker());
+        match &mut self.tasks {
+            Some(tasks) => begin::open_shared(tasks, configuration, &self.state, waker),
+            None => {
+                let (tasks, returned) = begin::tasks(configuration, &self.state, waker, now)?.unzip();
+                self.tasks = tasks;
+                self.say_what_was_left(Vec::new(), returned.unwrap_or_default(), now);
+                Ok(())
+            }
+        }
     }
 
     /// Takes in, changes and lets go of workers, as the configuration in force has it. Those whose table is among `changed`

@@ -2,6 +2,7 @@
 //! words, `task::session` what each has in hand; what they say is dealt with in `heard`.
 
 use super::asked::Asked;
+use super::stores::HERE;
 use super::tasks::Tasks;
 use super::{TASKS, Up};
 use crate::clock::{Now, Tick, earliest};
@@ -411,7 +412,9 @@ impl Tasks {
     /// Has the end of a try stored.
     pub(super) fn end(&mut self, id: TaskId, ending: Ending, now: Now) {
         let order = Order::End { id, ending, now: now.wall };
-        self.order(Asked::End(Box::new(order.clone())), order);
+        // A number that nobody has any more is no task's here either.
+        let store = self.stores.of_task(id).unwrap_or(HERE);
+        self.order(store, Asked::End(Box::new(order.clone())), order);
     }
 }
 

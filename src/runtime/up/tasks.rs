@@ -4,36 +4,31 @@
 //! task: it is stopped, killed and swept as others are, and its task is over when nothing of that life is left.
 
 use super::asked::Asked;
-use super::{Up, Worker, at_once, specs};
+use super::stores::{HERE, Standing, StoreId, Stores};
+use super::{Configuration, Up, Worker, specs};
 use crate::clock::{Now, Tick, earliest};
 use crate::config::tables::QueueEvent;
-use crate::control::event::{Event as Happening, Kind};
-use crate::control::queue::{End as Ended, Outcome as Came, Totals};
-use crate::control::reply::{Code, Reply as Answer};
+use crate::config::values;
+use crate::control::queue::Totals;
 use crate::runtime::launch::Errand;
 use crate::runtime::payload::{Payload, Payloads};
-use crate::runtime::store::{Counts, FromStore, How, Order, Placed, Reply, Store, StoreError, Ticket};
+use crate::runtime::store::{Counts, Ending, How, Order, Placed, Source, Ticket};
 use crate::supervisor::Phase;
 use crate::task::priority::Slots;
-use crate::task::queue::{Effect, FETCH_TASKS, QueueId, Queues, Slot};
-use crate::task::trigger::What;
-use crate::task::{Class, Task, TaskId};
+use crate::task::queue::{CrewId, Effect, FETCH_TASKS, QueueId, Queues, Slot};
+use crate::task::{Class, Task};
 use crate::worker::WorkerId;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 /// Payloads of so many bytes are fetched at once, and of one task in any case.
 const FETCH_BYTES: u64 = 1 << 20;
-/// How long to leave a store alone that has failed.
-const TROUBLE: Duration = Duration::from_secs(1);
 
 /// Queues, and those who work on their tasks.
 #[derive(Debug)]
 pub(super) struct Tasks {
-    store: Store,
-    said: Receiver<FromStore>,
+    pub(super) stores: Stores,
     pub(super) payloads: Payloads,
     pub(super) desk: Queues,
     /// All queues that there have been since the start; those of the configuration have limits.
@@ -44,25 +39,18 @@ pub(super) struct Tasks {
     /// Workers that are to take no tasks, as somebody has said.
     closed: HashSet<Box<str>>,
     /// What each order is for that has not been answered.
-    asked: HashMap<Ticket, Asked>,
+    pub(super) asked: HashMap<Ticket, Asked>,
     tickets: u64,
-    /// Orders that the store was not given yet.
-    orders: Vec<(Ticket, Order)>,
     /// When each task that has a time has had it.
     pub(super) deadlines: BTreeSet<(Tick, WorkerId)>,
-    /// When the next delayed task is due.
-    pub(super) due: Option<Tick>,
-    /// The store has failed, and is left alone until then; what it is to be told again.
-    pub(super) trouble: Option<(Tick, String)>,
-    pub(super) untold: Vec<Asked>,
-    /// How it has failed, as was said; none once it has stored something.
-    complaint: Option<String>,
 }
 
 /// What is known of a queue.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) name: Arc<str>,
+    /// Where its tasks are.
+    pub(super) store: StoreId,
     /// None where the configuration does not have it any more.
     pub(super) place: Option<usize>,
     pub(super) counts: Option<Counts>,
@@ -105,10 +93,9 @@ impl Held {
 
 impl Tasks {
     /// Nothing is arranged yet.
-    pub(super) fn new(store: Store, said: Receiver<FromStore>, payloads: Payloads) -> Tasks {
+    pub(super) fn new(stores: Stores, payloads: Payloads) -> Tasks {
         Tasks {
-            store,
-            said,
+            stores,
             payloads,
             desk: Queues::new(),
             queues: Vec::new(),
@@ -117,28 +104,16 @@ impl Tasks {
             closed: HashSet::new(),
             asked: HashMap::new(),
             tickets: 0,
-            orders: Vec::new(),
             deadlines: BTreeSet::new(),
-            due: None,
-            trouble: None,
-            untold: Vec::new(),
-            complaint: None,
         }
     }
 
-    /// Has an order for the store: it goes out with the others of this turn, to share a commit with them.
-    pub(super) fn order(&mut self, asked: Asked, order: Order) {
+    /// Has an order for a store: it goes out with the others of this turn, to share a commit with them.
+    pub(super) fn order(&mut self, store: StoreId, asked: Asked, order: Order) {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         self.asked.insert(ticket, asked);
-        self.orders.push((ticket, order));
-    }
-
-    /// Gives the store the orders that there are.
-    pub(super) fn send(&mut self) {
-        if !self.orders.is_empty() {
-            self.store.send(std::mem::take(&mut self.orders));
-        }
+        self.stores.get_mut(store).orders.push((ticket, order));
     }
 
     /// A queue by its name.
@@ -151,13 +126,35 @@ impl Tasks {
         &mut self.queues[id.0 as usize]
     }
 
-    /// A queue that may not have been heard of.
-    fn heard_of(&mut self, name: &Arc<str>) -> QueueId {
+    /// A queue that may not have been heard of. It stays in the store where it was first.
+    fn heard_of(&mut self, name: &Arc<str>, store: StoreId) -> QueueId {
         self.named(name).unwrap_or_else(|| {
             let (name, totals) = (name.clone(), Totals::default());
-            self.queues.push(Known { name, place: None, counts: None, totals, purged: None });
+            self.queues.push(Known { name, store, place: None, counts: None, totals, purged: None });
             QueueId(self.queues.len() as u32 - 1)
         })
+    }
+
+    /// Takes in the queues of a configuration; their stores were opened.
+    pub(super) fn take_in_queues(&mut self, configuration: &Configuration) {
+        self.queues.iter_mut().for_each(|queue| queue.place = None);
+        for (place, queue) in configuration.loaded.config.queues.iter().enumerate() {
+            let store = match &queue.keys.store.value {
+                values::Store::Embedded => HERE,
+                values::Store::Redis(url) => self.stores.at(url).unwrap_or(HERE),
+            };
+            let id = self.heard_of(&queue.name.as_str().into(), store);
+            self.queue(id).place = Some(place);
+        }
+    }
+
+    /// The queue that a store says something of; none where that is another's, or nobody's here.
+    pub(super) fn counted_of(&mut self, store: StoreId, counts: &Counts) -> Option<QueueId> {
+        let id = match store {
+            HERE => self.heard_of(&counts.queue, HERE),
+            _ => self.named(&counts.queue)?,
+        };
+        (self.queue(id).store == store).then_some(id)
     }
 
     /// Counts what was put.
@@ -179,27 +176,20 @@ impl Tasks {
     }
 
     /// What the change of a queue to these counts means to those who wait for that.
-    fn news(&mut self, counts: &Counts) -> Vec<QueueEvent> {
-        let id = self.heard_of(&counts.queue);
+    pub(super) fn news(&mut self, id: QueueId, counts: &Counts) -> Vec<QueueEvent> {
         let before = self.queue(id).counts.as_ref().map(|before| before.tally);
         counts.news(&before.unwrap_or_default()).collect()
     }
 
-    /// Why no task is begun, while the store fails.
-    pub(super) fn why(&self) -> Option<&str> {
-        self.trouble.as_ref().map(|(_, why)| why.as_str())
-    }
-
     /// When there is something to do that nothing else brings.
     pub(super) fn deadline(&self) -> Option<Tick> {
-        earliest([self.deadlines.first().map(|(at, _)| *at), self.due, self.trouble.as_ref().map(|(at, _)| *at)])
+        earliest([self.deadlines.first().map(|(at, _)| *at), self.stores.deadline()])
     }
 
-    /// A queue has changed.
-    pub(super) fn counted(&mut self, counts: Counts, now: Now) {
-        let id = self.heard_of(&counts.queue);
+    /// A queue has changed, as a store says.
+    pub(super) fn counted(&mut self, store: StoreId, counts: Counts, now: Now) {
+        let Some(id) = self.counted_of(store, &counts) else { return };
         if (id.0 as usize) < self.desk.queues() {
-            self.desk.pause(id, counts.paused);
             for (class, first) in Class::ALL.into_iter().zip(counts.fresh) {
                 if let Some(first) = first {
                     self.desk.fresh(id, class, first);
@@ -207,29 +197,55 @@ impl Tasks {
             }
         }
         self.queue(id).counts = Some(counts);
-        self.await_due(now);
+        self.await_due(store, now);
     }
 
-    /// Has the next delayed task waited for.
-    fn await_due(&mut self, now: Now) {
-        let next_due = self.queues.iter().filter_map(|queue| queue.counts.as_ref()?.next_due).min();
-        self.due = next_due.map(|at| now.tick.after(at.until(now.wall)));
+    /// Has the next delayed task of a store waited for.
+    pub(super) fn await_due(&mut self, store: StoreId, now: Now) {
+        let of_it = self.queues.iter().filter(|queue| queue.store == store);
+        let next_due = of_it.filter_map(|queue| queue.counts.as_ref()?.next_due).min();
+        let is_lost = matches!(self.stores.get(store).standing, Standing::Lost(_));
+        let due = next_due.filter(|_| !is_lost).map(|at| now.tick.after(at.until(now.wall)));
+        self.stores.get_mut(store).due = due;
     }
 
-    /// Gives the orders again that must be carried out and could not be.
-    pub(super) fn tell_again(&mut self) {
-        for asked in std::mem::take(&mut self.untold) {
-            if let Some(order) = asked.again() {
-                self.order(asked, order);
+    /// Has nobody begin tasks of queues that are paused, or whose store cannot say that they have begun.
+    pub(super) fn hold_queues(&mut self) {
+        for (id, queue) in (0..).map(QueueId).zip(&self.queues) {
+            if (id.0 as usize) < self.desk.queues() {
+                let is_paused = queue.counts.as_ref().is_some_and(|counts| counts.paused);
+                self.desk.pause(id, is_paused || !self.stores.get(queue.store).is_ready());
             }
         }
     }
 
-    /// Ends the store, when all that it was told is done. What has failed is tried a last time.
+    /// Has a crew be given a task of shared queues as it wishes; of no queue where it wishes for none.
+    fn wish(&mut self, crew: CrewId, from: &[(QueueId, Class)], configuration: &Configuration) {
+        for store in self.stores.ids().filter(|store| store.is_shared()) {
+            let source = |(queue, class): &(QueueId, Class)| {
+                let known = &self.queues[queue.0 as usize];
+                let keys = known.place.map(|place| &configuration.loaded.config.queues[place].keys);
+                let max_wait = keys.map_or(Duration::MAX, |keys| keys.max_wait.value);
+                (known.store == store).then(|| Source { queue: known.name.clone(), class: *class, max_wait })
+            };
+            let from = from.iter().filter_map(source).collect();
+            self.order(store, Asked::Wish { generation: self.generation, crew }, Order::Take { by: crew.0, from });
+        }
+    }
+
+    /// Gives a store the orders again that must be carried out and could not be.
+    pub(super) fn tell_again(&mut self, store: StoreId) {
+        for asked in std::mem::take(&mut self.stores.get_mut(store).untold) {
+            if let Some(order) = asked.again() {
+                self.order(store, asked, order);
+            }
+        }
+    }
+
+    /// Ends the stores, when all that they were told is done. What has failed is tried a last time.
     pub(super) fn stop(mut self) {
-        self.tell_again();
-        self.send();
-        self.store.stop();
+        self.stores.ids().for_each(|store| self.tell_again(store));
+        self.stores.stop();
     }
 }
 
@@ -238,17 +254,15 @@ impl Up<'_> {
     pub(super) fn arrange_tasks(&mut self) {
         let Some(tasks) = &mut self.tasks else { return };
         let config = &self.configuration.loaded.config;
-        tasks.queues.iter_mut().for_each(|queue| queue.place = None);
-        for (place, queue) in config.queues.iter().enumerate() {
-            let id = tasks.heard_of(&queue.name.as_str().into());
-            tasks.queue(id).place = Some(place);
+        tasks.take_in_queues(&self.configuration);
+        for crew in (0..tasks.crews.len() as u32).map(CrewId) {
+            tasks.wish(crew, &[], &self.configuration);
         }
         tasks.generation += 1;
         (tasks.desk, tasks.crews) = (Queues::new(), Vec::new());
         for queue in &tasks.queues {
             let max_wait = queue.place.map_or(Duration::MAX, |place| config.queues[place].keys.max_wait.value);
-            let id = tasks.desk.add_queue(max_wait);
-            tasks.desk.pause(id, queue.counts.as_ref().is_some_and(|counts| counts.paused));
+            tasks.desk.add_queue(max_wait, queue.store.is_shared());
         }
         self.workers.values_mut().for_each(|worker| worker.slot = None);
         for (table, named) in config.workers.iter().enumerate() {
@@ -284,148 +298,42 @@ impl Up<'_> {
 
     /// Gives tasks to slots that are free.
     pub(super) fn serve_tasks(&mut self, now: Now) {
+        let Some(tasks) = &mut self.tasks else { return };
         if self.supervisor.phase() == Phase::Stopping {
-            return;
+            (0..tasks.crews.len() as u32).for_each(|crew| tasks.desk.open(CrewId(crew), false));
         }
-        let Some(tasks) = self.tasks.as_mut().filter(|tasks| tasks.trouble.is_none()) else { return };
+        tasks.hold_queues();
         let mut effects = Vec::new();
         tasks.desk.settle(now.wall, &mut effects);
-        let (mut leases, mut all_ahead) = (Vec::new(), true);
+        let mut leases = BTreeMap::new();
         for effect in effects {
             match effect {
                 Effect::Fetch { queue, class, after } => {
                     let name = tasks.queue(queue).name.clone();
                     let (tasks_max, bytes_max) = (FETCH_TASKS, FETCH_BYTES);
                     let order = Order::Fetch { queue: name, class, after, tasks_max, bytes_max, now: now.wall };
-                    tasks.order(Asked::Fetch { generation: tasks.generation, queue, class }, order);
+                    tasks.order(HERE, Asked::Fetch { generation: tasks.generation, queue, class }, order);
                 }
                 Effect::Begin { slot, queue, task } => {
                     let id = tasks.crews[slot.crew.0 as usize].slots[slot.number as usize];
                     let Some(worker) = self.workers.get_mut(&id) else { continue };
+                    let (leases, all_ahead) = leases.entry(tasks.queue(queue).store).or_insert((Vec::new(), true));
                     leases.push((id, task.id));
-                    all_ahead &= worker.take(task, queue, now.tick);
+                    *all_ahead &= worker.take(task, queue, now.tick);
                 }
+                Effect::Wish { crew, from } => tasks.wish(crew, &from, &self.configuration),
+                Effect::Release { id, .. } => tasks.end(id, Ending::Return, now),
             }
         }
-        if !leases.is_empty() {
+        for (store, (leases, ahead)) in leases {
             let ids = leases.iter().map(|(_, task)| *task).collect();
-            tasks.order(Asked::Lease(leases), Order::Lease { ids, ahead: all_ahead });
+            tasks.order(store, Asked::Lease(leases), Order::Lease { ids, ahead });
         }
     }
 
-    /// Gives the store the orders that there are.
+    /// Gives the stores the orders that there are.
     pub(super) fn send_orders(&mut self) {
-        self.tasks.iter_mut().for_each(Tasks::send);
-    }
-
-    /// Takes what the store has said.
-    pub(super) fn store_said(&mut self, now: Now) {
-        while let Some(said) = self.tasks.as_ref().and_then(|tasks| tasks.said.try_recv().ok()) {
-            let Some(tasks) = &mut self.tasks else { return };
-            match said {
-                FromStore::Counts(counts) => {
-                    let (queue, news, paused) = (counts.queue.clone(), tasks.news(&counts), counts.paused);
-                    tasks.counted(counts, now);
-                    if paused {
-                        self.give_back_of(&queue, now);
-                    }
-                    news.into_iter().for_each(|event| self.happened(What::Queue { queue: &queue, event }, now));
-                    self.room_for_files(&queue);
-                }
-                FromStore::Reply(ticket, reply) => {
-                    if let Some(asked) = tasks.asked.remove(&ticket) {
-                        self.store_replied(asked, reply, now);
-                    }
-                }
-                FromStore::Ended => return self.store_ended(now),
-            }
-        }
-    }
-
-    /// Nobody stores tasks any more: whoever waits for that is told.
-    fn store_ended(&mut self, now: Now) {
-        let asked = self.tasks.take().map(|tasks| tasks.asked).unwrap_or_default();
-        let text = "the store of tasks has ended: no task is begun any more";
-        self.say(Happening::new(now.wall, Kind::Warning, text));
-        for client in asked.into_values().filter_map(Asked::client) {
-            self.server.reply(&self.poller, client, &Answer::failed(Code::Failed, text), now.tick);
-        }
-    }
-
-    fn store_replied(&mut self, asked: Asked, reply: Reply, now: Now) {
-        let Some(tasks) = &mut self.tasks else { return };
-        match (asked, reply) {
-            (Asked::Fetch { generation, queue, class }, Reply::Fetched { tasks: found, damaged }) => {
-                if generation == tasks.generation {
-                    tasks.desk.fetched(queue, class, found);
-                }
-                self.say_damaged(queue, &damaged, now);
-            }
-            (Asked::Fetch { generation, queue, class }, Reply::Failed(error)) => {
-                if generation == tasks.generation {
-                    tasks.desk.refused(queue, class);
-                }
-                self.store_failed(&error, now);
-            }
-            (Asked::Lease(leases), Reply::Leased(leased)) => {
-                tasks.complaint = None;
-                for ((id, task), (_, attempt)) in leases.into_iter().zip(leased) {
-                    self.leased(id, task, attempt, now);
-                }
-            }
-            (Asked::Lease(leases), Reply::Failed(error)) => {
-                leases.into_iter().for_each(|(id, task)| self.not_leased(id, task));
-                self.store_failed(&error, now);
-            }
-            (Asked::Worker(putter, queue), reply) => self.put_replied(putter, queue, &reply, now),
-            (asked @ (Asked::End(_) | Asked::Arrived(..)), Reply::Failed(error)) => {
-                tasks.untold.push(asked);
-                self.store_failed(&error, now);
-            }
-            (Asked::Arrived(source, order), Reply::Arrived(taken)) => {
-                let told = if let Order::Arrived(arrived) = *order { arrived.files.len() } else { 0 };
-                self.files_taken(&source, told, taken, now);
-            }
-            (Asked::End(_), _) => tasks.complaint = None,
-            (Asked::Gone(id), Reply::Shown(None)) => {
-                self.task_ended(id, &Came { end: Ended::Dropped, text: None });
-            }
-            // The calendar's clock is behind the one by which that was waited for.
-            (Asked::Due, Reply::Changed { tasks: 0, .. }) => tasks.await_due(now),
-            (Asked::Purge(order), Reply::Changed { more: true, .. }) => {
-                tasks.order(Asked::Purge(order.clone()), *order);
-            }
-            (Asked::Due, Reply::Failed(error)) => {
-                tasks.due = Some(now.tick.after(TROUBLE));
-                self.store_failed(&error, now);
-            }
-            (Asked::Client(client, wanted), reply) => self.tell_client(client, wanted, reply, now),
-            (Asked::Begun(client, wanted, seated), reply) => {
-                let stored = at_once::begun(&reply);
-                self.tell_client(client, wanted, reply, now);
-                self.begin_seated(seated, &stored, now);
-            }
-            // What came of the others is in the counts.
-            _ => {}
-        }
-    }
-
-    /// The store could not do something that it has to do: it is told again a little later.
-    fn store_failed(&mut self, error: &StoreError, now: Now) {
-        let Some(tasks) = &mut self.tasks else { return };
-        let text = error.to_string();
-        tasks.trouble = Some((now.tick.after(TROUBLE), text.clone()));
-        if tasks.complaint.replace(text.clone()).is_none_or(|known| known != text) {
-            self.say(Happening::new(now.wall, Kind::Warning, text));
-        }
-    }
-
-    fn say_damaged(&mut self, queue: QueueId, damaged: &[TaskId], now: Now) {
-        let Some(tasks) = self.tasks.as_mut().filter(|_| !damaged.is_empty()) else { return };
-        let ids: Vec<_> = damaged.iter().map(ToString::to_string).collect();
-        let (name, ids) = (tasks.queue(queue).name.clone(), ids.join(", "));
-        let text = format!("queue {name}: not what was put, and set aside: {ids}");
-        self.say(Happening::new(now.wall, Kind::Warning, text));
+        self.tasks.iter_mut().for_each(|tasks| tasks.stores.send());
     }
 
     /// Workers are to take tasks, or are to take none: those of these that have slots. What to say of that, each once.

@@ -1,6 +1,7 @@
 //! A try: begun when the store has it, over when nothing of its process is left.
 
 use super::asked::Asked;
+use super::stores::Standing;
 use super::talk::exit_of;
 use super::tasks::Held;
 use super::{Up, Worker};
@@ -185,18 +186,24 @@ impl Up<'_> {
         known.purged = Some(now.tick);
         let keep_done = self.configuration.loaded.config.queues[place].keys.keep_done.value;
         let before = Wall(now.wall.0.saturating_sub(keep_done.as_micros() as i64));
-        let order = Order::Purge { queue: tasks.queue(queue).name.clone(), before, done_max: RESULTS_MAX };
-        tasks.order(Asked::Purge(Box::new(order.clone())), order);
+        let (queue, store) = (known.name.clone(), known.store);
+        let order = Order::Purge { queue, before, done_max: RESULTS_MAX };
+        tasks.order(store, Asked::Purge(Box::new(order.clone())), order);
     }
 
     /// Does what is due: tasks that have had their time, delayed ones whose time has come, a store that is to be tried again.
     pub(super) fn tasks_due(&mut self, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
-        if tasks.trouble.take_if(|(at, _)| *at <= now.tick).is_some() {
-            tasks.tell_again();
-        }
-        if tasks.due.take_if(|at| *at <= now.tick).is_some() {
-            tasks.order(Asked::Due, Order::Due { now: now.wall });
+        for store in tasks.stores.ids() {
+            let backend = tasks.stores.get_mut(store);
+            let is_due = backend.due.take_if(|at| *at <= now.tick).is_some();
+            if matches!(backend.standing, Standing::Failing(until, _) if until <= now.tick) {
+                backend.standing = Standing::Ready;
+                tasks.tell_again(store);
+            }
+            if is_due {
+                tasks.order(store, Asked::Due, Order::Due { now: now.wall });
+            }
         }
         while let Some((_, id)) = self.tasks.as_mut().and_then(|tasks| late(&mut tasks.deadlines, now.tick)) {
             let Some(held) = self.workers.get_mut(&id).and_then(|worker| worker.task.as_mut()) else {

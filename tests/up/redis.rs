@@ -1,0 +1,364 @@
+//! Queues on a real Redis server: several supervisors share them, one dies, one is cut off, the server goes and comes back.
+
+use super::{Up, carriers, configure, until};
+use crate::harness::{Folder, LIMIT, finish, quell};
+use nix::sys::signal::Signal;
+use quell::sys::fd;
+use serial_test::serial;
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How many tasks; a hundredth of them where not all is asked for.
+const TASKS: usize = 100_000;
+/// The slots of each supervisor.
+const SLOTS: usize = 4;
+
+fn tasks() -> usize {
+    if std::env::var_os("QUELL_TEST_WHOLE").is_some() { TASKS } else { TASKS / 100 }
+}
+
+/// A server in a folder of its own; it is killed when it is dropped.
+struct Redis {
+    folder: Folder,
+    child: Child,
+    port: u16,
+}
+
+impl Redis {
+    fn start() -> Redis {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = Folder::new();
+        let child = Redis::spawn(&folder, port);
+        Redis { folder, child, port }
+    }
+
+    /// One that keeps a log of what it does, so that it has all again when it is killed and started anew.
+    fn spawn(folder: &Folder, port: u16) -> Child {
+        let mut child = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"])
+            .args(["--appendfsync", "always", "--dir"])
+            .arg(folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        assert!(said.any(|line| line.unwrap().contains("Ready to accept connections")));
+        child
+    }
+
+    fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.child = Redis::spawn(&self.folder, self.port);
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The way to a server, which can be cut.
+struct Proxy {
+    port: u16,
+    way: Arc<Mutex<Way>>,
+}
+
+#[derive(Default)]
+struct Way {
+    is_cut: bool,
+    open: Vec<TcpStream>,
+}
+
+impl Proxy {
+    fn to(server: u16) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (port, way) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Way::default())));
+        let known = way.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let mut way = known.lock().unwrap();
+                if way.is_cut {
+                    continue;
+                }
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
+                for (from, to) in [(&client, &server), (&server, &client)] {
+                    let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    way.open.push(from.try_clone().unwrap());
+                    std::thread::spawn(move || pass(from, to));
+                }
+            }
+        });
+        Proxy { port, way }
+    }
+
+    fn cut(&self) {
+        let mut way = self.way.lock().unwrap();
+        way.is_cut = true;
+        way.open.drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+    }
+
+    fn mend(&self) {
+        self.way.lock().unwrap().is_cut = false;
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream) {
+    let mut bytes = [0; 16 << 10];
+    while let Ok(count) = from.read(&mut bytes)
+        && count > 0
+        && to.write_all(&bytes[..count]).is_ok()
+    {}
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+/// A queue at a port, and a worker that runs this for each of its tasks.
+fn keys(port: u16, script: &str, keys: &str) -> String {
+    let quoted = serde_json::to_string(script).unwrap();
+    format!(
+        "[queue.jobs]\nstore = \"redis://127.0.0.1:{port}/0\"\n\
+         [worker.jobs]\nshell = {quoted}\nstart_on = [{{ queue = \"jobs\" }}]\nstop.grace = \"100ms\"\n{keys}\n"
+    )
+}
+
+fn up(port: u16, script: &str, more: &str) -> Up {
+    let mut up = Up::start(&keys(port, script, more));
+    up.until(" is there, with jobs");
+    up
+}
+
+/// What is known of the queue.
+fn queue(up: &Up) -> serde_json::Value {
+    let stats = up.must(&["queue", "stats", "jobs", "--json"]);
+    serde_json::from_str::<serde_json::Value>(&stats).unwrap()[0].clone()
+}
+
+fn put(up: &Up, words: &[&str]) -> Vec<String> {
+    up.must(&[&["put", "jobs"], words].concat()).lines().map(str::to_owned).collect()
+}
+
+/// What of the tasks has been done so far, and how often each.
+fn done_in(file: &std::path::Path) -> HashMap<String, usize> {
+    let mut done = HashMap::new();
+    for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
+        *done.entry(line.to_owned()).or_default() += 1;
+    }
+    done
+}
+
+/// Everything that can be asked of a queue can be asked of one that is elsewhere; and one that is here stands beside it.
+#[test]
+#[serial]
+fn a_queue_elsewhere_is_like_one_here() {
+    let redis = Redis::start();
+    let here = "[queue.here]\n[worker.here]\nshell = \"true\"\nstart_on = [{ queue = \"here\" }]\n";
+    let script = "echo did $(cat); test $(cat $QUELL_PAYLOAD) != bad";
+    let mut up = up(redis.port, script, &format!("retry = {{ tries = 2, first = \"10ms\" }}\n{here}"));
+    assert_eq!(up.must(&["put", "here", "--wait", "x"]), "1 done\n");
+    assert!(put(&up, &["--wait", "a"])[0].ends_with(" done"));
+    let refused = up.ask(&["put", "jobs", "--wait", "bad"]);
+    assert!(refused.code() == 1 && refused.text().ends_with("buried exit 1, at try 2 of 2\n"), "{refused:?}");
+    let bad = refused.text().split(' ').next().unwrap().to_owned();
+    up.must(&["queue", "pause", "jobs"]);
+    let kept = put(&up, &["--key", "k", "--class", "low", "c"]);
+    assert_eq!(put(&up, &["--key", "k", "d"]), kept);
+    up.must(&["queue", "kick", &bad]);
+    assert_eq!(queue(&up)["waiting"], serde_json::json!({ "high": 0, "normal": 1, "low": 1 }));
+    up.must(&["queue", "bury", &bad]);
+    let listed = up.must(&["queue", "list", "--json", "-n", "2"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((&listed["tasks"][0]["id"], &listed["more"]), (&1.into(), &true.into()), "those here come first");
+    assert!(up.must(&["queue", "show", &bad]).contains("somebody asked for it"));
+    up.must(&["queue", "drop", &bad]);
+    up.must(&["queue", "resume", "jobs"]);
+    until("what waited is done", || queue(&up)["done"] == 2);
+    let began = Instant::now();
+    assert!(put(&up, &["--delay", "300ms", "--wait", "later"])[0].ends_with(" done"));
+    assert!(began.elapsed() >= Duration::from_millis(300));
+    up.must(&["queue", "pause", "jobs"]);
+    put(&up, &["x", "y"]);
+    assert!(up.must(&["queue", "drain", "jobs"]).contains("2 tasks of jobs dropped"));
+    up.down();
+    let late = finish(quell().args(["put", "jobs", "late", "-c"]).arg(up.folder.join("quell.toml")));
+    assert_eq!(late.code(), 0, "{late:?}");
+    let mut up = up.again();
+    up.until(" is there, with jobs");
+    up.must(&["queue", "resume", "jobs"]);
+    up.until_logged("jobs", "did late");
+    up.down();
+}
+
+/// Whoever puts by one supervisor, and waits, is told what another has done; a pause by one holds for all.
+#[test]
+#[serial]
+fn two_share_a_queue() {
+    let redis = Redis::start();
+    let mut busy = up(redis.port, "true", "");
+    let mut idle = up(redis.port, "true", "");
+    idle.must(&["stop", "jobs"]);
+    assert!(put(&idle, &["--wait", "--timeout", "1m", "a"])[0].ends_with(" done"));
+    idle.must(&["queue", "pause", "jobs"]);
+    until("the other has heard of it", || queue(&busy)["paused"] == true);
+    let waits = put(&busy, &["b"]);
+    assert!(busy.must(&["queue", "show", &waits[0]]).contains("waiting"));
+    idle.must(&["queue", "resume", "jobs"]);
+    until("it is done", || queue(&busy)["done"] == 2);
+    busy.down();
+    idle.down();
+}
+
+/// E3, E5: what was under way when quell died is done by the next one, and its first try is counted.
+#[test]
+#[serial]
+fn quell_dies_with_a_task_in_hand() {
+    let redis = Redis::start();
+    let mut up = up(redis.port, "echo try $QUELL_ATTEMPT; test $QUELL_ATTEMPT = 2 || exec sleep 1000", "");
+    put(&up, &["a"]);
+    up.until_logged("jobs", "try 1");
+    up.signal(Signal::SIGKILL);
+    up.end();
+    until("nobody is left", || carriers(up.folder.path()).is_empty());
+    let mut up = up.again();
+    up.until("was under way with us (try 1); it waits again");
+    up.until_logged("jobs", "try 2");
+    until("it is done", || queue(&up)["done"] == 1);
+    up.down();
+}
+
+/// How long the threads of a process have run, in ticks of the clock, and how often they were woken.
+fn effort(pid: i32) -> (u64, u64) {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let wakes = threads.map(|thread| {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.map_or(0, |count| count.trim().parse::<u64>().unwrap())
+    });
+    (ticks, wakes.sum())
+}
+
+/// E8: while the server is gone a put is refused, no task is begun, nothing is acknowledged and nothing spins; what ended
+/// meanwhile is told when it is back.
+#[test]
+#[serial]
+fn the_server_goes_and_comes_back() {
+    let mut redis = Redis::start();
+    let folder = Folder::new();
+    let go = folder.join("go");
+    let script = format!("echo at $(cat); until test -e {}; do sleep 0.05; done", go.display());
+    let mut up = up(redis.port, &script, "");
+    put(&up, &["a", "b"]);
+    up.until_logged("jobs", "at a");
+    redis.stop();
+    up.until("; nothing of jobs is put or begun");
+    let refused = up.ask(&["put", "jobs", "c"]);
+    assert!(refused.code() == 1 && refused.stderr.contains("cannot be reached"), "{refused:?}");
+    let state = queue(&up);
+    assert_eq!(state["store"], "lost");
+    assert!(state["why"].as_str().unwrap().contains("cannot be reached"), "{state}");
+    // The task ends meanwhile.
+    std::fs::write(&go, "").unwrap();
+    until("its process has ended", || up.status("jobs.1")["pid"].is_null());
+    let before = effort(up.pid());
+    fd::wait::<0>([], Some(Duration::from_secs(10))).unwrap();
+    let after = effort(up.pid());
+    let (ticks, wakes) = (after.0 - before.0, after.1 - before.1);
+    assert!(ticks <= 10 && wakes <= 100, "{ticks} ticks, {wakes} times woken in ten seconds");
+    redis.start_again();
+    up.until(" is there, with jobs");
+    until("both are done", || queue(&up)["done"] == 2);
+    let ids: Vec<_> = up.printed("jobs").iter().map(|line| line.split_once("] ").unwrap().1.to_owned()).collect();
+    assert_eq!(ids, ["at a", "at b"], "each was begun once");
+    up.down();
+}
+
+/// With nothing to do, a quell that shares a queue says every ten seconds that it lives, and nothing else.
+#[test]
+#[serial]
+fn a_quell_that_has_nothing_to_do() {
+    let redis = Redis::start();
+    let mut up = up(redis.port, "true", "");
+    assert!(put(&up, &["--wait", "a"])[0].ends_with(" done"));
+    let before = effort(up.pid());
+    fd::wait::<0>([], Some(Duration::from_secs(20))).unwrap();
+    let after = effort(up.pid());
+    let (ticks, wakes) = (after.0 - before.0, after.1 - before.1);
+    assert!(ticks <= 2 && wakes <= 40, "{ticks} ticks, {wakes} times woken in twenty seconds");
+    up.down();
+}
+
+/// Three supervisors do the tasks of one queue; one of them is killed for good, one is cut off for longer than it is waited
+/// for. All tasks are done, none is lost; done twice are at most those that the two had in hand.
+#[test]
+#[serial]
+fn one_is_killed_and_one_is_cut_off() {
+    let redis = Redis::start();
+    let proxy = Proxy::to(redis.port);
+    let shared = Folder::new();
+    let done = shared.join("done");
+    // One process for each task, so that many are done in little time.
+    let script = format!("read -r n; echo \"$n\" >> {}", done.display());
+    let keys_of = |port| keys(port, &script, &format!("slots = {{ total = {SLOTS} }}\nretry = {{ first = \"10ms\" }}"));
+    let count = tasks();
+    // They are put before anybody works, by a quell without a supervisor: a line each, with its end in the payload.
+    let folder = Folder::new();
+    let path = configure(&folder, &keys_of(redis.port));
+    for from in (0..count).step_by(1000) {
+        let mut command = quell();
+        command.args(["put", "jobs", "-c"]).arg(&path).args((from..count.min(from + 1000)).map(|n| format!("{n}\n")));
+        let done = finish(&mut command);
+        assert_eq!(done.code(), 0, "{done:?}");
+    }
+    let began = Instant::now();
+    let [mut first, mut second, mut third] = [redis.port, redis.port, proxy.port].map(|port| {
+        let mut up = Up::start(&keys_of(port));
+        up.until(" is there, with jobs");
+        up
+    });
+    let until_done = |share: usize| {
+        let bytes = (0..count * share / 8).map(|n| n.to_string().len() as u64 + 1).sum::<u64>();
+        let end = Instant::now() + 20 * LIMIT;
+        while std::fs::metadata(&done).map_or(0, |file| file.len()) < bytes {
+            assert!(Instant::now() < end, "{} of {count} are done", done_in(&done).len());
+            fd::wait::<0>([], Some(Duration::from_millis(20))).unwrap();
+        }
+    };
+    until_done(1);
+    first.signal(Signal::SIGKILL);
+    first.end();
+    until_done(2);
+    proxy.cut();
+    third.until("cannot be reached");
+    let mut dead = [first.folder.path(), third.folder.path()].map(|path| path.display().to_string()).to_vec();
+    while !dead.is_empty() {
+        let line = second.until("which is gone");
+        dead.retain(|folder| !line.contains(folder));
+    }
+    proxy.mend();
+    third.until(" is there, with jobs");
+    until_done(8);
+    until("all is quiet", || queue(&second)["done"].as_u64() == Some(count as u64));
+    let times = done_in(&done);
+    assert_eq!(times.len(), count, "none is lost");
+    let twice: usize = times.values().map(|times| times - 1).sum();
+    let took = began.elapsed();
+    // Past the capture of tests that succeed.
+    let _ = writeln!(std::io::stderr(), "{count} tasks in {took:?}, {twice} of them twice");
+    assert!(twice <= 2 * SLOTS, "{twice} were done twice");
+    let left = queue(&second);
+    assert_eq!((&left["running"], &left["waiting"]["normal"], &left["buried"]), (&0.into(), &0.into(), &0.into()));
+    second.down();
+    third.down();
+}
