@@ -235,18 +235,22 @@ fn a_worker_dies_with_its_supervisor() {
     }
 }
 
-/// What was opened for a spawn is closed after it, whether it came about or not.
+/// What was opened for a spawn is closed after it, whether it came about or not. Other tests open and close some meanwhile,
+/// but not so many.
 #[test]
 #[serial]
 fn a_spawn_leaves_no_descriptor() {
+    const SPAWNS: usize = 300;
     let count = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let before = count();
     for program in [sh(":"), Program { cwd: "/no/such".into(), ..sh("") }] {
-        let (started, reader) = start(&program);
-        if let Ok(process) = &started {
-            ended(process);
+        for _ in 0..SPAWNS {
+            let (started, reader) = start(&program);
+            if let Ok(process) = &started {
+                ended(process);
+            }
+            drop(reader);
         }
-        drop(reader);
     }
-    assert_eq!(count(), before);
+    assert!(count() < before + SPAWNS / 2);
 }

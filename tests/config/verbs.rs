@@ -228,18 +228,6 @@ fn tests_pass_or_fail_with_their_place() {
 }
 
 #[test]
-fn what_cannot_be_tested_yet_is_refused_by_name() {
-    let folder = Folder::new();
-    let source = "[[test]]\nsource = { queue = \"mail\", class = \"high\" }\nexpect = { start = \"mailer\", within = \"50ms\" }\n";
-    folder.write("quell.toml", format!("{TESTED}\n{source}"));
-    let done = at(&folder, &["test"]);
-    let text = done.text();
-    let expected = "error: sources are not simulated by this version of quell\n  --> quell.toml:22:1\n";
-    assert!(done.code() == 1 && text.contains(expected), "{text}");
-    assert!(text.ends_with("\n3 tests, 1 expectation failed\n"), "{text}");
-}
-
-#[test]
 fn what_init_writes_passes_check_and_says_the_command_as_it_is() {
     let folder = Folder::new();
     let command = ["./app.py", "--port", "8080", "it's \"$HOME\" \\ ${X} 100%", "tab\t|", "*"];

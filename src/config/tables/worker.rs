@@ -238,10 +238,10 @@ table! {
         instances: Set<Int<1, 1000>> = Value("1"), "One name, one process.", Restart,
             [("supervisord", "numprocs"), ("docker-compose", "replicas"), ("docker-compose", "scale"), ("pm2", "exec_mode")];
         /// Whether it is to run for ever, or is done when it exits.
-        kind: Set<Option<Choice<WorkerKind>>> = Rule("`service`; with `start_on`, `oneshot`, unless `protocol = \"lines\"`"),
+        kind: Set<Option<Choice<WorkerKind>>> = Rule("`service`; with `start_on`, `oneshot`, unless it stays (`lines`)"),
             "What is started by an event ends by itself.", Restart, [("systemd", "Type")];
         /// When it is started again.
-        restart: Set<Option<Choice<Restart>>> = Rule("`on-failure`; a oneshot `never`; with `protocol = \"lines\"`, `always`"),
+        restart: Set<Option<Choice<Restart>>> = Rule("`on-failure`; a oneshot `never`, one that stays `always`"),
             "An end that was meant is an end.", Live, [("supervisord", "autorestart"), ("pm2", "autorestart")];
         /// Exit codes that are no failure.
         success_codes: Set<Vec<Int<0, 255>>> = Value("[0]"), "As exit(3) has it.", Live, [("supervisord", "exitcodes"), ("systemd", "SuccessExitStatus")];
