@@ -168,7 +168,8 @@ impl Scene {
             let end = start + text[start..].find(after).unwrap_or_else(|| panic!("{after:?} in {text}"));
             text.replace_range(start..end, "…");
         }
-        text
+        // Another test may be about to start a program, which has our descriptors until then.
+        text.replace("(…) and 1 more", "(…)")
     }
 
     /// Writes what a report says is to be written.

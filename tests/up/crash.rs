@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 const KILLS: u32 = 1000;
 /// So many at once.
 const HANDS: u32 = 4;
-const TRIES: usize = 3;
+/// A task that is under way when quell is killed has had a try, whatever it did: none is to have so many by bad luck.
+const TRIES: usize = 8;
 /// So many tasks wait at most.
 const AHEAD: usize = 2000;
 /// So long after a try was told of there is a kill, at most.
