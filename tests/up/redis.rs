@@ -394,4 +394,8 @@ fn one_is_killed_and_one_is_cut_off() {
     assert_eq!((&left["running"], &left["waiting"]["normal"], &left["buried"]), (&0.into(), &0.into(), &0.into()));
     second.down();
     third.down();
+    // What the one that was killed has left outside its folder is taken away by its next one.
+    let mut first = first.again();
+    first.until(" is there, with jobs");
+    first.down();
 }
