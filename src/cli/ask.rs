@@ -25,7 +25,8 @@ pub(super) struct Options {
     socket: Option<PathBuf>,
 }
 
-/// Whether a verb waits for what it asks for.
+// No doc comment: clap would take it for what the verb does.
+// Whether a verb waits for what it asks for.
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(super) struct Waiting {

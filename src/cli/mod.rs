@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod completions;
 mod config;
+mod deferred;
 mod down;
 mod events;
 mod explain;
@@ -36,7 +37,8 @@ use crate::config::report::visible;
 use crate::log::ledger::Ledger;
 use crate::sys::fd;
 use crate::sys::signal::{Inherited, Number, die_of};
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use deferred::Deferred;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -63,45 +65,45 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Filter(filter::Options),
-    Log(log::Options),
-    Run(run::Options),
-    Up(up::Options),
-    Status(status::Options),
+    Filter(Deferred<filter::Options>),
+    Log(Deferred<log::Options>),
+    Run(Deferred<run::Options>),
+    Up(Deferred<up::Options>),
+    Status(Deferred<status::Options>),
     /// Start workers, and what they need
     #[command(after_help = start::START)]
-    Start(start::Options),
+    Start(Deferred<start::Options>),
     /// Stop workers, and those that need them before
     #[command(after_help = start::STOP)]
-    Stop(start::Options),
+    Stop(Deferred<start::Options>),
     /// Stop workers and start them again
     #[command(after_help = start::RESTART)]
-    Restart(start::Options),
-    Signal(signal::Options),
-    Reload(reload::Options),
+    Restart(Deferred<start::Options>),
+    Signal(Deferred<signal::Options>),
+    Reload(Deferred<reload::Options>),
     /// Rotate the logs of workers
     #[command(after_help = rotate::ROTATE)]
-    Rotate(rotate::Options),
+    Rotate(Deferred<rotate::Options>),
     /// Open the logs of workers anew, after something else has moved them away
     #[command(after_help = rotate::REOPEN)]
-    Reopen(rotate::Options),
-    Events(events::Options),
-    Put(put::Options),
-    Queue(queue::Options),
-    Fire(fire::Options),
-    Down(down::Options),
-    Logs(logs::Options),
-    Check(check::Options),
-    Plan(plan::Options),
-    Explain(explain::Options),
-    Init(init::Options),
-    Import(import::Options),
-    Test(test::Options),
-    Simulate(simulate::Options),
-    Source(source::Options),
-    Schema(schema::Options),
-    Completions(completions::Options),
-    Man(man::Options),
+    Reopen(Deferred<rotate::Options>),
+    Events(Deferred<events::Options>),
+    Put(Deferred<put::Options>),
+    Queue(Deferred<queue::Options>),
+    Fire(Deferred<fire::Options>),
+    Down(Deferred<down::Options>),
+    Logs(Deferred<logs::Options>),
+    Check(Deferred<check::Options>),
+    Plan(Deferred<plan::Options>),
+    Explain(Deferred<explain::Options>),
+    Init(Deferred<init::Options>),
+    Import(Deferred<import::Options>),
+    Test(Deferred<test::Options>),
+    Simulate(Deferred<simulate::Options>),
+    Source(Deferred<source::Options>),
+    Schema(Deferred<schema::Options>),
+    Completions(Deferred<completions::Options>),
+    Man(Deferred<man::Options>),
 }
 
 /// A message for the user, and the exit code that goes with it.
@@ -146,7 +148,7 @@ pub fn main() -> ExitCode {
         Err(e) => return fail(&Failure::new(format!("cannot block signals: {e}")), false),
     };
     let args: Vec<OsString> = std::env::args_os().collect();
-    let parsed = Cli::try_parse_from(&args);
+    let parsed = Cli::try_parse_from(&args).or_else(|_| parse_with_all(&args));
     let takes = |cli: &Cli| matches!(cli.verb, Verb::Filter(_) | Verb::Log(_) | Verb::Run(_) | Verb::Up(_));
     if !parsed.as_ref().is_ok_and(takes)
         && let Err(e) = inherited.restore()
@@ -160,35 +162,35 @@ pub fn main() -> ExitCode {
     let is_run = matches!(cli.verb, Verb::Run(_));
     cli.talk.init(matches!(cli.verb, Verb::Up(_)));
     let end = match cli.verb {
-        Verb::Filter(options) => options.execute(&inherited),
-        Verb::Log(options) => options.execute(&inherited),
-        Verb::Run(options) => options.execute(&inherited),
-        Verb::Up(options) => options.execute(&inherited),
-        Verb::Status(options) => options.execute(),
-        Verb::Start(options) => options.execute(start::Change::Start),
-        Verb::Stop(options) => options.execute(start::Change::Stop),
-        Verb::Restart(options) => options.execute(start::Change::Restart),
-        Verb::Signal(options) => options.execute(),
-        Verb::Reload(options) => options.execute(),
-        Verb::Rotate(options) => options.execute(rotate::Change::Rotate),
-        Verb::Reopen(options) => options.execute(rotate::Change::Reopen),
-        Verb::Events(options) => options.execute(),
-        Verb::Put(options) => options.execute(),
-        Verb::Queue(options) => options.execute(),
-        Verb::Fire(options) => options.execute(),
-        Verb::Down(options) => options.execute(),
-        Verb::Logs(options) => options.execute(),
-        Verb::Check(options) => options.execute(),
-        Verb::Plan(options) => options.execute(),
-        Verb::Explain(options) => options.execute(),
-        Verb::Init(options) => options.execute(),
-        Verb::Import(options) => options.execute(),
-        Verb::Test(options) => options.execute(),
-        Verb::Simulate(options) => options.execute(),
-        Verb::Source(options) => options.execute(),
-        Verb::Schema(options) => options.execute(),
-        Verb::Completions(options) => options.execute(Cli::command()),
-        Verb::Man(options) => options.execute(Cli::command()),
+        Verb::Filter(Deferred(options)) => options.execute(&inherited),
+        Verb::Log(Deferred(options)) => options.execute(&inherited),
+        Verb::Run(Deferred(options)) => options.execute(&inherited),
+        Verb::Up(Deferred(options)) => options.execute(&inherited),
+        Verb::Status(Deferred(options)) => options.execute(),
+        Verb::Start(Deferred(options)) => options.execute(start::Change::Start),
+        Verb::Stop(Deferred(options)) => options.execute(start::Change::Stop),
+        Verb::Restart(Deferred(options)) => options.execute(start::Change::Restart),
+        Verb::Signal(Deferred(options)) => options.execute(),
+        Verb::Reload(Deferred(options)) => options.execute(),
+        Verb::Rotate(Deferred(options)) => options.execute(rotate::Change::Rotate),
+        Verb::Reopen(Deferred(options)) => options.execute(rotate::Change::Reopen),
+        Verb::Events(Deferred(options)) => options.execute(),
+        Verb::Put(Deferred(options)) => options.execute(),
+        Verb::Queue(Deferred(options)) => options.execute(),
+        Verb::Fire(Deferred(options)) => options.execute(),
+        Verb::Down(Deferred(options)) => options.execute(),
+        Verb::Logs(Deferred(options)) => options.execute(),
+        Verb::Check(Deferred(options)) => options.execute(),
+        Verb::Plan(Deferred(options)) => options.execute(),
+        Verb::Explain(Deferred(options)) => options.execute(),
+        Verb::Init(Deferred(options)) => options.execute(),
+        Verb::Import(Deferred(options)) => options.execute(),
+        Verb::Test(Deferred(options)) => options.execute(),
+        Verb::Simulate(Deferred(options)) => options.execute(),
+        Verb::Source(Deferred(options)) => options.execute(),
+        Verb::Schema(Deferred(options)) => options.execute(),
+        Verb::Completions(Deferred(options)) => options.execute(Cli::command()),
+        Verb::Man(Deferred(options)) => options.execute(Cli::command()),
     };
     match end {
         Ok(End::Code(code)) => code.into(),
@@ -199,6 +201,14 @@ pub fn main() -> ExitCode {
         }
         Err(failure) => fail(&failure, is_run),
     }
+}
+
+/// The same with the options of every verb: a help or a hint may be about any of them.
+fn parse_with_all(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    command.build();
+    let mut matches = command.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))
 }
 
 /// Whether a command line that cannot be parsed was meant for `run`: the first word that is no option, nor an option's

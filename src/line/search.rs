@@ -7,7 +7,6 @@
 use super::shift::ShiftTable;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, Span, packed};
 use memchr::memmem;
-use std::collections::HashMap;
 
 /// The most patterns that Teddy takes without slowing down.
 const TEDDY_PATTERNS_MAX: usize = 64;
@@ -105,15 +104,20 @@ pub fn cuts(patterns: &[&[u8]], may_cut: impl Fn(usize) -> bool) -> Vec<(usize, 
         let firsts = heads.filter(|(cut, head)| memmem::find(patterns[at], head) == Some(*cut));
         left.extend(firsts.map(|(cut, head)| (at, cut, head)));
     }
-    let mut shares: HashMap<&[u8], usize> = HashMap::new();
-    left.iter().for_each(|(_, _, head)| *shares.entry(head).or_default() += 1);
+    let mut heads: Vec<_> = left.iter().map(|(_, _, head)| *head).collect();
+    heads.sort_unstable();
+    heads.dedup();
+    let place = |head: &[u8]| heads.partition_point(|other| *other < head);
+    let mut left: Vec<_> = left.into_iter().map(|(at, cut, head)| (at, cut, place(head))).collect();
+    let mut shares = vec![0; heads.len()];
+    left.iter().for_each(|(_, _, head)| shares[*head] += 1);
     // The head that most of them share, then the one that most of the rest share.
-    while let Some(&(_, _, chosen)) = left.iter().rev().max_by_key(|(_, _, head)| shares[head]) {
+    while let Some(&(_, _, chosen)) = left.iter().rev().max_by_key(|(_, _, head)| shares[*head]) {
         let found: Vec<_> =
             left.iter().filter(|(_, _, head)| *head == chosen).map(|(at, cut, _)| (*at, *cut)).collect();
         left.retain(|(at, _, head)| {
             let stays = found.iter().all(|(other, _)| other != at);
-            shares.entry(head).and_modify(|share| *share -= usize::from(!stays));
+            shares[*head] -= usize::from(!stays);
             stays
         });
         cuts.extend(found);

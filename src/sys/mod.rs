@@ -22,3 +22,8 @@ pub mod time;
 pub mod tty;
 pub mod usage;
 pub mod watch;
+
+// The unwinder from the compiler's archive: std asks for it in a library of its own, which each start would load.
+#[cfg(target_env = "gnu")]
+#[link(name = "gcc_eh")]
+unsafe extern "C" {}
