@@ -1,9 +1,11 @@
 //! Files that have come: a task for each, and never two. What was seen is remembered in the transaction that puts its task,
 //! until whoever watches the files says that it is gone: tasks are done and forgotten sooner than files are deleted.
 
+use super::checksum::Summed;
 use super::order::{Arrived, File, Full, Key, NewTask, OnKey, Reply, Taken};
-use super::table::{self, Transaction, sql, text};
-use crate::task::{Class, State};
+use super::table::{self, Transaction, class_of, sql, state_of, text};
+use crate::clock::Wall;
+use crate::task::{Class, State, TaskId};
 use rusqlite::{OptionalExtension, Result, params};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -61,19 +63,47 @@ impl Transaction<'_> {
             }
         }
         self.conn.prepare_cached(remember)?.execute(params![queue, key, bytes(path)])?;
-        let is_renamed = seen.is_some();
-        if is_renamed {
-            let waiting = self.step(&table::REPLACE_WAITING, params![queue, key])?;
-            let delayed = self.step(&table::REPLACE_DELAYED, params![queue, key])?;
-            if waiting.is_empty() && delayed.is_empty() {
-                return Ok(Ok(false));
-            }
+        if seen.is_some() {
+            self.renamed(queue, file, arrived.now)?;
+            return Ok(Ok(false));
         }
-        let key = Some(Key { name: key.clone(), on: OnKey::DropNew });
-        let task =
-            NewTask { class: Class::Normal, key, delay: Duration::ZERO, trace: None, payload: bytes(path).into() };
-        self.insert(queue, &task, State::Waiting, arrived.now)?;
-        Ok(Ok(!is_renamed))
+        self.insert(queue, &new_task(file), State::Waiting, arrived.now)?;
+        Ok(Ok(true))
+    }
+
+    /// A file is elsewhere: what is still to be done about it, be it for another time, is to find it. A task that waits gets
+    /// another number, for whoever has fetched it knows its old path.
+    fn renamed(&mut self, queue: i64, file: &File, now: Wall) -> Result<()> {
+        let waiting = self.step(&table::REPLACE_WAITING, params![queue, file.key])?;
+        for (id, class, state, put_us, trace, size) in self.begun(queue, &file.key)? {
+            let payload = bytes(&file.path);
+            let summed = Summed { id, class, put_us, trace: trace.as_deref(), payload };
+            let mut update =
+                self.conn.prepare_cached("UPDATE task SET payload = ?2, bytes = ?3, sum = ?4 WHERE id = ?1")?;
+            update.execute(params![sql(id.0), payload, sql(payload.len() as u64), summed.sum()])?;
+            self.books.step(queue, id, class, size, (Some(state), None));
+            self.books.step(queue, id, class, payload.len() as u64, (None, Some(state)));
+        }
+        for old in waiting {
+            let id = self.insert(queue, &new_task(file), State::Waiting, now)?;
+            let mut tried = self.conn.prepare_cached("UPDATE task SET attempt = ?2 WHERE id = ?1")?;
+            tried.execute(params![sql(id.0), old.attempt])?;
+        }
+        Ok(())
+    }
+
+    /// The tasks of a key that do not wait and have not ended, each with what its checksum is made of, its state and its size.
+    fn begun(&self, queue: i64, key: &str) -> Result<Vec<Begun>> {
+        let mut begun = self.conn.prepare_cached(
+            "SELECT id, class, state, put_us, trace, bytes FROM task WHERE queue = ?1 AND key = ?2 AND ended_us IS NULL",
+        )?;
+        let rows = begun.query_map(params![queue, key], |row| {
+            let state = state_of(text(row, 2)).unwrap_or(State::Damaged);
+            let trace = (!text(row, 4).is_empty()).then(|| text(row, 4).into());
+            let (id, size) = (TaskId(row.get::<_, i64>(0)?.unsigned_abs()), row.get::<_, i64>(5)?.unsigned_abs());
+            Ok((id, class_of(text(row, 1)).unwrap_or_default(), state, row.get(3)?, trace, size))
+        });
+        rows?.collect()
     }
 
     /// Files that are remembered.
@@ -88,6 +118,14 @@ impl Transaction<'_> {
     }
 }
 
+type Begun = (TaskId, Class, State, i64, Option<Box<[u8]>>, u64);
+
+/// The task for a file.
+fn new_task(file: &File) -> NewTask {
+    let key = Some(Key { name: file.key.clone(), on: OnKey::DropNew });
+    NewTask { class: Class::Normal, key, delay: Duration::ZERO, trace: None, payload: bytes(&file.path).into() }
+}
+
 fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
@@ -98,9 +136,7 @@ mod tests {
     use super::super::scene::{ROOMY, Scene, queue};
     use super::super::tally::Tally;
     use super::*;
-    use crate::clock::Wall;
     use crate::config::values::Durable;
-    use crate::task::TaskId;
 
     fn file(key: &str, path: &str) -> File {
         File { key: key.into(), path: Path::new(path).into() }
@@ -142,15 +178,27 @@ mod tests {
         assert_eq!(scene.tally().waiting, [0, 2, 0]);
     }
 
-    /// A task that waits for a file is to find it; one that has begun has found it.
+    /// E4: a task for a file is to find it at each try, and is tried no oftener for its other name.
     #[test]
     fn a_file_that_is_renamed_is_the_same() {
         let mut scene = Scene::new();
-        tell(&mut scene, arrived(&[("1", "/in/a"), ("2", "/in/b")]));
-        scene.lease(TaskId(2));
-        assert_eq!(tell(&mut scene, arrived(&[("1", "/in/c"), ("2", "/in/d")])).1, 0);
-        assert_eq!(payloads(&mut scene), ["/in/c"]);
-        assert_eq!(scene.tally(), Tally { waiting: [0, 1, 0], running: 1, bytes: 10, ..Tally::default() });
+        tell(&mut scene, arrived(&[("1", "/in/a"), ("2", "/in/b"), ("3", "/in/c")]));
+        assert_eq!([2, 3].map(|id| scene.lease(TaskId(id))), [Some(1); 2]);
+        scene.end(TaskId(3), Ending::Again { due: Wall(5), why: None }, 1);
+        let renamed = [("1", "/in/1"), ("2", "/in/two"), ("3", "/in/three")];
+        assert_eq!(tell(&mut scene, arrived(&renamed)).1, 0);
+        assert_eq!(payloads(&mut scene), ["/in/1"]);
+        assert_eq!(scene.tally(), Tally { waiting: [0, 1, 0], delayed: 1, running: 1, bytes: 21, ..Tally::default() });
+        assert_eq!(scene.changes(&Order::Due { now: Wall(4) }), 0, "it waits as long as before");
+        assert_eq!(scene.changes(&Order::Due { now: Wall(5) }), 1);
+        scene.end(TaskId(2), Ending::Return, 6);
+        assert_eq!(payloads(&mut scene), ["/in/two", "/in/three", "/in/1"]);
+        // One that waits, and was tried before.
+        tell(&mut scene, arrived(&[("2", "/in/2")]));
+        assert_eq!(payloads(&mut scene), ["/in/three", "/in/1", "/in/2"]);
+        let tries = scene.fetch(Class::Normal, 0).into_iter().map(|task| scene.lease(task.id));
+        assert_eq!(tries.collect::<Vec<_>>(), [Some(2), Some(1), Some(2)]);
+        assert_eq!(scene.again().len(), 3);
     }
 
     /// E6: a queue that is full takes what it can hold, and the rest when there is room.

@@ -168,8 +168,8 @@ pub struct Arrived {
     pub durable: Durable,
     /// What the queue may hold.
     pub limits: Limits,
-    /// The files, in this order. One that was seen under another path is the same file: a task for it that waits gets the
-    /// new path.
+    /// The files, in this order. One that was seen under another path is the same file: a task for it that has not ended
+    /// gets the new path.
     pub files: Vec<File>,
     /// These are there no more, and need not be remembered where they were last seen at that path.
     pub gone: Vec<File>,
