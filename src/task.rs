@@ -4,6 +4,7 @@
 //! clock: when the process ends, the task returns at once, so a task that is being worked on is never given to another.
 //! It is done at least once: what was under way when quell or the machine died is done again.
 
+pub mod guard;
 pub mod idle;
 pub mod outcome;
 pub mod priority;

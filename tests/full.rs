@@ -72,14 +72,21 @@ fn an_idle_supervisor_with_triggers_makes_no_system_call() {
     let trace = folder.join("trace");
     let path = folder.path().display();
     let queues: String = (0..10).map(|n| format!("[queue.q{n}]\n")).collect();
-    let triggers = (0..4).map(|n| {
+    let takers = (0..10).map(|n| {
         format!(
-            "[worker.w{n}]\ncommand = [\"true\"]\nstart_on = [{{ queue = \"q{n}\" }}, {{ path = \"{path}/in/{n}-*\", queue = \"q{n}\" }}, \
-             {{ path = \"{path}/missing/{n}/*\" }}, {{ line = \"text {n}\" }}, {{ schedule = \"0 0 1 1 *\" }}, {{ fire = \"it\" }}]\n"
+            "[worker.t{n}]\ncommand = [\"true\"]\nstart_on = [{{ queue = \"q{n}\" }}, \
+             {{ path = \"{path}/in/{n}-*\", queue = \"q{n}\" }}]\n"
         )
     });
-    let takers = (4..10).map(|n| format!("[worker.w{n}]\ncommand = [\"true\"]\nstart_on = [{{ queue = \"q{n}\" }}]\n"));
-    let workers: String = triggers.chain(takers).collect();
+    let waiters = (0..4).map(|n| {
+        format!(
+            "[worker.w{n}]\ncommand = [\"true\"]\nstart_on = [{{ path = \"{path}/missing/{n}/*\" }}, {{ line = \"text {n}\" }}, \
+             {{ schedule = \"0 0 1 1 *\" }}, {{ fire = \"it\" }}, {{ signal = \"USR2\" }}, {{ queue = \"q{n}\", event = \"empty\" }}, \
+             {{ queue = \"q{n}\", depth = 9 }}, {{ queue = \"q{n}\", batch = 9, every = \"1s\" }}, {{ worker = \"idle\" }}, \
+             {{ socket = \"{path}/{n}.sock\", idle_stop = \"1s\" }}]\n"
+        )
+    });
+    let workers: String = takers.chain(waiters).collect();
     let config = format!(
         "quell.state = \"{path}/state\"\nlog.dir = \"{path}/log\"\n{queues}{workers}[worker.idle]\ncommand = [\"sleep\", \"1000\"]\n"
     );

@@ -8,7 +8,7 @@ use super::name;
 use super::report::{self, Report};
 use super::source::{Place, Sources, position};
 use super::syntax::{self, Document, Node};
-use super::tables::{self, Log, Quell, Queue, Test, Top, Worker};
+use super::tables::{self, Log, Quell, Queue, Test, Top, Trigger, Worker};
 use super::typed::{Item, Typed};
 use super::values::Pattern;
 use super::whole::{OPEN_MAX, too_deep, whole};
@@ -79,6 +79,12 @@ impl Config {
     #[must_use]
     pub fn queue(&self, name: &str) -> Option<&Named<Queue>> {
         self.queues.iter().find(|queue| queue.name == name)
+    }
+
+    /// What starts workers that are enabled, and whom.
+    pub fn triggers(&self) -> impl Iterator<Item = (&Named<Worker>, &Trigger)> {
+        let enabled = self.workers.iter().filter(|named| named.keys.enabled.value);
+        enabled.flat_map(|named| named.keys.start_on.value.iter().map(move |Item(trigger, _)| (named, trigger)))
     }
 }
 

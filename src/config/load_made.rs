@@ -64,6 +64,7 @@ fn of_form(form: Form) -> BoxedStrategy<String> {
         "a path" | "a socket's path" => one_of(&["/var/lib/x", "x.d/y", "./x", "../x", "/", "."]),
         "an absolute path" => one_of(&["/", "/srv/app", "/srv/../x y"]),
         "a path with wildcards" => one_of(&["conf.d/*.toml", "/srv/in/[a-z]?.csv", "../*"]),
+        "a signal that quell leaves free" => one_of(&["USR1", "SIGUSR2", "ALRM", "PWR"]),
         "a signal" => one_of(&["TERM", "SIGHUP", "USR1", "KILL"]),
         "an octal number in quotes" => one_of(&["022", "0077", "0o027", "777", "000"]),
         "a host and a port, or a socket's path" => {

@@ -4,6 +4,7 @@
 mod addresses;
 mod cycles;
 mod daemons;
+mod starts;
 
 use super::keys::Set;
 use super::kind::{join, nearest};
@@ -60,6 +61,7 @@ pub fn check(config: &Config, sources: &Sources, doubt: &Doubt, files: &mut dyn 
         view.slots(worker, reports);
         view.descriptors(worker, reports);
         view.retention(log, reports);
+        starts::check(worker, reports);
         daemons::daemonises(worker, view.sources, files, reports);
     }
     if !doubt.lost {

@@ -4,11 +4,13 @@ mod files;
 mod paths;
 mod process;
 mod schedule;
+mod signals;
 
 pub use files::*;
 pub use paths::*;
 pub use process::*;
 pub use schedule::*;
+pub use signals::*;
 
 use super::decode::Cx;
 use super::kind::{Form, Kind, nearest};
@@ -183,52 +185,6 @@ fn word_or<T>(text: &str, words: &[&str], other: impl Fn(&str) -> Result<T, Wron
         Some(near) if near != text => Wrong::meant(format!("{text:?} is unknown here"), near),
         _ => wrong,
     })
-}
-
-/// The signals' names, without SIG.
-pub const SIGNALS: [&str; 30] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-    "PWR",
-];
-
-/// A signal by its name, without SIG.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignalName(pub &'static str);
-
-impl FromText for SignalName {
-    const FORM: Form = Form {
-        name: "a signal",
-        example: "TERM",
-        pattern: "^(SIG)?(HUP|INT|QUIT|ILL|TRAP|ABRT|BUS|FPE|KILL|USR1|SEGV|USR2|PIPE|ALRM|TERM|STKFLT|CHLD|CONT|STOP|TSTP|TTIN|TTOU|URG|XCPU|XFSZ|VTALRM|PROF|WINCH|IO|PWR)$|[$]",
-    };
-
-    fn from_text(text: &str, _: &Cx<'_>) -> Result<Self, Wrong> {
-        let short = text.strip_prefix("SIG").unwrap_or(text);
-        if let Some(name) = SIGNALS.iter().find(|name| **name == short) {
-            return Ok(SignalName(name));
-        }
-        let has_prefix = text.len() > 3 && text.get(..3).is_some_and(|head| head.eq_ignore_ascii_case("SIG"));
-        let prefix = if has_prefix { "SIG" } else { "" };
-        match nearest(&text[prefix.len()..], SIGNALS) {
-            Some(near) => Err(Wrong::meant(format!("no signal is called {text:?}"), format!("{prefix}{near}"))),
-            None => Err(Wrong::new(
-                format!("no signal is called {text:?}"),
-                "write TERM, INT, HUP, QUIT, USR1, … (signal(7))",
-            )),
-        }
-    }
-
-    fn of_number(number: &str) -> Option<Wrong> {
-        Some(Wrong::new(
-            format!("{number} is a number, which differs between machines"),
-            "write the signal's name, as in \"TERM\"",
-        ))
-    }
-
-    fn to_text(&self) -> String {
-        self.0.into()
-    }
 }
 
 /// A text that is looked for in lines.

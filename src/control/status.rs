@@ -74,6 +74,12 @@ pub struct Worker {
     pub why: Option<String>,
     /// When in backoff: how long until the next start.
     pub next_start_ms: Option<u64>,
+    /// What its `start_on` has started it for the last time.
+    #[serde(default)]
+    pub started_for: Option<StartedFor>,
+    /// How long something that it waits for is held back still, which has started it too often.
+    #[serde(default)]
+    pub held_back_ms: Option<u64>,
     /// How it ended the last time.
     pub last_exit: Option<Exit>,
     /// Memory of its processes, in bytes.
@@ -126,6 +132,16 @@ pub enum Wanted {
     /// A word that this version does not know.
     #[serde(other)]
     Unknown,
+}
+
+/// What a worker was started for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedFor {
+    /// It in words.
+    pub why: String,
+    /// When that happened.
+    #[serde(rename = "at_us")]
+    pub at: Wall,
 }
 
 /// The end of a worker's life.
@@ -306,6 +322,8 @@ mod tests {
             restarts: 1,
             why: None,
             next_start_ms: None,
+            started_for: Some(StartedFor { why: "fired: it".into(), at: Wall(4) }),
+            held_back_ms: Some(2000),
             last_exit: Some(exit),
             memory_bytes: Some(4096),
             cpu_ms: Some(10),
@@ -322,7 +340,7 @@ mod tests {
         };
         let expected = concat!(
             r#"{"name":"web.2","state":"stopping","wanted":"down","since_us":7,"ready":false,"pid":12,"restarts":1,"#,
-            r#""why":null,"next_start_ms":null,"last_exit":{"signal":"SIGKILL","core":false,"asked":true,"at_us":5,"lasted_ms":1200,"#,
+            r#""why":null,"next_start_ms":null,"started_for":{"why":"fired: it","at_us":4},"held_back_ms":2000,"last_exit":{"signal":"SIGKILL","core":false,"asked":true,"at_us":5,"lasted_ms":1200,"#,
             r#""last_line":null},"memory_bytes":4096,"cpu_ms":10,"lines":{"in":{"lines":3,"bytes":30},"#,
             r#""kept":{"lines":1,"bytes":10},"suppressed":{"lines":2,"bytes":20},"dropped":{"lines":0,"bytes":0},"#,
             r#""top_rule":{"list":"probes","line":3,"pattern":"GET /","lines":2}},"#,

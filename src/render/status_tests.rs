@@ -24,6 +24,8 @@ fn worker(name: &str, state: State) -> Worker {
         restarts: 0,
         why: None,
         next_start_ms: None,
+        started_for: None,
+        held_back_ms: None,
         last_exit: None,
         memory_bytes: None,
         cpu_ms: None,

@@ -14,7 +14,7 @@ pub fn long(worker: &Worker, now: Wall) -> String {
     listed(&one_line(&worker.name), fields(worker, now))
 }
 
-fn fields(worker: &Worker, now: Wall) -> [(&'static str, Option<String>); 17] {
+fn fields(worker: &Worker, now: Wall) -> [(&'static str, Option<String>); 19] {
     let exit = worker.last_exit.as_ref();
     let lines = &worker.lines;
     let millis = |ms: u64| show_duration(Duration::from_millis(ms));
@@ -24,6 +24,8 @@ fn fields(worker: &Worker, now: Wall) -> [(&'static str, Option<String>); 17] {
         ("state", Some(state)),
         ("wanted", wanted),
         ("why", worker.why.as_deref().map(one_line)),
+        ("started for", worker.started_for.as_ref().map(|of| format!("{}, {}", one_line(&of.why), time(of.at)))),
+        ("held back", worker.held_back_ms.map(|ms| format!("for {}: started too often", millis(ms)))),
         ("next start", worker.next_start_ms.map(|ms| format!("in {}", millis(ms)))),
         ("stop", worker.stop.as_ref().map(stop)),
         ("held up by", worker.stop.as_ref().and_then(|stop| blockers(&stop.blockers, usize::MAX))),

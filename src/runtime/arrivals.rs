@@ -1,13 +1,15 @@
 //! Files that are waited for: a thread that watches folders (inotify(7)), looks at what comes into them, and tells the control
 //! plane, which touches no disk. It sleeps until something happens, and looks at nothing again and again.
 //!
-//! What is said here; `backlog` is what is still to be looked at for each pattern, `watched` its folder, `work` the loop.
+//! What is said here; `backlog` is what is still to be looked at for each pattern, `rewritten` what comes too often, `watched`
+//! its folder, `work` the loop.
 //!
 //! A file has come when it was closed after somebody wrote to it, or was moved into the folder. When a folder is first looked
 //! at, and after the kernel has lost count (IN_Q_OVERFLOW), what is in it has come, but for what is being written: the end of
-//! that is told. A file is known by its device, its inode and the time of its last change: written to anew, it is another.
+//! that is told. A file is known by its inode and the time of its last change: written to anew, it is another.
 
 mod backlog;
+mod rewritten;
 mod watched;
 mod work;
 
@@ -42,14 +44,14 @@ pub enum Wanted {
 /// What the control plane says.
 #[derive(Debug)]
 pub enum ToArrivals {
-    /// These are waited for from now on, and no others. What was waited for already is not looked at anew.
+    /// These are waited for from now on, and no others. Answers name the source that was told, not another that is like it.
     Arrange(Vec<Arc<Source>>),
-    /// What was told last of a source has been dealt with; only then is more told. Files that were not taken come again, as
-    /// soon as there is room; which of those that are remembered are gone is told with those that come next.
-    Taken(Arc<Source>, Taken),
+    /// What was told last of a source has been dealt with; only then is more told, and so many, where that is known. Files that
+    /// were not taken come again; which of those that are remembered are gone is told with those that come next.
+    Taken(Arc<Source>, Taken, Option<usize>),
     /// A worker that sees for itself is started, or will be: more may be told.
     Started(Arc<Source>),
-    /// There is room for so many more files of a source that was told to wait.
+    /// There is room for so many more files of a source.
     Room(Arc<Source>, usize),
 }
 

@@ -44,7 +44,7 @@ impl Scene {
     }
 
     fn take(&self, taken: Taken) {
-        self.arrivals.send(ToArrivals::Taken(self.source.clone(), taken));
+        self.arrivals.send(ToArrivals::Taken(self.source.clone(), taken, None));
     }
 }
 
@@ -135,4 +135,63 @@ fn a_folder_that_is_none() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// A folder that another takes the place of anywhere on the way is the other one: below a link that is switched, and below a
+/// folder that is moved.
+#[test]
+fn another_folder_takes_its_place_on_the_way() {
+    let mut scene = Scene::new(tasks());
+    let root = scene.folder.path().to_owned();
+    let below = |name: &str| root.join(name);
+    let folder = |name: &str, file: &str| {
+        fs::create_dir_all(below(name).join("deep/in")).unwrap();
+        fs::write(below(name).join("deep/in").join(file), "x").unwrap();
+    };
+    folder("one", "a");
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, below(name)).unwrap();
+    link("one", "stable");
+    link("stable", "current");
+    let files = FilePattern { folder: below("current/deep/in"), name: glob::Pattern::new("*").unwrap() };
+    let next = |scene: &Scene| {
+        let files = scene.came().files;
+        scene.take(taken(files.len(), Vec::new()));
+        names(&files).join(" ")
+    };
+    let source = Arc::new(Source { files, wanted: tasks() });
+    scene.source = source;
+    scene.arrange();
+    assert_eq!(next(&scene), "a");
+    folder("two", "b");
+    link("two", "fresh");
+    fs::rename(below("fresh"), below("stable")).unwrap();
+    assert_eq!(next(&scene), "b");
+    fs::rename(below("two/deep"), below("two/moved")).unwrap();
+    folder("two", "c");
+    assert_eq!(next(&scene), "c");
+    fs::write(below("two/deep/in/d"), "x").unwrap();
+    assert_eq!(next(&scene), "d");
+    // A reload looks through what it does not know alone.
+    scene.arrange();
+    fs::write(below("two/deep/in/e"), "x").unwrap();
+    assert_eq!(next(&scene), "e");
+}
+
+/// What was told of a source is not answered for another that is like it and has come in its place.
+#[test]
+fn an_answer_is_for_what_was_told() {
+    let mut scene = Scene::new(tasks());
+    scene.write("a");
+    scene.arrange();
+    assert_eq!(names(&scene.came().files), ["a"]);
+    let old = scene.source.clone();
+    scene.arrivals.send(ToArrivals::Arrange(Vec::new()));
+    scene.source = Arc::new((*old).clone());
+    scene.arrange();
+    assert_eq!(names(&scene.came().files), ["a"]);
+    scene.write("b");
+    scene.arrivals.send(ToArrivals::Taken(old, taken(1, Vec::new()), None));
+    assert!(scene.said.recv_timeout(Duration::from_millis(50)).is_err());
+    scene.take(taken(0, Vec::new()));
+    assert_eq!(names(&scene.came().files), ["a", "b"]);
 }

@@ -52,6 +52,7 @@ use crate::sys::time;
 use crate::sys::usage::Usage;
 use crate::task::Task;
 use crate::task::queue::Slot;
+use crate::task::trigger;
 use crate::worker::WorkerId;
 use crate::worker::outcome::Outcome;
 use answer::Pending;
@@ -303,9 +304,11 @@ impl Up<'_> {
         let ids: Vec<_> = self.supervisor.members().map(|(id, _)| id).filter(|id| self.starts(*id)).collect();
         let now = time::now();
         self.start_by = Some(now.tick.after(self.configuration.loaded.config.quell.start_timeout.value));
+        // What becomes of the first workers is what others wait for.
+        self.arrange_triggers(now);
         self.step(Event::Start(&ids), now);
         self.settle(now);
-        self.arrange_triggers(now);
+        self.tell(trigger::Event::Look, None, now);
         self.arrange_drops(now);
         self.settle(now);
         self.serve_tasks(now);
@@ -317,6 +320,7 @@ impl Up<'_> {
                 return self.leave(code, now);
             }
             self.spawns_left = SPAWNS_A_TURN;
+            self.attend(now);
             self.send_orders();
             let timeout = match self.server.has_backlog() || !self.spawns.is_empty() {
                 true => Some(std::time::Duration::ZERO),

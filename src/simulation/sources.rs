@@ -140,7 +140,7 @@ impl World<'_> {
     fn hold(&mut self, ids: &[WorkerId], held: bool) {
         for id in ids {
             let of = self.worker(*id).of.clone();
-            self.watches.hold(&of, held);
+            self.watches.hold(&of, held, self.now.wall);
             if !held {
                 self.worker(*id).why = Some("somebody asked".into());
             }

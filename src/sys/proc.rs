@@ -54,18 +54,30 @@ pub fn socket_holders(inodes: &[u64]) -> Vec<Named> {
     holders("socket", inodes)
 }
 
+/// Whether this process holds one of these sockets.
+#[must_use]
+pub fn holds_socket(inodes: &[u64]) -> bool {
+    holds(std::process::id() as i32, &links("socket", inodes))
+}
+
 fn holders(kind: &str, inodes: &[u64]) -> Vec<Named> {
     if inodes.is_empty() {
         return Vec::new();
     }
-    let links: Vec<_> = inodes.iter().map(|inode| format!("{kind}:[{inode}]")).collect();
-    let holds = |pid: i32| {
-        let Ok(fds) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        fds.flatten()
-            .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| links.iter().any(|link| to.as_os_str() == link.as_str())))
-    };
+    let links = links(kind, inodes);
     let ourselves = std::process::id() as i32;
-    pids().filter(|pid| *pid != ourselves && holds(*pid)).map(named).collect()
+    pids().filter(|pid| *pid != ourselves && holds(*pid, &links)).map(named).collect()
+}
+
+/// What descriptors of these lead to, as `/proc/PID/fd` shows it.
+fn links(kind: &str, inodes: &[u64]) -> Vec<String> {
+    inodes.iter().map(|inode| format!("{kind}:[{inode}]")).collect()
+}
+
+fn holds(pid: i32, links: &[String]) -> bool {
+    let Ok(fds) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    fds.flatten()
+        .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| links.iter().any(|link| to.as_os_str() == link.as_str())))
 }
 
 /// A process, as `/proc/PID/stat` shows it.

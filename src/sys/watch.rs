@@ -28,6 +28,8 @@ const ARRIVALS: Flags = Flags::IN_CLOSE_WRITE
     .union(Flags::IN_DELETE_SELF)
     .union(Flags::IN_MOVE_SELF)
     .union(Flags::IN_ONLYDIR);
+/// It goes, be it a link.
+const WAY: Flags = Flags::IN_DELETE_SELF.union(Flags::IN_MOVE_SELF).union(Flags::IN_DONT_FOLLOW);
 /// The watch is over, or its directory is no longer where it was.
 const GONE: Flags = Flags::IN_IGNORED.union(Flags::IN_DELETE_SELF).union(Flags::IN_MOVE_SELF).union(Flags::IN_UNMOUNT);
 
@@ -88,6 +90,14 @@ impl Watches {
     /// As inotify_add_watch(2).
     pub fn appearance(&self, path: &Path) -> io::Result<Watch> {
         retry(|| self.0.add_watch(path, APPEARANCE)).map(Watch)
+    }
+
+    /// Watches a directory, or a link itself: that it is moved or removed, and nothing else.
+    ///
+    /// # Errors
+    /// As inotify_add_watch(2).
+    pub fn way(&self, path: &Path) -> io::Result<Watch> {
+        retry(|| self.0.add_watch(path, WAY)).map(Watch)
     }
 
     /// What has happened since it was last asked; some of it, where much has: then the descriptor stays readable.

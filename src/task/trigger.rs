@@ -10,17 +10,17 @@
 //! | Asked | served by the start to come | → Running | → Rest, and looked at |
 //! | Running | an edge is pending | – | → Rest, and looked at |
 //!
-//! A trigger that starts its worker more than `STARTS_MAX` times in `WINDOW` is caught in a loop. It is held back, without a
-//! look at its condition, until the window that it filled has passed. The spawn for a leased task is no start by a trigger:
-//! who is given the tasks of a queue has no need of the trigger `{ queue }`.
+//! A trigger that starts its worker more than `STARTS_MAX` times in `WINDOW` is caught in a loop. It is held back for as long,
+//! without a look at its condition, and longer each time that it goes on (`guard`). The spawn for a leased task is no start by
+//! a trigger: who is given the tasks of a queue has no need of the trigger `{ queue }`.
 
+use super::guard::{Guard, Tripped};
 use super::schedule::{Schedule, Times};
 use crate::clock::{Now, Tick, Wall};
 use crate::config::tables::{self, QueueEvent, WorkerEvent};
 use crate::config::typed::{Text, Words};
 use crate::config::values::Address;
 use memchr::memmem;
-use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -239,7 +239,7 @@ pub enum Effect {
         /// Because of this item of `start_on`, counted from 0.
         why: usize,
     },
-    /// This item starts the worker in a loop: say so. It is held back.
+    /// This item starts the worker in a loop: say so. It is held back, and will be without a word while that goes on.
     Tripped {
         /// The item, counted from 0.
         why: usize,
@@ -283,9 +283,26 @@ impl Triggers {
     /// The triggers of a worker that does not run: each condition, by the number of its item.
     #[must_use]
     pub fn new(conditions: impl IntoIterator<Item = (usize, Condition)>) -> Triggers {
-        let trigger =
-            |(item, condition)| Trigger { item, condition, pending: false, since: None, guard: Guard::default() };
+        let trigger = |(item, condition)| Trigger {
+            item,
+            condition,
+            pending: false,
+            since: None,
+            guard: Guard::new(STARTS_MAX, WINDOW),
+        };
         Triggers { phase: Phase::Rest, triggers: conditions.into_iter().map(trigger).collect() }
+    }
+
+    /// Takes the place of others, whose worker stands where theirs stood: an item that waits for what an item of theirs has
+    /// waited for, as `same` says by their numbers, knows what that one knew.
+    pub fn succeed(&mut self, mut before: Triggers, same: impl Fn(usize) -> Option<usize>) {
+        self.phase = before.phase;
+        for trigger in &mut self.triggers {
+            let known = same(trigger.item);
+            if let Some(at) = before.triggers.iter().position(|other| Some(other.item) == known) {
+                *trigger = Trigger { item: trigger.item, ..before.triggers.swap_remove(at) };
+            }
+        }
     }
 
     /// What an event leads to. `waiting` says how many tasks of a queue could be started now.
@@ -306,6 +323,22 @@ impl Triggers {
             Phase::Asked => self.serve(),
             Phase::Running => {}
         }
+    }
+
+    /// The worker is at rest, and nothing is to start it.
+    pub fn rest(&mut self) {
+        self.phase = Phase::Rest;
+    }
+
+    /// What schedules have waited for until now is not made up for.
+    pub fn pass_over(&mut self, now: Wall) {
+        self.triggers.iter_mut().for_each(|trigger| _ = trigger.has_come(now));
+    }
+
+    /// Until when a trigger is held back that is caught in a loop.
+    #[must_use]
+    pub fn held_back(&self) -> Option<Tick> {
+        self.triggers.iter().filter_map(|trigger| trigger.guard.held()).max()
     }
 
     /// When `Look` is to be told.
@@ -352,7 +385,8 @@ impl Triggers {
                     self.phase = Phase::Asked;
                     return self.serve();
                 }
-                Err(until) => effects.push(Effect::Tripped { why, until }),
+                Err(Tripped { until, again: false }) => effects.push(Effect::Tripped { why, until }),
+                Err(Tripped { again: true, .. }) => {}
             }
         }
     }
@@ -373,8 +407,14 @@ impl Trigger {
     }
 
     fn tell(&mut self, now: Wall) {
-        if let Condition::Schedule(schedule) = &mut self.condition {
-            self.pending |= schedule.is_due(now);
+        self.pending |= self.has_come(now);
+    }
+
+    /// Whether the time of a schedule has come; asked once.
+    fn has_come(&mut self, now: Wall) -> bool {
+        match &mut self.condition {
+            Condition::Schedule(schedule) => schedule.is_due(now),
+            _ => false,
         }
     }
 
@@ -398,45 +438,9 @@ impl Trigger {
     /// When it is to be looked at though nothing happens.
     fn deadline(&self) -> Option<Tick> {
         match self.condition {
-            _ if self.guard.tripped.is_some() => self.guard.tripped,
+            _ if self.guard.held().is_some() => self.guard.held(),
             Condition::Batch { every, .. } => Some(self.since?.after(every?)),
             _ => None,
-        }
-    }
-}
-
-/// Holds back a trigger that is caught in a loop.
-#[derive(Clone, Debug, Default)]
-struct Guard {
-    /// The starts of the last `WINDOW`, the oldest first.
-    starts: VecDeque<Tick>,
-    /// Until when it is held back.
-    tripped: Option<Tick>,
-}
-
-impl Guard {
-    fn holds(&mut self, now: Tick) -> bool {
-        if self.tripped.is_some_and(|until| until <= now) {
-            *self = Guard::default();
-        }
-        self.tripped.is_some()
-    }
-
-    /// Counts a start; one too many is the error, and when the next may be.
-    fn admit(&mut self, now: Tick) -> Result<(), Tick> {
-        while self.starts.front().is_some_and(|start| start.after(WINDOW) <= now) {
-            self.starts.pop_front();
-        }
-        match self.starts.front() {
-            Some(oldest) if self.starts.len() >= STARTS_MAX => {
-                let until = oldest.after(WINDOW);
-                self.tripped = Some(until);
-                Err(until)
-            }
-            _ => {
-                self.starts.push_back(now);
-                Ok(())
-            }
         }
     }
 }

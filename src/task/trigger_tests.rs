@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::keys::Table;
 use crate::config::typed::Int;
-use crate::config::values::{self, FilePattern, Needle, SignalName};
+use crate::config::values::{self, FilePattern, FreeSignal, Needle};
 use proptest::prelude::*;
 use std::cell::Cell;
 
@@ -129,7 +129,7 @@ fn each_form_and_what_it_waits_for() {
     check(&[10], &|item| (item.line.value, item.worker.value) = (Some(Needle("published".into())), text("w")));
     check(&[13], &|item| item.path.value = files());
     check(&[15], &|item| item.socket.value = Some(address.clone()));
-    check(&[16], &|item| item.signal.value = Some(SignalName("USR1")));
+    check(&[16], &|item| item.signal.value = Some(FreeSignal("USR1")));
     check(&[18], &|item| item.fire.value = text("q"));
     check(&[], &|item| item.schedule.value = Some(values::Schedule("0 3 * * *".into())));
 
@@ -247,20 +247,21 @@ fn a_loop_is_stopped_and_named() {
         assert_eq!(bench.tell(Event::Ended), start(1));
     }
     bench.tell(Event::Started);
-    let until = Tick(WINDOW.as_nanos() as u64);
+    let end = bench.millis + 2000;
+    let until = Tick(end * 1_000_000);
     assert_eq!(bench.tell(Event::Ended), [Effect::Tripped { why: 1, until }]);
     let looks = bench.looks.get();
     assert_eq!((bench.tell(ADDED), bench.tell(Event::Look)), (vec![], vec![]), "it is said once");
     assert_eq!(bench.looks.get(), looks, "its condition is not looked at");
-    assert_eq!(bench.deadline(), Some(2000));
+    assert_eq!(bench.deadline(), Some(end));
     // The other trigger of the worker is not caught in it.
     assert_eq!(bench.fire("a"), start(0));
     bench.tell(Event::Started);
     assert_eq!(bench.tell(Event::Ended), []);
-    bench.millis = 1999;
+    bench.millis = end - 1;
     assert_eq!(bench.tell(Event::Look), []);
-    bench.millis = 2000;
-    assert_eq!((bench.tell(Event::Look), bench.deadline()), (start(1), None), "the window has passed");
+    bench.millis = end;
+    assert_eq!((bench.tell(Event::Look), bench.deadline()), (start(1), None), "the time has passed");
 
     let mut slow = Bench::new([level()]);
     slow.waiting = 1;
@@ -271,6 +272,30 @@ fn a_loop_is_stopped_and_named() {
         slow.tell(Event::Started);
         effects = slow.tell(Event::Ended);
     }
+}
+
+/// A loop that goes on for an hour whenever it is let go: it is said once, and hardly anything is started any more.
+#[test]
+fn a_loop_that_goes_on_is_held_back_longer() {
+    let mut bench = Bench::new([condition(|item| item.queue.value = text("q"))]);
+    bench.waiting = 1;
+    let (mut starts, mut said) = (0, 0);
+    let mut effects = bench.tell(Event::Look);
+    while bench.millis < 3_600_000 {
+        match &effects[..] {
+            [Effect::Start { .. }] => {
+                (starts, bench.millis) = (starts + 1, bench.millis + 1);
+                bench.tell(Event::Started);
+                effects = bench.tell(Event::Ended);
+            }
+            other => {
+                said += other.len();
+                bench.millis = bench.deadline().unwrap();
+                effects = bench.tell(Event::Look);
+            }
+        }
+    }
+    assert_eq!((said, starts), (1, 19 * STARTS_MAX), "2 s, 4 s, …, 5 min, 5 min");
 }
 
 /// An edge that comes while its trigger is held back is not lost.

@@ -165,9 +165,10 @@ fn a_folder_with_brackets_in_its_name_is_a_folder() {
     );
 }
 
-/// An address is listened on once, for somebody who takes connections and gets no other descriptor in their place.
+/// An address is listened on once, for somebody who takes connections and gets no other descriptor in their place; and what is
+/// waited for can come, and can start somebody.
 #[test]
-fn addresses_that_nobody_can_serve() {
+fn what_can_start_nobody() {
     let folder = Folder::new();
     let web = |name: &str, more: &str| worker(name) + more;
     let cases = [
@@ -178,6 +179,14 @@ fn addresses_that_nobody_can_serve() {
         (
             "[queue.q]\n".to_owned() + &web("a", "start_on = [{ queue = \"q\" }, { socket = \"[::1]:80\" }]\n"),
             "nobody takes connections to [::1]:80: `a` is started for each task",
+        ),
+        (
+            "[queue.q]\n".to_owned() + &web("a", "start_on = [{ queue = \"q\" }, { fire = \"x\" }]\n"),
+            "quell.toml:4:30: this starts nothing: `a` is started for each task of `q` alone",
+        ),
+        (
+            web("a", "start_on = [{ signal = \"USR2\" }, { signal = \"SIGPROF\" }]\n"),
+            "quell.toml:3:45: SIGPROF starts no worker",
         ),
         (
             web("a", "start_on = [{ socket = \"localhost:80\" }, { socket = \"./s\" }]\nready = { fd = 4 }\n"),

@@ -195,6 +195,28 @@ fn a_file_that_is_being_written_is_left_until_it_is_whole() {
     scene.up.down();
 }
 
+/// A folder may be exchanged anywhere on its way, and a reload is not needed to see it.
+#[test]
+#[serial]
+fn a_folder_above_is_exchanged() {
+    let mut scene = Scene::new("");
+    fs::write(scene.path("a.csv"), "x").unwrap();
+    scene.until_each_once(1);
+    let (all, other) = (scene.folder.join("in"), scene.folder.join("other"));
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("b.csv"), "x").unwrap();
+    fs::rename(&all, scene.folder.join("before")).unwrap();
+    std::os::unix::fs::symlink("before", &all).unwrap();
+    fs::write(scene.path("c.csv"), "x").unwrap();
+    scene.until_each_once(2);
+    std::os::unix::fs::symlink("other", scene.folder.join("fresh")).unwrap();
+    fs::rename(scene.folder.join("fresh"), &all).unwrap();
+    scene.until_each_once(3);
+    fs::write(scene.path("d.csv"), "x").unwrap();
+    scene.until_each_once(4);
+    scene.up.down();
+}
+
 /// A folder may be made, renamed and removed at any time.
 #[test]
 #[serial]
@@ -214,6 +236,29 @@ fn a_folder_comes_and_goes() {
     scene.until_each_once(2);
     assert_eq!(scene.tasks().into_keys().collect::<Vec<_>>(), ["a.csv", "c.csv"]);
     scene.up.down();
+}
+
+/// A command that writes into the file that it was given gives itself a task each time: that waits, and is said.
+#[test]
+#[serial]
+fn a_file_that_its_task_writes_is_held_back() {
+    let folder = Folder::new();
+    fs::create_dir(folder.join("in")).unwrap();
+    let configuration = super::configure(
+        &folder,
+        "[queue.files]\ndurable = \"never\"\n[worker.it]\nshell = \"read file; echo x >> $$file\"\n\
+         start_on = [{ path = \"in/*.csv\", queue = \"files\" }, { queue = \"files\" }]\n",
+    );
+    let mut up = Up::of(folder, configuration);
+    up.until("all workers are up");
+    fs::write(up.folder.join("in/a.csv"), "x\n").unwrap();
+    up.until("in/a.csv was written to anew more than 60 times in 60 s: it waits now");
+    let rest = || {
+        let stats: serde_json::Value = serde_json::from_str(&up.must(&["queue", "stats", "files", "--json"])).unwrap();
+        stats[0]["totals"]["done"].as_u64() == Some(60) && stats[0]["running"] == 0
+    };
+    until("it rests", rest);
+    up.down();
 }
 
 /// A worker that sees for itself is started once for what is there, and once for all that comes while it runs.

@@ -285,6 +285,28 @@ fn whoever_is_needed_is_not_idle() {
     up.down();
 }
 
+/// A worker that is stopped comes to rest: it is not looked at any more, and who starts it again begins a span of its own.
+#[test]
+#[serial]
+fn a_stopped_worker_is_not_idle() {
+    let (folder, one, two) = (Folder::new(), port(), port());
+    let idle = |at: u16, span: &str| format!("{{ socket = \"127.0.0.1:{at}\", idle_stop = \"{span}\" }}");
+    let both = server(&folder, "one", &idle(one, "500ms")) + &server(&folder, "two", &idle(two, "2s"));
+    let configuration = configure(&folder, &both);
+    let mut up = Up::of(folder, configuration);
+    up.until("all workers are up");
+    who(two);
+    who(one);
+    up.must(&["stop", "one"]);
+    up.until("two: no connection for 2");
+    assert!(!up.heard().iter().any(|line| line.contains("one: no connection")), "{:#?}", up.heard());
+    let started = Instant::now();
+    up.must(&["start", "one"]);
+    up.until("one: no connection for 500ms");
+    assert!(started.elapsed().as_millis() >= 1000, "a span of its last life went on: {:?}", started.elapsed());
+    up.down();
+}
+
 /// A worker that has made its socket another one has not made it so for the next.
 #[test]
 #[serial]
@@ -308,6 +330,65 @@ fn a_socket_is_as_new_for_each_life() {
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
     assert_eq!(up.printed("web"), ["blocks True"; 2]);
+    up.down();
+}
+
+/// So it is for each life, however it was started: after a crash, a restart, a stop and a start by hand.
+#[test]
+#[serial]
+fn a_socket_is_as_new_however_a_life_begins() {
+    let (folder, at) = (Folder::new(), port());
+    let script = "import os, socket\nlistener = socket.socket(fileno=3)\nprint('blocks', os.get_blocking(3))\n\
+                  client = listener.accept()[0]\nlistener.setblocking(False)\nlistener.shutdown(socket.SHUT_RDWR)\n\
+                  client.sendall(b'x')\nwhat = client.recv(9)\nos._exit(3 if what == b'die' else 0)\n";
+    let script = folder.write("rude.py", script);
+    let web = format!(
+        "[worker.web]\ncommand = [\"python3\", \"{}\"]\nkind = \"service\"\nbackoff = {{ first = \"10ms\" }}\n\
+         start_on = [{}]\n",
+        script.display(),
+        socket(at)
+    );
+    let configuration = configure(&folder, &web);
+    let mut up = Up::of(folder, configuration);
+    up.until("all workers are up");
+    let served = |up: &mut Up| {
+        let mut stream = None;
+        until("it is listened on", || {
+            stream = TcpStream::connect(("127.0.0.1", at)).ok();
+            stream.is_some()
+        });
+        let mut stream = stream.unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 1);
+        up.until("web: started, pid");
+        stream
+    };
+    let mut stream = served(&mut up);
+    stream.write_all(b"die").unwrap();
+    up.until("web: exited 3");
+    let stream = served(&mut up);
+    up.must(&["restart", "web"]);
+    drop(stream);
+    let stream = served(&mut up);
+    up.must(&["stop", "web"]);
+    drop(stream);
+    up.must(&["start", "web"]);
+    let stream = served(&mut up);
+    drop(stream);
+    assert!(up.printed("web").iter().all(|line| line == "blocks True"), "{:?}", up.printed("web"));
+    up.down();
+}
+
+/// An address that takes the place of another of quell's own is not somebody else's to give up.
+#[test]
+#[serial]
+fn an_address_that_quell_itself_holds() {
+    let (mut up, at) = serving();
+    let path = up.folder.join("quell.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("127.0.0.1:", "0.0.0.0:")).unwrap();
+    let refused = up.ask(&["reload"]);
+    let own = format!("cannot listen on 0.0.0.0:{at}: quell itself listens there");
+    assert!(refused.code() == 1 && refused.stderr.contains(&own), "{refused:?}");
     up.down();
 }
 

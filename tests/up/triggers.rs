@@ -119,10 +119,46 @@ fn a_stop_holds() {
     let_go(&folder);
     let mut up = with(&folder, "{ fire = \"it\" }", "");
     up.must(&["stop", "it"]);
-    up.must(&["fire", "it"]);
+    assert_eq!(up.must(&["fire", "it"]), "fired it\nit is stopped, and was not started\n");
     assert_eq!((up.status("it")["state"].as_str(), up.runs()), (Some("down"), 0));
     up.must(&["start", "it"]);
     up.must(&["fire", "it"]);
     until("it was fired", || up.runs() == 2);
     up.down();
+}
+
+/// What becomes of the first workers at a start is what others wait for; what has started a worker stands in its status.
+#[test]
+#[serial]
+fn the_first_workers_start_others() {
+    let mut up = Up::start(
+        "[worker.it]\nshell = \"echo run\"\nlog.marks = false\n\
+         start_on = [{ worker = \"db\", event = \"ready\" }, { worker = \"broken\", event = \"failed\" }]\n\
+         [worker.db]\ncommand = [\"sleep\", \"1000\"]\n\
+         [worker.broken]\ncommand = [\"/nowhere/broken\"]\nbackoff.give_up = 1\n",
+    );
+    up.until("it: starts: ");
+    up.until("all workers are up");
+    let why = up.status("it")["started_for"]["why"].as_str().unwrap().to_owned();
+    assert!(["db: ready", "broken: failed"].contains(&&*why), "{why}");
+    up.down();
+}
+
+/// A name that only a worker waits for that is not enabled is waited for by nobody; and nothing is fired while quell goes down.
+#[test]
+#[serial]
+fn what_can_start_nobody_is_not_fired() {
+    let folder = Folder::new();
+    let others = "[worker.off]\ncommand = [\"true\"]\nenabled = false\nstart_on = [{ fire = \"off\" }]\n\
+        [worker.slow]\nshell = \"trap '' TERM; echo here; while ! test -e GO; do sleep 0.01; done\"\n";
+    let others = others.replace("GO", &folder.join("go").display().to_string());
+    let mut up = with(&folder, "{ fire = \"it\" }", &others);
+    up.until_logged("slow", "here");
+    assert_eq!(up.ask(&["fire", "off"]).code(), 1);
+    up.signal(Signal::SIGTERM);
+    up.until("SIGTERM: going down");
+    let refused = up.ask(&["fire", "it"]);
+    assert!(refused.code() == 1 && refused.stderr.contains("quell is going down"), "{refused:?}");
+    let_go(&folder);
+    up.end();
 }

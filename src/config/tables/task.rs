@@ -8,7 +8,7 @@ use crate::config::kind::{Kind, join, nearest};
 use crate::config::report::Report;
 use crate::config::source::Place;
 use crate::config::typed::{Int, Text, Words, words};
-use crate::config::values::{Address, Durable, FilePattern, Needle, Schedule, SignalName, Size, Store};
+use crate::config::values::{Address, Durable, FilePattern, FreeSignal, Needle, Schedule, Size, Store};
 use std::time::Duration;
 
 words! {
@@ -99,7 +99,7 @@ table! {
         /// Stop after so long without a connection, and before twice that.
         idle_stop: Set<Option<Duration>> = Nothing, "", Live, [];
         /// A signal to quell.
-        signal: Set<Option<SignalName>> = Nothing, "", Live, [];
+        signal: Set<Option<FreeSignal>> = Nothing, "", Live, [];
         /// `quell fire NAME`.
         fire: Set<Option<Text>> = Nothing, "", Live, [];
     }

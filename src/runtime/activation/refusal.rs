@@ -24,9 +24,16 @@ pub(in crate::runtime) fn tcp(
     let text = |why: &str| format!("cannot listen on {address}: {why}");
     Some(match error.kind() {
         io::ErrorKind::AddrInUse => {
-            let holders = proc::socket_holders(&netstat::listeners(address));
+            let sockets = netstat::listeners(address);
+            let holders = proc::socket_holders(&sockets);
             if is_running(&holders, running) {
                 return None;
+            }
+            if proc::holds_socket(&sockets) {
+                let report = Report::error(place, text("quell itself listens there, on another of its addresses"));
+                return Some(report.help(
+                    "let one address stand for both; where one takes the other's place, reload without either first",
+                ));
             }
             let report = Report::error(place, text(&format!("it is in use, {}", held_by(&holders))));
             report.help("stop what holds it, or choose another port (`ss -ltnp` lists them)")

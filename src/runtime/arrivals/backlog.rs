@@ -1,7 +1,7 @@
 //! What is still to be looked at of one source, and whether more may be told of it. Pure: it holds names, and is told what
 //! became of them.
 
-use super::{File, Taken};
+use super::File;
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;
 
@@ -22,7 +22,7 @@ pub(super) struct Backlog {
     told: bool,
     /// There is room for so many; for any number where this is none.
     room: Option<usize>,
-    /// Files that are gone, to be told with those that come next.
+    /// Files that are gone, to be told with those that come next; some more than `BATCH_MAX` of them, and no more.
     pub(super) gone: Vec<File>,
     /// Behind this key the next that are remembered are to be told.
     pub(super) after: Box<str>,
@@ -83,24 +83,24 @@ impl Backlog {
         self.told = true;
     }
 
-    /// What was told has been dealt with: `left` are the names of those that were not taken, `gone` the files that are gone of
-    /// those that are remembered.
-    pub(super) fn taken(&mut self, left: Vec<OsString>, taken: &Taken, gone: Vec<File>) {
-        self.told = false;
-        let told = taken.files + left.len();
-        self.room = match self.room {
-            _ if taken.full.is_some() => Some(0),
-            // There was no more room, but there may have been more files.
-            Some(room) if told >= room => Some(0),
-            _ => None,
-        };
+    /// What was told has been dealt with, and there is room for so many more; for any number where this is none. `left` are the
+    /// names of those that were not taken.
+    pub(super) fn taken(&mut self, left: Vec<OsString>, room: Option<usize>) {
+        (self.told, self.room) = (false, room);
         for name in left.into_iter().rev() {
             if self.held.insert(name.clone()) {
                 self.names.push_front(name);
             }
         }
-        self.after = taken.known.last().map(|file| file.key.clone()).unwrap_or_default();
-        self.gone.extend(gone);
+    }
+
+    /// Takes note of those that are gone of these, which are remembered. Where as many are known to be gone as are told at once,
+    /// these are told again later.
+    pub(super) fn look_back(&mut self, known: &[File], is_gone: impl Fn(&File) -> bool) {
+        if self.gone.len() < BATCH_MAX {
+            self.gone.extend(known.iter().filter(|file| is_gone(file)).cloned());
+            self.after = known.last().map(|file| file.key.clone()).unwrap_or_default();
+        }
     }
 
     /// The start has been seen to.
@@ -110,22 +110,17 @@ impl Backlog {
 
     /// There is room for so many.
     pub(super) fn has_room(&mut self, files: usize) {
-        self.room = self.room.map(|_| files);
+        self.room = Some(files);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::store::Full;
+    use std::path::Path;
 
     fn names(backlog: &mut Backlog) -> Vec<String> {
         std::iter::from_fn(|| backlog.next_name()).map(|name| name.into_string().unwrap()).collect()
-    }
-
-    fn taken(files: usize, is_full: bool) -> Taken {
-        let full = is_full.then_some(Full::Tasks { wanted: 2, max: 1 });
-        Taken { files, put: files, full, known: Vec::new() }
     }
 
     #[test]
@@ -157,17 +152,32 @@ mod tests {
         backlog.tell();
         assert_eq!(backlog.may_tell(), 0);
         backlog.note("d".into());
-        backlog.taken(vec!["b".into(), "c".into()], &taken(1, true), Vec::new());
+        backlog.taken(vec!["b".into(), "c".into()], Some(0));
         assert_eq!(backlog.may_tell(), 0, "the queue is full");
         backlog.has_room(2);
         assert_eq!(backlog.may_tell(), 2);
         assert_eq!(names(&mut backlog), ["b", "c", "d"]);
         backlog.tell();
-        backlog.taken(Vec::new(), &taken(2, false), Vec::new());
-        assert_eq!(backlog.may_tell(), 0, "as many as there was room for");
-        backlog.has_room(5);
-        backlog.tell();
-        backlog.taken(Vec::new(), &taken(4, false), Vec::new());
+        backlog.taken(Vec::new(), None);
         assert_eq!(backlog.may_tell(), BATCH_MAX, "there was room for more");
+    }
+
+    /// However many are gone while others come, no more of them are held than can be told, and none is passed over.
+    #[test]
+    fn what_is_gone_is_bounded() {
+        let mut backlog = Backlog::default();
+        let file = |n: usize| File { key: format!("{n:05}").into(), path: Path::new("/in/a").into() };
+        let all: Vec<_> = (0..5000).map(file).collect();
+        for known in all.chunks(900) {
+            let behind = |file: &File| *file.key > *backlog.after;
+            let known: Vec<_> = known.iter().filter(|file| behind(file)).cloned().collect();
+            backlog.look_back(&known, |_| true);
+        }
+        assert_eq!((backlog.gone.len(), &*backlog.after), (1800, "01799"));
+        backlog.gone.clear();
+        backlog.look_back(&all[1800..2000], |file| file.key.ends_with('0'));
+        assert_eq!((backlog.gone.len(), &*backlog.after), (20, "01999"));
+        backlog.look_back(&[], |_| true);
+        assert_eq!(&*backlog.after, "", "it begins anew");
     }
 }

@@ -1,7 +1,7 @@
 //! The loop of the thread: what it is told first, then what has happened in the folders, then what is to be looked at.
 
-use super::watched::{Folders, Place, Watched};
-use super::{FromArrivals, Source, Taken, ToArrivals};
+use super::watched::{Folders, Watched};
+use super::{FromArrivals, Source, ToArrivals};
 use crate::clock::Tick;
 use crate::runtime::outbox::Outbox;
 use crate::sys::fd::Interest;
@@ -16,6 +16,7 @@ use std::time::Duration;
 const WAKER: usize = 0;
 const FILES: usize = 1;
 const ABOVE: usize = 2;
+const WAYS: usize = 3;
 
 /// The thread.
 #[derive(Debug)]
@@ -34,9 +35,10 @@ impl Work {
     pub(super) fn new(inbox: Receiver<ToArrivals>, outbox: Outbox<FromArrivals>) -> io::Result<(Work, Arc<Waker>)> {
         let poller = Poller::new()?;
         let waker = Arc::new(poller.waker(WAKER)?);
-        let folders = Folders { files: Watches::new()?, above: Watches::new()? };
+        let folders = Folders { files: Watches::new()?, above: Watches::new()?, ways: Watches::new()? };
         poller.add(&folders.files, FILES, Interest::Read)?;
         poller.add(&folders.above, ABOVE, Interest::Read)?;
+        poller.add(&folders.ways, WAYS, Interest::Read)?;
         let _waker = waker.clone();
         Ok((Work { inbox, outbox, poller, _waker, folders, sources: Vec::new() }, waker))
     }
@@ -51,7 +53,7 @@ impl Work {
         let now = time::now().tick;
         let wait = match self.sources.iter().any(Watched::has_work) {
             true => Some(Duration::ZERO),
-            false => self.deadline().map(|at| at.until(now)),
+            false => self.sources.iter().filter_map(Watched::deadline).min().map(|at| at.until(now)),
         };
         if let Err(e) = self.poller.wait(wait).map(drop) {
             tracing::error!("cannot wait for files: {e}");
@@ -60,10 +62,8 @@ impl Work {
         let now = time::now().tick;
         let goes_on = self.orders(now);
         self.changes(now);
+        self.settle(|watched| watched.retry.is_some_and(|at| at <= now), true, now);
         for watched in &mut self.sources {
-            if matches!(watched.place, Place::Refused(at) if at <= now) {
-                watched.settle(&self.folders, now);
-            }
             let came = watched.advance(now);
             watched.take_news().into_iter().for_each(|text| self.outbox.tell(FromArrivals::Trouble(text)));
             came.into_iter().for_each(|came| self.outbox.tell(FromArrivals::Came(came)));
@@ -71,21 +71,14 @@ impl Work {
         goes_on
     }
 
-    /// When a folder is to be tried again.
-    fn deadline(&self) -> Option<Tick> {
-        let retry = |watched: &Watched| match watched.place {
-            Place::Refused(at) => Some(at),
-            Place::There(_) | Place::Missing => None,
-        };
-        self.sources.iter().filter_map(retry).min()
-    }
-
     /// Takes what was said; false when no more will be.
     fn orders(&mut self, now: Tick) -> bool {
         loop {
             match self.inbox.try_recv() {
                 Ok(ToArrivals::Arrange(sources)) => self.arrange(sources, now),
-                Ok(ToArrivals::Taken(source, taken)) => self.taken(&source, &taken),
+                Ok(ToArrivals::Taken(source, taken, room)) => {
+                    self.of(&source).into_iter().for_each(|watched| watched.taken(&taken, room));
+                }
                 Ok(ToArrivals::Started(source)) => {
                     self.of(&source).into_iter().for_each(|watched| watched.backlog.started());
                 }
@@ -98,37 +91,45 @@ impl Work {
         }
     }
 
-    fn of(&mut self, source: &Source) -> Option<&mut Watched> {
-        self.sources.iter_mut().find(|watched| *watched.source == *source)
-    }
-
-    fn taken(&mut self, source: &Source, taken: &Taken) {
-        self.of(source).into_iter().for_each(|watched| watched.taken(taken));
+    /// The one that was told of, not one that has come in its place since.
+    fn of(&mut self, source: &Arc<Source>) -> Option<&mut Watched> {
+        self.sources.iter_mut().find(|watched| Arc::ptr_eq(&watched.source, source))
     }
 
     fn arrange(&mut self, sources: Vec<Arc<Source>>, now: Tick) {
         let mut before = std::mem::take(&mut self.sources);
         for source in sources {
             let known = before.iter().position(|watched| watched.source == source);
-            self.sources.push(match known {
-                Some(at) => before.swap_remove(at),
-                None => {
-                    let mut watched = Watched::new(source);
-                    watched.settle(&self.folders, now);
-                    watched
-                }
-            });
+            self.sources.push(known.map_or_else(|| Watched::new(source), |at| before.swap_remove(at)));
         }
-        self.forget(before.iter().map(|watched| watched.place));
+        self.settle_all(false, now);
+        self.forget(before.iter().filter_map(|watched| watched.watch));
+    }
+
+    /// Watches all folders where they are now, and the ways there.
+    fn settle_all(&mut self, anew: bool, now: Tick) {
+        // What the ways led over before need not be found out.
+        let fresh = Watches::new().and_then(|ways| self.poller.add(&ways, WAYS, Interest::Read).map(|()| ways));
+        match fresh {
+            Ok(ways) => self.folders.ways = ways,
+            Err(e) => tracing::warn!("cannot watch the ways to folders anew: {e}"),
+        }
+        self.settle(|_| true, anew, now);
+    }
+
+    fn settle(&mut self, which: impl Fn(&Watched) -> bool, anew: bool, now: Tick) {
+        let mut before = Vec::new();
+        for watched in self.sources.iter_mut().filter(|watched| which(watched)) {
+            before.extend(watched.watch);
+            watched.settle(&self.folders, anew, now);
+        }
+        self.forget(before.into_iter());
     }
 
     /// Watches no folder any more that was watched and is not now.
-    fn forget(&self, before: impl Iterator<Item = Place>) {
-        for place in before.filter(|place| !self.sources.iter().any(|watched| watched.place == *place)) {
-            if let Place::There(watch) = place {
-                self.folders.files.forget(watch);
-            }
-        }
+    fn forget(&self, before: impl Iterator<Item = Watch>) {
+        let is_watched = |watch: &Watch| self.sources.iter().any(|watched| watched.watch == Some(*watch));
+        before.filter(|watch| !is_watched(watch)).for_each(|watch| self.folders.files.forget(watch));
     }
 
     /// Takes all that has happened: it is told once that there is something (epoll(7), edge-triggered).
@@ -136,38 +137,28 @@ impl Work {
         while let Some(changes) = changes(&self.folders.files) {
             changes.into_iter().for_each(|change| self.changed(change, now));
         }
-        let mut appeared = false;
-        while changes(&self.folders.above).is_some() {
-            appeared = true;
+        let is_told = |watches: &Watches| std::iter::from_fn(|| changes(watches)).count() > 0;
+        if is_told(&self.folders.ways) {
+            self.settle_all(false, now);
         }
-        if appeared {
-            let missing = self.sources.iter_mut().filter(|watched| watched.place == Place::Missing);
-            missing.for_each(|watched| watched.settle(&self.folders, now));
+        if is_told(&self.folders.above) {
+            self.settle(Watched::is_missing, false, now);
         }
     }
 
     fn changed(&mut self, change: Change, now: Tick) {
         let Some(watch) = change.watch else {
             // The kernel has lost count: of what has come, and of what has become of the folders.
-            let before: Vec<_> = self.sources.iter().map(|watched| watched.place).collect();
-            self.sources.iter_mut().for_each(|watched| watched.settle(&self.folders, now));
-            return self.forget(before.into_iter());
+            return self.settle_all(true, now);
         };
+        let there = |watched: &Watched| watched.watch == Some(watch);
         if change.gone {
-            self.gone(watch, now);
-        } else if let Some(name) = change.name {
-            let there = self.sources.iter_mut().filter(|watched| watched.place == Place::There(watch));
-            there.for_each(|watched| watched.note(name.clone()));
-        }
-    }
-
-    /// A folder is no longer where it was: another may have taken its place.
-    fn gone(&mut self, watch: Watch, now: Tick) {
-        let there = self.sources.iter_mut().filter(|watched| watched.place == Place::There(watch));
-        let mut there = there.peekable();
-        if there.peek().is_some() {
+            // It is no longer where it was: another may have taken its place.
             self.folders.files.forget(watch);
-            there.for_each(|watched| watched.settle(&self.folders, now));
+            self.settle(there, true, now);
+        } else if let Some(name) = change.name {
+            let there = self.sources.iter_mut().filter(|watched| there(watched));
+            there.for_each(|watched| watched.note(name.clone()));
         }
     }
 }

@@ -140,7 +140,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
     };
     let newer = refused(&|conn| conn.execute_batch("PRAGMA user_version = 9").unwrap());
     assert!(matches!(newer, StoreError::Newer { found: 9, .. }));
-    assert!(newer.to_string().contains("its schema is 9, this one knows 2"), "{newer}");
+    assert!(newer.to_string().contains("its schema is 9, this one knows 3"), "{newer}");
     let foreign = refused(&|conn| conn.execute_batch("PRAGMA application_id = 1").unwrap());
     assert!(foreign.to_string().contains("another program"), "{foreign}");
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 #![allow(clippy::disallowed_methods)]
 
-use super::super::order::Order;
-use super::super::scene::{Scene, ids, put, task};
+use super::super::order::{OnKey, Order};
+use super::super::scene::{Scene, ids, keyed, put, task};
 use super::*;
 use crate::task::Class;
 use std::time::Duration;
@@ -73,8 +73,28 @@ fn an_older_database_is_brought_up_to_date() {
     scene.database.transact(false, |tx| tx.conn.execute_batch("DROP TABLE seen; PRAGMA user_version = 1")).unwrap();
     scene.again();
     let version = |conn: &Connection| conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
-    assert_eq!(scene.database.transact(false, |tx| version(tx.conn)).unwrap(), 2);
+    assert_eq!(scene.database.transact(false, |tx| version(tx.conn)).unwrap(), 3);
     let seen = "INSERT INTO seen (queue, key, path) VALUES (1, 'key', x'2F')";
     assert_eq!(scene.database.transact(false, |tx| tx.conn.execute(seen, [])).unwrap(), 1);
     assert_eq!(scene.fetch(Class::Normal, 0).len(), 1);
+}
+
+/// A database of the second version, which knew files by the number of their device as well: they are known without it.
+#[test]
+fn files_are_known_without_their_device() {
+    let mut scene = Scene::new();
+    scene.put(vec![keyed("/in/a", "fd01:2a:17.5", OnKey::DropNew), keyed("x", "a:b", OnKey::DropNew)]);
+    let before =
+        "INSERT INTO seen VALUES (1, 'fd01:2a:17.5', x'2F'), (1, 'fd02:2a:17.5', x'2F'), (1, 'fd01:2b:17.5', x'2F');
+                  PRAGMA user_version = 2";
+    scene.database.transact(false, |tx| tx.conn.execute_batch(before)).unwrap();
+    scene.again();
+    let keys = |tx: &mut Transaction<'_>, sql: &str| {
+        let mut keys = tx.conn.prepare(sql)?;
+        keys.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>>>()
+    };
+    let found = scene.database.transact(false, |tx| {
+        Ok([keys(tx, "SELECT key FROM seen ORDER BY key")?, keys(tx, "SELECT key FROM task ORDER BY id")?])
+    });
+    assert_eq!(found.unwrap(), [["2a:17.5", "2b:17.5"], ["2a:17.5", "a:b"]]);
 }

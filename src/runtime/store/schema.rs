@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The schema that this quell writes (`PRAGMA user_version`).
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 /// Says that the file is ours (`PRAGMA application_id`): "quel".
 const APPLICATION: i64 = 0x7175_656C;
 /// How long another process may hold the database.
@@ -80,6 +80,13 @@ CREATE TABLE IF NOT EXISTS seen (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What version 3 has less: the number of the device, with which the key of a file began.
+const WITHOUT_DEVICE: &str = "
+UPDATE task SET key = substr(key, instr(key, ':') + 1) WHERE key IS NOT NULL AND ended_us IS NULL
+    AND EXISTS (SELECT 1 FROM seen WHERE seen.queue = task.queue AND seen.key = task.key);
+UPDATE OR REPLACE seen SET key = substr(key, instr(key, ':') + 1);
+";
+
 /// Opens the database, made where there is none.
 pub(super) fn open(path: &Arc<Path>) -> std::result::Result<Connection, StoreError> {
     let failed = |e| StoreError::of(path, &e);
@@ -143,10 +150,8 @@ fn create(conn: &Connection) -> Result<()> {
     let ours = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
     let made = match whose(conn) {
         Ok(Whose::Ours(VERSION)) => Ok(()),
-        Ok(Whose::Ours(_)) => conn.execute_batch(SEEN).and_then(|()| conn.execute_batch(&ours)),
-        Ok(_) => {
-            conn.execute_batch(TABLES).and_then(|()| conn.execute_batch(SEEN)).and_then(|()| conn.execute_batch(&ours))
-        }
+        Ok(Whose::Ours(_)) => [SEEN, WITHOUT_DEVICE, &ours].into_iter().try_for_each(|sql| conn.execute_batch(sql)),
+        Ok(_) => [TABLES, SEEN, &ours].into_iter().try_for_each(|sql| conn.execute_batch(sql)),
         Err(e) => Err(e),
     };
     made.and_then(|()| conn.execute_batch("COMMIT"))

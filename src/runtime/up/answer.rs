@@ -138,10 +138,11 @@ impl Up<'_> {
     }
 
     fn fired(&mut self, name: &str, now: Now) -> Result<Reply, (Code, String)> {
-        match self.fire(name, now) {
-            true => Ok(Reply::Done { lines: vec![format!("fired {name}")] }),
-            false => Err((Code::NoSuchTrigger, format!("nothing waits for {name:?}"))),
-        }
+        let Some(held) = self.fire(name, now) else {
+            return Err((Code::NoSuchTrigger, format!("nothing waits for {name:?}")));
+        };
+        let held = held.iter().map(|worker| format!("{worker} is stopped, and was not started"));
+        Ok(Reply::Done { lines: std::iter::once(format!("fired {name}")).chain(held).collect() })
     }
 
     fn go_down(&mut self, client: ClientId, patience: Patience, now: Now) -> Option<Reply> {
@@ -153,8 +154,10 @@ impl Up<'_> {
 
     /// Nothing is started any more when quell goes down.
     fn refuse_lives(&self, request: &Request) -> Result<(), (Code, String)> {
-        let asks_for_lives =
-            matches!(request, Request::Start { .. } | Request::Restart { .. } | Request::Reload { .. });
+        let asks_for_lives = matches!(
+            request,
+            Request::Start { .. } | Request::Restart { .. } | Request::Reload { .. } | Request::Fire { .. }
+        );
         if asks_for_lives && self.supervisor.phase() == crate::supervisor::Phase::Stopping {
             return Err((Code::Refused, "quell is going down".into()));
         }

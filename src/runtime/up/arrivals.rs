@@ -7,7 +7,6 @@ use super::tasks::Tasks;
 use crate::clock::Now;
 use crate::config::load::Config;
 use crate::config::tables::Queue;
-use crate::config::typed::Item;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::arrivals::{Arrivals, Came, FromArrivals, Source, ToArrivals, Wanted};
 use crate::runtime::store::{Arrived, Limits, Order, Taken};
@@ -38,17 +37,15 @@ struct Crowd {
 /// What the configuration waits for, each once.
 fn sources(config: &Config) -> Vec<Arc<Source>> {
     let mut sources: Vec<Arc<Source>> = Vec::new();
-    for named in config.workers.iter().filter(|named| named.keys.enabled.value) {
-        for Item(item, _) in &named.keys.start_on.value {
-            let Some(files) = item.path.value.clone() else { continue };
-            let wanted = match &item.queue.value {
-                Some(queue) => Wanted::Tasks(queue.0.as_str().into()),
-                None => Wanted::Start(named.name.as_str().into()),
-            };
-            let source = Arc::new(Source { files, wanted });
-            if !sources.contains(&source) {
-                sources.push(source);
-            }
+    for (named, item) in config.triggers() {
+        let Some(files) = item.path.value.clone() else { continue };
+        let wanted = match &item.queue.value {
+            Some(queue) => Wanted::Tasks(queue.0.as_str().into()),
+            None => Wanted::Start(named.name.as_str().into()),
+        };
+        let source = Arc::new(Source { files, wanted });
+        if !sources.contains(&source) {
+            sources.push(source);
         }
     }
     sources
@@ -71,15 +68,19 @@ impl Tasks {
         let Some(limits) = self.keys(queue, config).map(limits) else { return 0 };
         let counts = self.queues.iter().find(|known| *known.name == *queue).and_then(|known| known.counts.as_ref());
         let tally = counts.map(|counts| counts.tally).unwrap_or_default();
-        let bytes = limits.bytes.saturating_sub(tally.bytes).div_ceil(PATH_BYTES_MAX);
-        usize::try_from(limits.tasks.saturating_sub(tally.stored()).min(bytes)).unwrap_or(usize::MAX)
+        let bytes = limits.bytes.saturating_sub(tally.bytes) / PATH_BYTES_MAX;
+        // A queue that holds nothing may be too small for the longest path, and not for others.
+        let least = u64::from(tally.stored() == 0);
+        usize::try_from(limits.tasks.saturating_sub(tally.stored()).min(bytes.max(least))).unwrap_or(usize::MAX)
     }
 }
 
 impl Up<'_> {
-    /// Has the files waited for that the configuration in force waits for.
+    /// Has the files waited for that the configuration in force waits for; where nothing stores tasks, those alone that start a
+    /// worker.
     pub(super) fn arrange_drops(&mut self, now: Now) {
-        let sources = sources(&self.configuration.loaded.config);
+        let mut sources = sources(&self.configuration.loaded.config);
+        sources.retain(|source| self.tasks.is_some() || matches!(source.wanted, Wanted::Start(_)));
         if self.drops.is_none() && !sources.is_empty() {
             match self.open_drops() {
                 Ok(drops) => self.drops = Some(drops),
@@ -125,7 +126,9 @@ impl Up<'_> {
                 let pattern = source.files.path();
                 self.record_happened(What::Path(&pattern), now);
                 self.tell(Event::Happened(What::Path(&pattern)), Some(worker), now);
-                self.tell_arrivals(ToArrivals::Started(source.clone()));
+                if let Some(drops) = &self.drops {
+                    drops.thread.send(ToArrivals::Started(source.clone()));
+                }
             }
             Wanted::Tasks(queue) => {
                 let config = &self.configuration.loaded.config;
@@ -142,30 +145,29 @@ impl Up<'_> {
     /// The store has taken files, of so many that were told.
     pub(super) fn files_taken(&mut self, source: &Arc<Source>, told: usize, taken: Taken, now: Now) {
         let Wanted::Tasks(queue) = &source.wanted else { return };
-        let (put, full, files) = (taken.put, taken.full, source.files.path());
+        let (put, files) = (taken.put, source.files.path());
         let known = self.tasks.as_mut().and_then(|tasks| Some((tasks.named(queue)?, tasks)));
         known.into_iter().for_each(|(id, tasks)| tasks.queue(id).totals.put += put as u64);
         if put > 0 {
             let text = format!("{put} put into {queue}: files {}", files.display());
             self.note(Happening::new(now.wall, Kind::Task, text));
         }
-        self.tell_arrivals(ToArrivals::Taken(source.clone(), taken));
         let Some(drops) = &mut self.drops else { return };
-        let crowd = drops.crowds.iter().position(|crowd| crowd.source == *source);
-        match (full, crowd) {
-            (None, None) => {}
-            (None, Some(at)) if told < drops.crowds[at].room => drop(drops.crowds.swap_remove(at)),
-            (None, Some(at)) => {
-                drops.crowds[at].room = 0;
-                self.room_for_files(queue);
-            }
-            // What is known of the queue was so before: how it stands now is told next.
-            (Some(_), Some(at)) => drops.crowds[at].room = 0,
-            (Some(full), None) => {
-                drops.crowds.push(Crowd { source: source.clone(), room: 0 });
-                let text = format!("files {} wait for room in {queue}: {full}", files.display());
-                self.say(Happening::new(now.wall, Kind::Warning, text));
-            }
+        let crowd = drops.crowds.iter().position(|crowd| Arc::ptr_eq(&crowd.source, source));
+        let before = crowd.map(|at| drops.crowds.swap_remove(at).room);
+        // Where all were taken that there was room for, there may be more of them.
+        let room = (taken.full.is_some() || before.is_some_and(|room| told >= room)).then_some(0);
+        let why = taken.full.filter(|_| before.is_none());
+        let is_full = taken.full.is_some();
+        drops.crowds.extend(room.map(|room| Crowd { source: source.clone(), room }));
+        drops.thread.send(ToArrivals::Taken(source.clone(), taken, room));
+        if let Some(why) = why {
+            let text = format!("files {} wait for room in {queue}: {why}", files.display());
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+        }
+        // Of one that was full, what is known was so before: how it stands now is told next.
+        if !is_full {
+            self.room_for_files(queue);
         }
     }
 
@@ -178,12 +180,6 @@ impl Up<'_> {
             if crowd.room > 0 {
                 drops.thread.send(ToArrivals::Room(crowd.source.clone(), crowd.room));
             }
-        }
-    }
-
-    fn tell_arrivals(&self, order: ToArrivals) {
-        if let Some(drops) = &self.drops {
-            drops.thread.send(order);
         }
     }
 }

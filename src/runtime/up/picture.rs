@@ -5,7 +5,8 @@ use super::{Last, Up, Worker};
 use crate::clock::Now;
 use crate::control::status;
 use crate::control::status::{
-    Count, Exit, Lines, Log, Process as Shown, Quell, Rule, Rung, State, Status, Stop, Wanted, Worker as Picture,
+    Count, Exit, Lines, Log, Process as Shown, Quell, Rule, Rung, StartedFor, State, Status, Stop, Wanted,
+    Worker as Picture,
 };
 use crate::log::ledger;
 use crate::supervisor::Member;
@@ -159,6 +160,8 @@ impl Up<'_> {
             dir: root.join(worker.log_name()).display().to_string(),
             bytes: snapshot.map_or(0, |(_, snapshot)| snapshot.log_bytes),
         });
+        let started_for = self.watches.all.last(&worker.of);
+        let held_back = self.watches.all.held_back(&worker.of).filter(|until| *until > now.tick);
         let next = member.life.deadline.filter(|_| member.life.state == lifecycle::State::Backoff);
         Picture {
             name: worker.name.to_string(),
@@ -170,6 +173,8 @@ impl Up<'_> {
             restarts: worker.restarts.into(),
             why: self.why(id, worker),
             next_start_ms: next.map(|at| ms(at.until(now.tick))),
+            started_for: started_for.map(|last| StartedFor { why: last.why.to_string(), at: last.at }),
+            held_back_ms: held_back.map(|until| ms(until.until(now.tick))),
             last_exit: worker.last.as_deref().map(exit),
             memory_bytes: usage.as_ref().map(|usage| usage.memory_bytes),
             cpu_ms: usage.map(|usage| usage.cpu_ms),

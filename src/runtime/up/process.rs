@@ -55,6 +55,7 @@ impl Up<'_> {
         worker.ready = Ready::None;
         worker.passed = None;
         worker.why = None;
+        self.renew_sockets(id, now);
         match self.try_spawn(id, now) {
             Ok(pid) => {
                 let Some(worker) = self.workers.get_mut(&id) else { return };

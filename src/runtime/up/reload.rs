@@ -10,6 +10,7 @@ use crate::runtime::places;
 use crate::runtime::plane::ToPlane;
 use crate::supervisor::{Event, Phase};
 use crate::sys::signal;
+use crate::task::trigger;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{State, Want};
 use std::cell::Cell;
@@ -98,6 +99,7 @@ impl Up<'_> {
         let lives = self.apply(&old, &changed, now);
         self.arrange_tasks();
         self.arrange_triggers(now);
+        self.tell(trigger::Event::Look, None, now);
         self.arrange_drops(now);
         Ok((lines, lives))
     }

@@ -98,6 +98,7 @@ impl Up<'_> {
         for client in asked.into_values().filter_map(Asked::client) {
             self.server.reply(&self.poller, client, &Answer::failed(Code::Failed, text), now.tick);
         }
+        self.arrange_drops(now);
     }
 
     fn store_replied(&mut self, store: StoreId, asked: Asked, reply: Reply, now: Now) {
@@ -132,6 +133,7 @@ impl Up<'_> {
                 self.store_failed(store, &error, now);
             }
             (Asked::Arrived(source, order), Reply::Arrived(taken)) => {
+                tasks.stores.get_mut(store).complaint = None;
                 let told = if let Order::Arrived(arrived) = *order { arrived.files.len() } else { 0 };
                 self.files_taken(&source, told, taken, now);
             }

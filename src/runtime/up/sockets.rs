@@ -5,8 +5,8 @@
 //! looked at once more in each such span: whether a connection has come, by the first of them alone, and at its end whether
 //! any is open.
 
-use super::triggers::Watches;
-use super::{SOCKET, Up};
+use super::triggers::{Trouble, Watches};
+use super::{SOCKET, Up, Worker};
 use crate::clock::Now;
 use crate::config::load::Named;
 use crate::config::tables::Worker as Table;
@@ -29,8 +29,6 @@ pub(super) struct Sockets {
     span: Option<Duration>,
     /// None while it does not run, or goes on for ever.
     pub(super) idle: Option<Idle>,
-    /// It has run since they were as new.
-    used: bool,
 }
 
 impl Sockets {
@@ -39,7 +37,7 @@ impl Sockets {
         let items = || named.keys.start_on.value.iter().map(|item| &item.0).enumerate();
         let addresses = items().filter_map(|(at, item)| Some((at, item.socket.value.clone()?)));
         let span = items().filter_map(|(_, item)| item.idle_stop.value).max();
-        Sockets { addresses: addresses.collect(), span, idle: None, used: false }
+        Sockets { addresses: addresses.collect(), span, idle: None }
     }
 
     /// Whether there are any.
@@ -49,7 +47,6 @@ impl Sockets {
 
     /// Takes note of whether the worker runs.
     pub(super) fn mind(&mut self, runs: bool, now: Now) {
-        self.used |= runs;
         self.idle = match self.span.filter(|_| runs) {
             Some(span) => self.idle.or_else(|| Some(Idle::new(span, now.tick))),
             None => None,
@@ -64,28 +61,37 @@ impl Sockets {
 
 impl Up<'_> {
     /// Watches the sockets whose next connection would be news, and no others.
-    pub(super) fn attend_sockets(&mut self, now: Now) {
+    pub(super) fn attend_sockets(&mut self) -> Vec<Trouble> {
         let mut troubles = Vec::new();
         let Watches { all, sockets, .. } = &mut self.watches;
         for (worker, sockets) in sockets {
-            let runs = all.runs(worker);
             for (item, address) in &sockets.addresses {
-                if sockets.used
-                    && !runs
-                    && let Err(e) = self.activation.renew(address)
-                {
-                    troubles.push((worker.clone(), format!("cannot make the socket {address} as it was: {e}")));
-                }
                 let asks = sockets.asks(all.awaits(worker, *item));
                 let token = |SocketId(id)| SOCKET | id as usize;
                 if let Err(e) = self.activation.watch(address, asks, &self.poller, token) {
-                    troubles.push((worker.clone(), format!("cannot wait for connections to {address}: {e}")));
+                    let text = format!("cannot wait for connections to {address}: {e}");
+                    troubles.push((Some(worker.clone()), text));
                 }
             }
-            sockets.used &= runs;
         }
-        for (worker, text) in troubles {
-            self.say(Happening::new(now.wall, Kind::Warning, text).of(worker));
+        troubles
+    }
+
+    /// Makes the sockets of a worker as they were when they were new, whatever its last life has made of them, where no other
+    /// instance of it has them.
+    pub(super) fn renew_sockets(&mut self, id: WorkerId, now: Now) {
+        let Some(worker) = self.workers.get(&id).filter(|worker| worker.leaving.is_none()) else { return };
+        let mut addresses = self.configuration.table(worker).keys.sockets().map(|(address, _)| address).peekable();
+        let is_other = |(other, known): &(&WorkerId, &Worker)| **other != id && known.of == worker.of;
+        let runs = |id: WorkerId| self.supervisor.member(id).is_some_and(|member| !member.life.is_at_rest());
+        if addresses.peek().is_none() || self.workers.iter().filter(is_other).any(|(other, _)| runs(*other)) {
+            return;
+        }
+        let failed = |address| Some((address, self.activation.renew(address).err()?));
+        let name = worker.of.clone();
+        let texts = addresses.filter_map(failed).map(|(at, e)| format!("cannot make the socket {at} as it was: {e}"));
+        for text in texts.collect::<Vec<_>>() {
+            self.say(Happening::new(now.wall, Kind::Warning, text).of(name.clone()));
         }
     }
 
@@ -101,7 +107,7 @@ impl Up<'_> {
         match idle {
             Some(idle) => {
                 idle.came();
-                self.attend_sockets(now);
+                self.watches.stale = true;
             }
             None => self.happened(What::Socket(&address), now),
         }
@@ -145,6 +151,6 @@ impl Up<'_> {
             self.say(Happening::new(now.wall, Kind::Stopping, text).of(worker));
             self.step(Event::Stop(&ids), now);
         }
-        self.attend_sockets(now);
+        self.watches.stale = true;
     }
 }

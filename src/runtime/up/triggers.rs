@@ -4,10 +4,9 @@
 use super::sockets::Sockets;
 use super::{ALARM, Up, Worker, specs};
 use crate::clock::{Now, Tick, Wall};
-use crate::config::tables::{self, WorkerEvent};
-use crate::config::typed::Item;
+use crate::config::tables::WorkerEvent;
 use crate::control::event::{Event as Happening, Kind};
-use crate::supervisor::Event;
+use crate::supervisor::{Event, Phase};
 use crate::sys::alarm::Alarm;
 use crate::sys::fd::Interest;
 use crate::task::trigger::{self, What};
@@ -25,7 +24,14 @@ pub(super) struct Watches {
     /// None where no schedule ever was; and when it rings.
     alarm: Option<Alarm>,
     rings: Option<Wall>,
+    /// What is to be waited for may be other than what is.
+    pub(super) stale: bool,
+    /// What cannot be waited for, and whose it is, as was said.
+    troubles: Vec<Trouble>,
 }
+
+/// Why something cannot be waited for, and for whom, where it is for one worker.
+pub(super) type Trouble = (Option<Box<str>>, String);
 
 impl Watches {
     /// When there is something to do that nothing else brings.
@@ -45,23 +51,30 @@ impl Watches {
 }
 
 impl Up<'_> {
-    /// Puts the triggers of the configuration in force. Those that stay as they were know what has happened before.
+    /// Puts the triggers of the configuration in force. Those that stay as they were know what has happened before. Whoever is
+    /// at rest is to be told to look.
     pub(super) fn arrange_triggers(&mut self, now: Now) {
         let config = &self.configuration.loaded.config;
         let mut watches = watch::Watches::default();
         for named in config.workers.iter().filter(|named| named.keys.enabled.value) {
             watches.add(&named.name, specs::waits_for(&named.keys), now.wall);
         }
-        for fresh in watches.succeed(std::mem::take(&mut self.watches.all)) {
-            if self.workers.values().any(|worker| worker.of == fresh && worker.process.is_some()) {
-                watches.tell(trigger::Event::Started, Some(&fresh), now, |_| 0);
-            }
-        }
-        let listening = config.workers.iter().filter(|named| watches.workers().any(|name| *name == named.name));
-        let sockets = listening.map(|named| (named.name.as_str().into(), Sockets::of(named)));
+        let runs = |id: &WorkerId| {
+            let state = self.supervisor.member(*id).map(|member| member.life.state);
+            !matches!(state, None | Some(State::Down | State::Failed))
+        };
+        let is_of = |worker: &Worker, name: &str| *worker.of == *name;
+        watches.succeed(std::mem::take(&mut self.watches.all), now, |name| {
+            self.workers.iter().any(|(id, worker)| is_of(worker, name) && runs(id))
+        });
+        let sockets = config.workers.iter().filter(|named| watches.knows(&named.name));
+        let sockets = sockets.map(|named| (named.name.as_str().into(), Sockets::of(named)));
         self.watches.sockets = sockets.filter(|(_, sockets)| sockets.are_some()).collect();
+        for (worker, sockets) in &mut self.watches.sockets {
+            sockets.mind(watches.runs(worker), now);
+        }
         self.watches.all = watches;
-        self.tell(trigger::Event::Look, None, now);
+        self.watches.stale = true;
     }
 
     /// Tells the triggers what has happened.
@@ -73,6 +86,9 @@ impl Up<'_> {
     /// The triggers of a worker are told where it stands, and all of them what has become of it.
     pub(super) fn trigger_state(&mut self, id: WorkerId, state: State, now: Now) {
         let Some(of) = self.watched(id) else { return };
+        if matches!(state, State::Down | State::Backoff | State::Failed) {
+            self.renew_sockets(id, now);
+        }
         match state {
             State::Starting => self.tell(trigger::Event::Started, Some(&of), now),
             State::Up => self.trigger_event(id, WorkerEvent::Ready, now),
@@ -116,25 +132,26 @@ impl Up<'_> {
         }
     }
 
-    /// Whether anything waits for this to be fired; if so, it is.
-    pub(super) fn fire(&mut self, name: &str, now: Now) -> bool {
-        let fires =
-            |Item(item, _): &Item<tables::Trigger>| item.fire.value.as_ref().is_some_and(|fire| fire.0 == *name);
-        let workers = &self.configuration.loaded.config.workers;
-        let known = workers.iter().any(|named| named.keys.start_on.value.iter().any(fires));
-        if known {
-            self.happened(What::Fire(name), now);
+    /// Fires a name: who waits for it and is not started, because somebody has stopped it; none where nobody waits for it.
+    pub(super) fn fire(&mut self, name: &str, now: Now) -> Option<Vec<Box<str>>> {
+        let triggers = self.configuration.loaded.config.triggers();
+        let waits = triggers.filter(|(_, item)| item.fire.value.as_ref().is_some_and(|fire| fire.0 == *name));
+        let mut waits: Vec<Box<str>> = waits.map(|(named, _)| named.name.as_str().into()).collect();
+        if waits.is_empty() {
+            return None;
         }
-        known
+        self.happened(What::Fire(name), now);
+        waits.dedup();
+        waits.retain(|worker| self.watches.holds(worker));
+        Some(waits)
     }
 
     /// Whether a worker waits for this signal; if one does, it is told.
     pub(super) fn signal_is_waited_for(&mut self, name: &str, now: Now) -> bool {
         let short = name.strip_prefix("SIG").unwrap_or(name);
-        let waits =
-            |Item(item, _): &Item<tables::Trigger>| item.signal.value.as_ref().is_some_and(|signal| signal.0 == short);
-        let workers = &self.configuration.loaded.config.workers;
-        let known = workers.iter().any(|named| named.keys.start_on.value.iter().any(waits));
+        let mut triggers = self.configuration.loaded.config.triggers();
+        let known = triggers.any(|(_, item)| item.signal.value.as_ref().is_some_and(|signal| signal.0 == short));
+        drop(triggers);
         if known {
             self.happened(What::Signal(short), now);
         }
@@ -145,11 +162,10 @@ impl Up<'_> {
     pub(super) fn hold_triggers(&mut self, ids: &[WorkerId], held: bool, now: Now) {
         for id in ids {
             if let Some(worker) = self.workers.get(id) {
-                self.watches.all.hold(&worker.of, held);
+                self.watches.all.hold(&worker.of, held, now.wall);
             }
         }
-        self.set_alarm(now);
-        self.attend_sockets(now);
+        self.watches.stale = true;
     }
 
     /// Tells all triggers, or those of `only` one worker, what has happened.
@@ -158,10 +174,13 @@ impl Up<'_> {
         let waiting = |queue: &str| tasks.map_or(0, |tasks| tasks.waiting(queue));
         let asked = self.watches.all.tell(event, only, now, waiting);
         let Watches { all, sockets, .. } = &mut self.watches;
-        for (worker, sockets) in sockets.iter_mut().filter(|(worker, _)| only.is_none_or(|only| **worker == *only)) {
+        // Whether a worker runs, that worker alone is told.
+        for (worker, sockets) in sockets.iter_mut().filter(|(worker, _)| only == Some(worker)) {
             sockets.mind(all.runs(worker), now);
         }
-        for asked in asked {
+        // Nothing is started any more when quell goes down.
+        let is_going_on = self.supervisor.phase() != Phase::Stopping;
+        for asked in asked.into_iter().filter(|_| is_going_on) {
             match asked.what {
                 Answer::Start => self.start_because(&asked, now),
                 Answer::Tripped => {
@@ -169,8 +188,22 @@ impl Up<'_> {
                 }
             }
         }
-        self.set_alarm(now);
-        self.attend_sockets(now);
+        self.watches.stale = true;
+    }
+
+    /// Waits for what the triggers wait for, and for nothing else. Once a turn, however much has happened in it.
+    pub(super) fn attend(&mut self, now: Now) {
+        if !std::mem::take(&mut self.watches.stale) {
+            return;
+        }
+        let mut troubles = self.attend_sockets();
+        troubles.extend(self.set_alarm());
+        let before = std::mem::replace(&mut self.watches.troubles, troubles);
+        let fresh = self.watches.troubles.iter().filter(|trouble| !before.contains(trouble)).cloned();
+        for (worker, text) in fresh.collect::<Vec<_>>() {
+            let warning = Happening::new(now.wall, Kind::Warning, text);
+            self.say(worker.into_iter().fold(warning, Happening::of));
+        }
     }
 
     fn start_because(&mut self, asked: &Asked, now: Now) {
@@ -183,18 +216,16 @@ impl Up<'_> {
     }
 
     /// Has the next time of a schedule told.
-    fn set_alarm(&mut self, now: Now) {
+    fn set_alarm(&mut self) -> Option<Trouble> {
         let next = self.watches.all.alarm();
         if next == self.watches.rings {
-            return;
+            return None;
         }
         self.watches.rings = next;
-        if let Err(e) = self.alarm().and_then(|alarm| alarm.set(next)) {
-            // With the next change it is tried again.
-            self.watches.rings = None;
-            let text = format!("cannot wait for the time of a schedule: {e}");
-            self.say(Happening::new(now.wall, Kind::Warning, text));
-        }
+        let e = self.alarm().and_then(|alarm| alarm.set(next)).err()?;
+        // With the next change it is tried again.
+        self.watches.rings = None;
+        Some((None, format!("cannot wait for the time of a schedule: {e}")))
     }
 
     fn alarm(&mut self) -> io::Result<&Alarm> {
