@@ -79,10 +79,11 @@ fn an_idle_supervisor_with_triggers_makes_no_system_call() {
         )
     });
     let waiters = (0..4).map(|n| {
+        let more = n + 4;
         format!(
             "[worker.w{n}]\ncommand = [\"true\"]\nstart_on = [{{ path = \"{path}/missing/{n}/*\" }}, {{ line = \"text {n}\" }}, \
              {{ schedule = \"0 0 1 1 *\" }}, {{ fire = \"it\" }}, {{ signal = \"USR2\" }}, {{ queue = \"q{n}\", event = \"empty\" }}, \
-             {{ queue = \"q{n}\", depth = 9 }}, {{ queue = \"q{n}\", batch = 9, every = \"1s\" }}, {{ worker = \"idle\" }}, \
+             {{ queue = \"q{more}\", depth = 9 }}, {{ queue = \"q{more}\", batch = 9, every = \"1s\" }}, {{ worker = \"idle\" }}, \
              {{ socket = \"{path}/{n}.sock\", idle_stop = \"1s\" }}]\n"
         )
     });
