@@ -413,7 +413,8 @@ fn a_worker_that_stays() {
     up.down();
 }
 
-/// With nothing to do, a quell that shares a queue says every ten seconds that it lives, and nothing else.
+/// With nothing to do, a quell that shares a queue says every ten seconds that it lives, and nothing else: some six wakes of its
+/// threads for each time, where something that looks each second would be another forty.
 #[test]
 #[serial]
 fn a_quell_that_has_nothing_to_do() {
@@ -424,7 +425,7 @@ fn a_quell_that_has_nothing_to_do() {
     fd::wait::<0>([], Some(Duration::from_secs(20))).unwrap();
     let after = effort(up.pid());
     let (ticks, wakes) = (after.0 - before.0, after.1 - before.1);
-    assert!(ticks <= 2 && wakes <= 16, "{ticks} ticks, {wakes} times woken in twenty seconds");
+    assert!(ticks <= 2 && wakes <= 28, "{ticks} ticks, {wakes} times woken in twenty seconds");
     up.down();
 }
 

@@ -110,7 +110,10 @@ impl Up<'_> {
         };
         tasks.await_due(store, now);
         let is_there = tasks.stores.get(store).is_ready();
-        self.say(Happening::new(now.wall, kind, text));
+        // Of a server that no queue is on any more nothing need be said.
+        if !queues.is_empty() {
+            self.say(Happening::new(now.wall, kind, text));
+        }
         if is_there {
             // What ended meanwhile was told to nobody where the server has lost what it knew.
             self.look_who_is_gone();
