@@ -5,6 +5,7 @@ use crate::config::tables::{self, WorkerEvent};
 use crate::config::typed::{FromText, Item, Words};
 use crate::control::record::{Ask, Source};
 use crate::supervisor::{Event, spec};
+use crate::task::queue::QueueId;
 use crate::task::trigger::{self, What};
 use crate::worker::WorkerId;
 use crate::worker::outcome::Outcome;
@@ -25,7 +26,7 @@ impl World<'_> {
             Source { clock_ms: Some(ms), .. } => self.set_clock(*ms),
             Source { queue: Some(queue), .. } => {
                 if let Some(queue) = self.queue_named(queue) {
-                    self.put(queue, source);
+                    self.put(queue, source, true);
                 }
             }
             Source { worker: Some(worker), event, .. } => self.worker_event(worker, event.as_deref()),
@@ -37,7 +38,9 @@ impl World<'_> {
     fn worker_event(&mut self, worker: &str, event: Option<&str>) {
         let event = event.unwrap_or(WorkerEvent::Exit.word());
         let Some(at) = WorkerEvent::WORDS.iter().position(|word| *word == event) else { return };
-        let running: Vec<_> = self.meant(Some(worker)).into_iter().filter(|id| self.runs(*id)).collect();
+        let meant = self.meant(Some(worker));
+        let worker = meant.first().map_or(worker, |id| &self.config.workers[self.workers[id.0 as usize].table].name);
+        let running: Vec<_> = meant.into_iter().filter(|id| self.runs(*id)).collect();
         match WorkerEvent::VALUES[at] {
             WorkerEvent::Exit if !running.is_empty() => {
                 running.into_iter().for_each(|id| self.end_now(id, Outcome::Exited(0)));
@@ -53,6 +56,8 @@ impl World<'_> {
     /// A worker prints a line: who waits for it is told, but for itself.
     fn line(&mut self, worker: &str, line: &str) {
         let config = self.config;
+        let speaker = self.meant(Some(worker)).first().map(|id| self.workers[id.0 as usize].table);
+        let worker = speaker.map_or(worker, |table| &config.workers[table].name);
         let mut told: Vec<&str> = Vec::new();
         for (waits, _) in spec::awaited(config, worker).filter(|(_, text)| line.contains(text)) {
             if !told.contains(&waits) {
@@ -69,15 +74,18 @@ impl World<'_> {
         let config = self.config;
         let mut told: Vec<PathBuf> = Vec::new();
         let name = whole.file_name().unwrap_or_default().to_string_lossy();
-        for (item, pattern) in items(config).filter_map(|item| Some((item, item.path.value.as_ref()?))) {
+        let waits = || items(config).filter_map(|item| Some((item, item.path.value.as_ref()?)));
+        // A recording has the pattern itself.
+        let is_pattern = waits().any(|(_, pattern)| pattern.path() == whole);
+        for (item, pattern) in waits() {
             let matches = whole.parent() == Some(&pattern.folder) && pattern.matches(&name);
-            // A recording has the pattern itself.
             let pattern = pattern.path();
-            if !matches && pattern != whole {
+            let is_it = if is_pattern { pattern == whole } else { matches };
+            if !is_it {
                 continue;
             }
             match item.queue.value.as_ref().and_then(|queue| self.queue_named(&queue.0)) {
-                Some(queue) => self.put(queue, &Source::default()),
+                Some(queue) => self.put(queue, &Source::default(), false),
                 None if told.contains(&pattern) => {}
                 None => {
                     self.happened(What::Path(&pattern));
@@ -102,7 +110,7 @@ impl World<'_> {
         let ids = self.meant(source.worker.as_deref());
         let (slots, others): (Vec<_>, Vec<_>) = ids.iter().partition(|id| self.worker(**id).by_task);
         let queues = match (&source.queue, source.id) {
-            (_, Some(id)) => self.places.get(&id).copied().into_iter().collect(),
+            (_, Some(id)) => self.places.get(&id).copied().into_iter().collect::<Vec<_>>(),
             (Some(name), None) => self.queue_named(name).map(|id| id.0 as usize).into_iter().collect(),
             (None, None) => Vec::new(),
         };
@@ -116,6 +124,7 @@ impl World<'_> {
                 self.open_crews(&slots, true);
                 self.step(Event::Stop(&slots));
                 self.hold(&others, false);
+                others.iter().for_each(|id| self.worker(*id).why = Some("somebody asked".into()));
                 self.step(Event::Restart(&others));
             }
             Ask::Stop => {
@@ -123,9 +132,14 @@ impl World<'_> {
                 self.hold(&ids, true);
                 self.step(Event::Stop(&ids));
             }
+            Ask::Idle => self.step(Event::Stop(&ids)),
             Ask::Down => self.step(Event::Shutdown),
-            Ask::Pause => queues.into_iter().for_each(|at: usize| self.piles[at].pause(true)),
-            Ask::Resume => queues.into_iter().for_each(|at| self.piles[at].pause(false)),
+            Ask::Pause | Ask::Resume => {
+                for at in queues {
+                    self.piles[at].pause(ask == Ask::Pause);
+                    self.desk.pause(QueueId(at as u32), ask == Ask::Pause);
+                }
+            }
             Ask::Kick => queues.into_iter().for_each(|at| self.piles[at].kick(source.id, now)),
             Ask::Bury => {
                 let id = source.id.unwrap_or_default();
@@ -141,7 +155,7 @@ impl World<'_> {
         for id in ids {
             let of = self.worker(*id).of.clone();
             self.watches.hold(&of, held);
-            if !held {
+            if !held && !self.runs(*id) {
                 self.worker(*id).why = Some("somebody asked".into());
             }
         }

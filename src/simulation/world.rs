@@ -39,7 +39,7 @@ pub(super) struct World<'a> {
     /// In which queue each task is that is not done.
     pub(super) places: HashMap<TaskId, usize>,
     pub(super) last: TaskId,
-    /// When each task that has a time has had it.
+    /// When the task has had its time that a worker is at.
     pub(super) deadlines: BTreeSet<(Tick, WorkerId)>,
     pub(super) script: Script,
     pub(super) summary: Summary,
@@ -64,6 +64,10 @@ pub(super) struct Worker {
     pub(super) by_task: bool,
     /// What it is working on.
     pub(super) tasks: Vec<Held>,
+    /// Since when it is at the first of them, when that has had its time, and whether it has.
+    pub(super) since: Tick,
+    pub(super) due: Option<Tick>,
+    pub(super) late: bool,
     /// It was told that there is no more to do.
     pub(super) is_over: bool,
     pub(super) last: Option<Outcome>,
@@ -111,7 +115,7 @@ impl<'a> World<'a> {
             piles: Vec::new(),
             crews: Vec::new(),
             places: HashMap::new(),
-            last: TaskId(0),
+            last: script.last,
             deadlines: BTreeSet::new(),
             script,
             summary,
@@ -133,7 +137,7 @@ impl<'a> World<'a> {
         for (table, named) in self.config.workers.iter().enumerate().filter(|(_, named)| named.keys.enabled.value) {
             for (name, _) in spec::instances(named) {
                 let id = self.supervisor.add(spec::spec(self.config, named), self.workers.len() as u64);
-                let starts = spec::starts(named);
+                let starts = spec::starts(named) && !self.script.down.contains(name.as_str());
                 boot.extend(starts.then_some(id));
                 self.workers.push(Worker {
                     name: name.into(),
@@ -142,6 +146,9 @@ impl<'a> World<'a> {
                     slot: None,
                     by_task: spec::is_by_task(&named.keys),
                     tasks: Vec::new(),
+                    since: Tick(0),
+                    due: None,
+                    late: false,
                     is_over: false,
                     last: None,
                     why: starts.then(|| "quell starts".into()),
@@ -386,6 +393,13 @@ impl<'a> World<'a> {
     }
 
     fn sum_up(mut self) -> Summary {
+        let why = if self.over { "quell had ended by then" } else { "it is expected later than this went on" };
+        for step in std::mem::take(&mut self.steps) {
+            if let Does::Expect(expected) = step.what {
+                let open = Expectation::new(expected.start, expected.within, self.now.tick, step.place);
+                self.summary.expectations.push(Expectation { missed: Some(why), ..open });
+            }
+        }
         self.sum_up_queues();
         self.summary.lasted_ms = millis(self.now.tick.until(Tick(0)));
         self.summary
