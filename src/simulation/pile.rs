@@ -18,6 +18,8 @@ pub(super) struct Pile {
     pub(super) tally: Tally,
     /// As it was told last.
     told: Option<Counts>,
+    /// So many were deleted that were not done.
+    pub(super) dropped: u64,
     /// So many tasks were put and begun at once since then.
     begun: u64,
     paused: bool,
@@ -85,6 +87,7 @@ impl Pile {
             bytes_max,
             tally: Tally::default(),
             told: None,
+            dropped: 0,
             begun: 0,
             paused: false,
             fresh: [None; 3],
@@ -194,7 +197,8 @@ impl Pile {
         let Some(task) = self.tasks.get_mut(&id).filter(|task| task.state == Some(State::Running)) else { return };
         match ending {
             Ending::Done => {
-                self.remove(id);
+                self.leave(id);
+                self.tasks.remove(&id);
                 self.tally.done += 1;
             }
             Ending::Again(due) => {
@@ -300,6 +304,7 @@ impl Pile {
     fn remove(&mut self, id: TaskId) {
         self.leave(id);
         self.tasks.remove(&id);
+        self.dropped += 1;
     }
 }
 

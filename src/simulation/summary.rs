@@ -45,6 +45,10 @@ pub struct Queue {
     pub delayed: u64,
     /// Tasks that are being worked on.
     pub running: u64,
+    /// Tasks that are given up, in the end.
+    pub given_up: u64,
+    /// Tasks that were dropped, or that others of their key have taken the place of.
+    pub dropped: u64,
     /// The longest that a task which could be started has waited until it was, by class, the most urgent first.
     pub longest_wait_ms: [Option<u64>; Class::ALL.len()],
 }

@@ -3,7 +3,6 @@
 use super::lives::exit_of;
 use super::pile::{Ending, New, Pile};
 use super::script::Tried;
-use super::summary;
 use super::world::World;
 use crate::clock::{Tick, Wall};
 use crate::config::values::{Durable, Store};
@@ -297,8 +296,9 @@ impl World<'_> {
     pub(super) fn sum_up_queues(&mut self) {
         for (summed, pile) in self.summary.queues.iter_mut().zip(&self.piles) {
             let [high, normal, low] = pile.tally.waiting;
-            let (delayed, running) = (pile.tally.delayed, pile.tally.running);
-            *summed = summary::Queue { waiting: ByClass { high, normal, low }, delayed, running, ..summed.clone() };
+            summed.waiting = ByClass { high, normal, low };
+            (summed.delayed, summed.running) = (pile.tally.delayed, pile.tally.running);
+            (summed.given_up, summed.dropped) = (pile.tally.buried, pile.dropped);
         }
     }
 }
