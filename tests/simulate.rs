@@ -212,7 +212,10 @@ fn what_a_recording_cuts_is_as_it_was() {
     up.must(&["queue", "kick", "2"]);
     up.until("is buried: exit 3");
     up.until("buried: done");
+    // Whoever waits for tasks of a queue is started when it goes on.
+    up.must(&["queue", "pause", "mail"]);
     up.must(&["put", "mail", "a", "b"]);
+    up.must(&["queue", "resume", "mail"]);
     up.until("sent: done");
     up.must(&["queue", "pause", "mail"]);
     up.must(&["put", "mail", "c"]);

@@ -328,7 +328,8 @@ impl Up<'_> {
     /// A worker listens no more. It has as long to end as a stop gives it.
     pub(super) fn hung_up(&mut self, id: WorkerId, now: Now) {
         let is_running = self.workers.get(&id).is_some_and(|worker| worker.process.is_some());
-        let was_over = self.talk(id).is_none_or(|talk| talk.is_over);
+        // Who is killed for having had its time hangs up with that.
+        let was_over = self.talk(id).is_none_or(|talk| talk.is_over || talk.late);
         if !is_running || was_over {
             return;
         }
