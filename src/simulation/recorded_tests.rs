@@ -194,3 +194,25 @@ fn mistakes_have_their_places() {
     }
     assert_eq!(told("{\"source\":{\"fire\":\"go\",\"colour\":\"red\"},\"unknown\":1}\n# a comment\n\n"), "");
 }
+
+/// Who is stopped for want of connections is started by the next: when that was recorded, or when it is found out.
+#[test]
+fn connections_come_and_go() {
+    let config =
+        "[worker.web]\nshell = \"x\"\nkind = \"service\"\nstart_on = [{ socket = \"/run/x\", idle_stop = \"10s\" }]\n";
+    let at = |seconds: u32| format!(r#"{{"at":"{seconds}s","source":{{"socket":"/run/x"}}}}"#);
+    let (shown, summary) = simulated(config, &[at(1), at(8), at(15), at(60)].join("\n"), None);
+    assert_eq!(summary.workers[0].starts, 2, "{shown:#?}");
+    assert_eq!(with(&shown, "web  stopped"), ["0:00:31.000  web  stopped (SIGTERM) after 30.0s"]);
+    let lines = [
+        r#"{"at_us":2000000,"kind":"source","source":{"socket":"/run/x"}}"#,
+        r#"{"at_us":2000000,"worker":"web","kind":"ready"}"#,
+        r#"{"at_us":90000000,"kind":"source","source":{"ask":"idle","worker":"web"}}"#,
+        r#"{"at_us":90000000,"worker":"web","kind":"stopping"}"#,
+        r#"{"at_us":90000000,"worker":"web","kind":"exited","ended":{"code":0}}"#,
+        r#"{"at_us":95000000,"kind":"source","source":{"socket":"/run/x"}}"#,
+    ];
+    let (shown, summary) = simulated(config, &recorded(&lines), None);
+    assert_eq!(summary.workers[0].starts, 2, "{shown:#?}");
+    assert_eq!(with(&shown, "web  exited"), ["0:01:29.000  web  exited 0 after 1m28s"]);
+}

@@ -415,6 +415,7 @@ impl Reader<'_> {
         for (id, attempt) in std::mem::take(&mut self.begun).into_keys() {
             self.tries(id, attempt, Tried { lasts: None, end: TryEnd::Lost {} });
         }
+        self.script.is_recorded = self.is_recorded;
         self.script.sort();
         (self.script, self.reports)
     }

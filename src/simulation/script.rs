@@ -21,6 +21,8 @@ pub struct Script {
     pub tries: HashMap<(TaskId, u32), VecDeque<Tried>>,
     /// Workers that were at rest before it begins, by the instance's name: they do not start with quell.
     pub down: HashSet<Box<str>>,
+    /// It was recorded: who was stopped for want of connections is told.
+    pub is_recorded: bool,
     /// The highest number of a task that is named.
     pub last: TaskId,
     /// How many tasks a worker that stays had at once, by the instance's name; one where nothing is said.

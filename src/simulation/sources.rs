@@ -1,15 +1,39 @@
 //! What comes from outside, and whom it is told.
 
 use super::world::World;
+use crate::clock::Tick;
+use crate::config::load::Named;
 use crate::config::tables::{self, WorkerEvent};
 use crate::config::typed::{FromText, Item, Words};
+use crate::config::values::Address;
 use crate::control::record::{Ask, Source};
 use crate::supervisor::{Event, spec};
+use crate::task::idle::Idle;
 use crate::task::queue::QueueId;
 use crate::task::trigger::{self, What};
 use crate::worker::WorkerId;
 use crate::worker::outcome::Outcome;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// What is known of the connections of a worker that is stopped for want of them.
+#[derive(Debug)]
+pub(super) struct Idling {
+    span: Duration,
+    addresses: Vec<Address>,
+    /// None while it does not run.
+    idle: Option<Idle>,
+}
+
+impl Idling {
+    /// That of a worker, where it is one.
+    pub(super) fn of(named: &Named<tables::Worker>) -> Option<Idling> {
+        let items = || named.keys.start_on.value.iter().map(|Item(item, _)| item);
+        let span = items().filter_map(|item| item.idle_stop.value).max()?;
+        let addresses = items().filter_map(|item| item.socket.value.clone()).collect();
+        Some(Idling { span, addresses, idle: None })
+    }
+}
 
 impl World<'_> {
     /// Something comes from outside; what names nobody does nothing.
@@ -99,8 +123,40 @@ impl World<'_> {
     fn connection(&mut self, address: &str) {
         let config = self.config;
         let mut addresses = items(config).filter_map(|item| item.socket.value.as_ref());
-        if let Some(known) = addresses.find(|known| known.to_text() == *address) {
-            self.happened(What::Socket(known));
+        let Some(known) = addresses.find(|known| known.to_text() == *address) else { return };
+        let mut all = self.idles.iter_mut().map(|(_, idling)| idling);
+        let is_of = |idling: &&mut Idling| idling.addresses.contains(known);
+        match all.find(is_of).and_then(|idling| idling.idle.as_mut()) {
+            Some(idle) => idle.came(),
+            None => self.happened(What::Socket(known)),
+        }
+    }
+
+    /// Takes note of which workers run that are stopped for want of connections.
+    pub(super) fn mind_idle(&mut self) {
+        for (table, idling) in &mut self.idles {
+            let (runs, now) = (self.watches.runs(&self.config.workers[*table].name), self.now.tick);
+            idling.idle = runs.then(|| idling.idle.unwrap_or_else(|| Idle::new(idling.span, now)));
+        }
+    }
+
+    /// When it is to be seen which workers are idle.
+    pub(super) fn idle_deadline(&self) -> Option<Tick> {
+        self.idles.iter().filter_map(|(_, idling)| Some(idling.idle?.deadline())).min()
+    }
+
+    /// Stops workers that have been without a connection for so long. A connection takes no time.
+    pub(super) fn idle_due(&mut self) {
+        for at in 0..self.idles.len() {
+            let (table, now) = (self.idles[at].0, self.now.tick);
+            let ids = self.meant(Some(&self.config.workers[table].name));
+            let is_needed =
+                |id: &WorkerId| self.supervisor.is_needed(*id) || !self.workers[id.0 as usize].tasks.is_empty();
+            let is_needed = ids.iter().any(is_needed);
+            let idle = self.idles[at].1.idle.as_mut().filter(|idle| idle.deadline() <= now);
+            if idle.is_some_and(|idle| idle.over(is_needed, now)) {
+                self.step(Event::Stop(&ids));
+            }
         }
     }
 

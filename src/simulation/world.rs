@@ -2,6 +2,7 @@
 
 use super::pile::Pile;
 use super::script::{Life, START, Script, Step, What as Does};
+use super::sources::Idling;
 use super::summary::{Expectation, Summary, millis};
 use super::tasks::{Crew, Held};
 use super::{GOES_ON, Tell, summary};
@@ -32,6 +33,8 @@ pub(super) struct World<'a> {
     /// The instances of each worker, or its slots, by its place in the configuration.
     instances: Vec<Vec<WorkerId>>,
     pub(super) watches: Watches,
+    /// Workers that are stopped for want of connections, by their tables.
+    pub(super) idles: Vec<(usize, Idling)>,
     pub(super) desk: Queues,
     /// By their ids, and in the order of the configuration.
     pub(super) piles: Vec<Pile>,
@@ -111,6 +114,7 @@ impl<'a> World<'a> {
             workers: Vec::new(),
             instances: vec![Vec::new(); config.workers.len()],
             watches: Watches::default(),
+            idles: Vec::new(),
             desk: Queues::new(),
             piles: Vec::new(),
             crews: Vec::new(),
@@ -160,6 +164,8 @@ impl<'a> World<'a> {
                 self.instances[table].push(id);
             }
             self.watches.add(&named.name, spec::waits_for(&named.keys), self.now.wall);
+            let idling = Idling::of(named).filter(|_| !self.script.is_recorded);
+            self.idles.extend(idling.map(|idling| (table, idling)));
         }
         let mut effects = Vec::new();
         self.supervisor.rewire(self.now.tick, &mut effects);
@@ -178,8 +184,8 @@ impl<'a> World<'a> {
         while !self.over {
             let step = self.steps.front().map(|step| Tick(0).after(step.at));
             let soon = earliest([step, self.own_deadline()]);
-            // Without an end, schedules alone would keep it going for ever.
-            let alarm = self.alarm().filter(|_| until.is_some() || soon.is_some());
+            // Without an end, schedules and looks for connections alone would keep it going for ever.
+            let alarm = earliest([self.alarm(), self.idle_deadline()]).filter(|_| until.is_some() || soon.is_some());
             let Some(at) = earliest([soon, alarm]) else { break };
             if at > end {
                 self.summary.cut = until.is_none();
@@ -233,6 +239,7 @@ impl<'a> World<'a> {
             self.step(Event::Deadline);
         }
         self.tasks_due();
+        self.idle_due();
         self.settle();
         if self.watches.alarm().is_some_and(|at| at <= now.wall) {
             self.told_triggers(trigger::Event::Clock, None);
@@ -370,9 +377,9 @@ impl<'a> World<'a> {
         }
         let piles = &self.piles;
         let waiting = |queue: &str| piles.iter().find(|pile| *pile.name == *queue).map_or(0, Pile::startable);
-        for asked in self.watches.tell(event, only, self.now, waiting) {
-            self.answer(asked);
-        }
+        let asked = self.watches.tell(event, only, self.now, waiting);
+        self.mind_idle();
+        asked.into_iter().for_each(|asked| self.answer(asked));
     }
 
     fn answer(&mut self, asked: Asked) {
