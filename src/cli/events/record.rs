@@ -103,7 +103,7 @@ fn there_already(client: &mut Client, at: Wall, mut meanwhile: impl FnMut()) -> 
     let mut after = None;
     loop {
         let what = OfQueue::List { state: None, after, max: None };
-        let TaskPage { tasks, more } = match client.ask(&Request::Queue { queue: None, what }, Some(ask::SOON))? {
+        let TaskPage { tasks, more, .. } = match client.ask(&Request::Queue { queue: None, what }, Some(ask::SOON))? {
             Reply::Tasks(page) => page,
             // There are no queues.
             Reply::Failed { .. } => break,

@@ -21,7 +21,7 @@ use crate::runtime::payload::Payloads;
 use crate::runtime::register::Register;
 use crate::runtime::server::Server;
 use crate::runtime::state::{State, StateError};
-use crate::runtime::store::{OpenError, Opened, Order, Returned, Store};
+use crate::runtime::store::{Counts, OpenError, Opened, Order, Returned, Store};
 use crate::runtime::{leftovers, places, register};
 use crate::supervisor::Supervisor;
 use crate::sys::fd::Interest;
@@ -71,6 +71,15 @@ pub enum BeginError {
     },
 }
 
+/// What an earlier supervisor has left in the store of the state directory.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What was under way.
+    returned: Vec<Returned>,
+    /// Queues with tasks that are to be done, which are elsewhere by the configuration, or nowhere.
+    stranded: Vec<Counts>,
+}
+
 fn step<T>(step: &'static str, result: io::Result<T>) -> Result<T, BeginError> {
     result.map_err(|error| BeginError::Own { step, error })
 }
@@ -105,7 +114,7 @@ pub fn begin<'a>(
     let kept = written.into_iter().filter(|record| left.iter().any(|leftover| leftover.life == record.life));
     let register = step("write down which processes are whose", Register::open(&state, kept.collect()))?;
     let now = time::now();
-    let (tasks, returned) = tasks(&configuration, &state, planes.waker(), now)?.unzip();
+    let (tasks, found) = tasks(&configuration, &state, planes.waker(), now)?.unzip();
     let mut activation = Activation::default();
     activation.arrange(listening, &configuration.loaded.config, &poller);
     let mut up = Up {
@@ -145,19 +154,25 @@ pub fn begin<'a>(
         since: now,
     };
     up.say(Happening::new(now.wall, Kind::Quell, format!("up, pid {}", std::process::id())));
-    up.say_what_was_left(left, returned.unwrap_or_default(), now);
+    up.say_what_was_left(left, found.unwrap_or_default(), now);
     up.take_in(now)?;
     Ok(up.run())
 }
 
 impl Up<'_> {
     /// Says what an earlier supervisor has left: processes, which are not touched, and tasks, which wait again.
-    pub(super) fn say_what_was_left(&mut self, left: Vec<Leftover>, returned: Vec<Returned>, now: Now) {
+    pub(super) fn say_what_was_left(&mut self, left: Vec<Leftover>, found: Found, now: Now) {
         for leftover in left {
             let text = format!("an earlier quell left {leftover} running; it is not touched");
             self.say(Happening::new(now.wall, Kind::Orphan, text));
         }
-        returned.into_iter().for_each(|returned| self.take_back(HERE, returned, "when quell ended", now));
+        for Counts { queue, tally, .. } in found.stranded {
+            let left = tally.left();
+            let text =
+                format!("{left} tasks of {queue} wait in the state directory, where the configuration has it no more");
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+        }
+        found.returned.into_iter().for_each(|returned| self.take_back(HERE, returned, "when quell ended", now));
     }
 
     /// A task was under way when quell ended, which counts as a try: it waits again, or is given up, so that what takes quell
@@ -210,13 +225,13 @@ pub(super) fn listen(activation: &Activation, configuration: &Configuration) -> 
     activation.listen(config, sources).map_err(|reports| report::to_text(sources, &reports, false))
 }
 
-/// The store of tasks, where the configuration has queues; what was under way when the last supervisor ended is told.
+/// The store of tasks, where the configuration has queues, and what it has found there.
 pub(super) fn tasks(
     configuration: &Configuration,
     state: &State,
     waker: Arc<Waker>,
     now: Now,
-) -> Result<Option<(Tasks, Vec<Returned>)>, BeginError> {
+) -> Result<Option<(Tasks, Found)>, BeginError> {
     if configuration.loaded.config.queues.is_empty() {
         return Ok(None);
     }
@@ -226,8 +241,10 @@ pub(super) fn tasks(
     let mut tasks = Tasks::new(Stores::new(store, said), payloads);
     open_shared(&mut tasks, configuration, state, waker)?;
     tasks.take_in_queues(configuration);
+    let is_stranded = |counts: &Counts| counts.tally.left() > 0 && !tasks.works_on(&counts.queue, HERE);
+    let stranded = queues.iter().filter(|counts| is_stranded(counts)).cloned().collect();
     queues.into_iter().for_each(|counts| tasks.counted(HERE, counts, now));
-    Ok(Some((tasks, returned)))
+    Ok(Some((tasks, Found { returned, stranded })))
 }
 
 /// Has the stores looked for that the queues of a configuration share with other supervisors.
@@ -238,7 +255,9 @@ pub(super) fn open_shared(
     waker: Arc<Waker>,
 ) -> Result<(), BeginError> {
     for queue in &configuration.loaded.config.queues {
-        if let values::Store::Redis(url) = &queue.keys.store.value {
+        // One that is in force stays where it is until the next start.
+        let is_new = !tasks.queues.iter().any(|known| *known.name == *queue.name && known.place.is_some());
+        if let Some(values::Store::Redis(url)) = is_new.then_some(&queue.keys.store.value) {
             tasks.stores.open(url, state.path(), waker.clone())?;
         }
     }

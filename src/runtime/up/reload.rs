@@ -108,9 +108,9 @@ impl Up<'_> {
         match &mut self.tasks {
             Some(tasks) => begin::open_shared(tasks, configuration, &self.state, waker),
             None => {
-                let (tasks, returned) = begin::tasks(configuration, &self.state, waker, now)?.unzip();
+                let (tasks, found) = begin::tasks(configuration, &self.state, waker, now)?.unzip();
                 self.tasks = tasks;
-                self.say_what_was_left(Vec::new(), returned.unwrap_or_default(), now);
+                self.say_what_was_left(Vec::new(), found.unwrap_or_default(), now);
                 Ok(())
             }
         }
