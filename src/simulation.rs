@@ -46,4 +46,6 @@ pub fn run<'a>(
 }
 
 #[cfg(test)]
+mod recorded_tests;
+#[cfg(test)]
 mod tests;

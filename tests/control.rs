@@ -111,6 +111,7 @@ fn worker(name: &str, state: State) -> Worker {
         name: name.into(),
         state,
         wanted: Wanted::Up,
+        held: false,
         since: time::now().wall,
         ready: state == State::Up,
         pid: None,

@@ -1,7 +1,8 @@
 //! What would happen: `quell simulate`, `quell test` with sources, and a real run that is gone through again.
 
 use crate::harness::{Folder, feed, finish, quell, read_until, start, wait, wait_until};
-use crate::up::Up;
+use crate::up::{Up, configure};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use serial_test::serial;
 use std::path::Path;
@@ -41,8 +42,11 @@ fn programs_read_the_same() {
 #[test]
 fn mistakes_and_what_does_not_come() {
     let wrong = feed(&mut simulate(&["-"]), b"{\"source\":{\"queue\":\"thumb\"}}\n{\"at\":\"1s\"\n");
-    assert!(wrong.code() == 1 && wrong.stderr.contains("2 mistakes in /dev/stdin"), "{wrong:?}");
-    assert!(wrong.stderr.contains("did you mean \"thumbs\"?") && wrong.stderr.contains("/dev/stdin:2:10"), "{wrong:?}");
+    assert!(wrong.code() == 1 && wrong.stderr.contains("2 mistakes in standard input"), "{wrong:?}");
+    assert!(
+        wrong.stderr.contains("did you mean \"thumbs\"?") && wrong.stderr.contains("standard input:2:10"),
+        "{wrong:?}"
+    );
     let unmet = feed(&mut simulate(&["-"]), b"{\"source\":{\"fire\":\"publish\"},\"expect\":{\"start\":\"alert\"}}\n");
     assert!(unmet.code() == 1 && unmet.text().ends_with("1 expectation, 1 not met\n"), "{unmet:?}");
     assert!(unmet.text().contains("alert was not started: publish was started instead"), "{unmet:?}");
@@ -89,6 +93,32 @@ fn tests_with_a_source() {
     ] {
         assert!(failed.text().contains(part), "{part}: {}", failed.text());
     }
+}
+
+/// What is asked for that nobody could do, or that is too late, is no test that has passed.
+#[test]
+fn tests_that_cannot_pass() {
+    let folder = Folder::new();
+    let run = |text: String| {
+        folder.write("quell.toml", text);
+        finish(quell().current_dir(folder.path()).arg("test"))
+    };
+    let worker = "[worker.it]\nshell = \"true\"\nstart_on = [{ fire = \"it\" }]\n";
+    let of = |source: &str| format!("{worker}[[test]]\nsource = {{ {source} }}\nexpect = {{ start = \"it\" }}\n");
+    let cases = [
+        ("worker = \"it\", event = \"died\"", "\"died\" does not happen here"),
+        ("class = \"high\"", "does not say what comes"),
+        ("fire = \"it\", class = \"high\"", "`class` has no meaning beside `fire`"),
+        ("socket = \"/run/it\"", "it was not started: nothing was started"),
+    ];
+    for (source, says) in cases {
+        let done = run(of(source));
+        let said = done.text().to_owned() + &done.stderr;
+        assert!(done.code() != 0 && said.contains(says), "{source}: {said}");
+    }
+    let once = "[worker.once]\nshell = \"true\"\nkind = \"oneshot\"\nessential = true\n";
+    let done = run(of("fire = \"it\"") + once);
+    assert!(done.code() == 1 && done.text().contains("quell had ended by then"), "{}", done.text());
 }
 
 /// What was begun or started, by whom and for what, in order.
@@ -142,6 +172,76 @@ fn a_real_run_is_gone_through_again() {
     assert_eq!(simulated, real);
     let twice = finish(quell().args(["events", "--record", "run.jsonl"]).current_dir(up.folder.path()));
     assert_eq!(twice.code(), 1, "no supervisor runs: {twice:?}");
+}
+
+/// A recording that begins and ends in the midst of things: a try and a stop that were before it, a try that is not over, a
+/// task that is buried twice, a worker that stays, a file, a line, a signal that ends quell.
+#[test]
+#[serial]
+fn what_a_recording_cuts_is_as_it_was() {
+    let folder = Folder::new();
+    let ran = folder.join("ran");
+    let workers = "[queue.jobs]\ndurable = \"never\"\n[queue.mail]\ndurable = \"never\"\n\
+         [worker.jobs]\nshell = \"read seconds code; > RAN; sleep $$seconds; exit $$code\"\n\
+         start_on = [{ queue = \"jobs\" }]\nslots = { total = 2 }\nretry = { tries = 1 }\n\
+         [worker.mail]\nprotocol = \"lines\"\nstart_on = [{ queue = \"mail\" }]\n\
+         shell = 'while read -r id rest <&3; do sleep 0.2; echo \"ok $$id\" >&3; done'\n\
+         [worker.depth]\nshell = \"sleep 0.1\"\nstart_on = [{ queue = \"jobs\", depth = 1 }]\n\
+         [worker.buried]\nshell = \"true\"\nstart_on = [{ queue = \"jobs\", event = \"buried\" }]\n\
+         [worker.sent]\nshell = \"sleep 0.1\"\nstart_on = [{ queue = \"mail\", event = \"empty\" }]\n\
+         [worker.files]\nshell = \"rm -f RAN.csv/*\"\nstart_on = [{ path = \"ran.csv/*.csv\" }]\n\
+         [worker.prints]\nshell = \"echo disk full\"\nstart_on = [{ fire = \"print\" }]\n\
+         [worker.lines]\nshell = \"true\"\nstart_on = [{ line = \"disk full\", worker = \"prints\" }]\n\
+         [worker.held]\nshell = \"true\"\nstart_on = [{ fire = \"print\" }]\n";
+    std::fs::create_dir_all(folder.join("ran.csv")).unwrap();
+    let path = configure(&folder, &workers.replace("RAN", ran.to_str().unwrap()));
+    let mut up = Up::of(folder, path);
+    up.until("all workers are up");
+    up.must(&["stop", "held"]);
+    up.must(&["put", "jobs", "1.5 0"]);
+    up.until("depth: starts: a task waits in jobs");
+    up.until("depth: done");
+    wait_until(up.folder.path(), "a try", || ran.exists());
+    let recorder = start(quell().args(["events", "--record", "run.jsonl"]).current_dir(up.folder.path()));
+    let path = up.folder.join("run.jsonl");
+    let recorded = || std::fs::read_to_string(&path).unwrap_or_default();
+    wait_until(up.folder.path(), "a recording", || recorded().contains("which jobs.1 has"));
+    up.must(&["put", "jobs", "0.2 3"]);
+    up.until("is buried: exit 3");
+    up.until("buried: done");
+    up.must(&["queue", "kick", "2"]);
+    up.until("is buried: exit 3");
+    up.until("buried: done");
+    // Whoever waits for tasks of a queue is started when it goes on.
+    up.must(&["queue", "pause", "mail"]);
+    up.must(&["put", "mail", "a", "b"]);
+    up.must(&["queue", "resume", "mail"]);
+    up.until("sent: done");
+    up.must(&["queue", "pause", "mail"]);
+    up.must(&["put", "mail", "c"]);
+    up.must(&["queue", "resume", "mail"]);
+    up.until("sent: done");
+    up.folder.write("ran.csv/a.csv", "");
+    up.until("files: done");
+    up.must(&["fire", "print"]);
+    up.until("lines: done");
+    std::fs::remove_file(&ran).unwrap();
+    up.must(&["put", "jobs", "1000 0"]);
+    wait_until(up.folder.path(), "a try", || ran.exists());
+    up.signal(Signal::SIGTERM);
+    up.end();
+    let done = recorder.done();
+    assert_eq!(done.code(), 0, "{done:?}");
+    let again = finish(quell().args(["simulate", "--json", "run.jsonl"]).current_dir(up.folder.path()));
+    assert_eq!(again.code(), 0, "{again:?}");
+    let (real, simulated) = (starts(&recorded()), starts(again.text()));
+    let (old, simulated) = simulated.split_at(1);
+    assert_eq!(old, ["\"jobs.1\": \"task 1 of jobs (normal), try 1: begins\""]);
+    assert_eq!(simulated, real, "{}", recorded());
+    for (worker, starts) in [("held", 0), ("buried", 2), ("depth", 4), ("sent", 2), ("files", 1), ("lines", 1)] {
+        let of_it = real.iter().filter(|line| line.starts_with(&format!("\"{worker}\"")));
+        assert_eq!(of_it.count(), starts, "{worker}: {real:#?}");
+    }
 }
 
 /// What would start a worker of a configuration that is not in force, beside the supervisor that runs.

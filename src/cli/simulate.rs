@@ -12,6 +12,7 @@ use crate::sys::fd;
 use crate::sys::peek::{self, Pipes};
 use crate::sys::tty;
 use clap::Args;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -94,19 +95,29 @@ pub(super) fn unmet(summary: &Summary) -> Vec<Report> {
 
 /// Reads the events; what is wrong with them is shown.
 fn script(path: &Path, checked: &mut Checked) -> Result<Script, Failure> {
-    let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
-    let name = path.display().to_string();
-    let bytes = peek::whole(path, EVENTS_BYTES_MAX, Pipes::Taken);
+    let is_stdin = path == Path::new("-");
+    let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
+    let bytes = if is_stdin { of_stdin() } else { peek::whole(path, EVENTS_BYTES_MAX, Pipes::Taken) };
     let bytes = bytes.map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
     let sources = &mut checked.loaded.sources;
     let file = sources.add(name.as_str(), String::from_utf8_lossy(&bytes));
     let (script, mistakes) = recording::read(&checked.loaded.config, sources, file);
-    if mistakes.iter().any(|report| report.severity == Severity::Error) {
-        let colour = wants_colour(&std::io::stderr());
-        talk::write_all(fd::stderr(), report::to_text(sources, &mistakes, colour).as_bytes());
-        return Err(Failure::new(format!("{} in {name}; nothing was simulated", count(mistakes.len(), "mistake"))));
+    let colour = wants_colour(&std::io::stderr());
+    talk::write_all(fd::stderr(), report::to_text(sources, &mistakes, colour).as_bytes());
+    match mistakes.iter().filter(|report| report.severity == Severity::Error).count() {
+        0 => Ok(script),
+        errors => Err(Failure::new(format!("{} in {name}; nothing was simulated", count(errors, "mistake")))),
     }
-    Ok(script)
+}
+
+/// All that comes on standard input, whatever that is.
+fn of_stdin() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::stdin().take(EVENTS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    match bytes.len() > EVENTS_BYTES_MAX {
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 1 GiB")),
+        false => Ok(bytes),
+    }
 }
 
 /// Standard output, some of it at a time.

@@ -13,6 +13,7 @@ use crate::control::queue::{QueueStatus, Totals};
 use crate::control::record::Source;
 use crate::control::reply::Reply;
 use crate::control::request::{OfQueue, Request};
+use crate::control::status::{State, Status};
 use crate::render;
 use crate::runtime::client::{Client, NoAnswer};
 use crate::supervisor::spec;
@@ -58,7 +59,7 @@ struct Try {
     span: Duration,
 }
 
-/// So long after a try the store has counted it.
+/// So long after something has happened to a queue the store has counted it: all that happens meanwhile is looked at once.
 const COUNTED: Duration = Duration::from_millis(100);
 /// So long a start is taken to last.
 const RUN: Duration = Duration::from_secs(1);
@@ -101,6 +102,7 @@ impl Try {
                 Ok(None) | Err(NoAnswer::Ended { .. }) => {
                     tracing::warn!("the supervisor has ended: only schedules are looked at from here on");
                     told = None;
+                    (shadow.asks, shadow.look_at) = (None, None);
                 }
                 Err(e) => return Err(e.into()),
             }
@@ -136,6 +138,8 @@ struct Shadow<'a> {
     /// Who is asked how queues stand, and how they stood.
     asks: Option<Client>,
     queues: BTreeMap<String, QueueStatus>,
+    /// So many tasks were put since they were looked at before that: they have waited, be it that they have begun since.
+    put: BTreeMap<String, u64>,
     /// When they are looked at once more: what a try has come to is counted a little after it is told.
     look_at: Option<Tick>,
     /// When the last start is taken to be over.
@@ -156,7 +160,17 @@ impl<'a> Shadow<'a> {
         let mut watches = Watches::default();
         watches.add(name, spec::waits_for(&named.keys), time::now().wall);
         let queues = BTreeMap::new();
-        Ok(Shadow { config, named, watches, asks: None, queues, look_at: None, rests_at: None, starts: 0 })
+        Ok(Shadow {
+            config,
+            named,
+            watches,
+            asks: None,
+            queues,
+            put: BTreeMap::new(),
+            look_at: None,
+            rests_at: None,
+            starts: 0,
+        })
     }
 
     /// Does what is due; when there is something to do again.
@@ -179,8 +193,8 @@ impl<'a> Shadow<'a> {
 
     fn tell(&mut self, event: Event<'_>) -> Result<(), Failure> {
         let now = time::now();
-        let startable = |status: &QueueStatus| if status.queue.paused { 0 } else { status.queue.waiting.total() };
-        let waiting = |queue: &str| self.queues.get(queue).map_or(0, startable);
+        let put = |queue: &str| self.put.get(queue).copied().unwrap_or_default();
+        let waiting = |queue: &str| self.queues.get(queue).map_or(0, |status| startable(status).max(put(queue)));
         for asked in self.watches.tell(event, None, now, waiting) {
             match asked.what {
                 Answer::Start => {
@@ -206,26 +220,32 @@ impl<'a> Shadow<'a> {
         if let Some(source) = &event.source {
             return self.came(source);
         }
-        let worker_event = match event.kind {
-            Kind::Began | Kind::Tried | Kind::Task => {
-                self.look_at = Some(time::now().tick.after(COUNTED));
-                return self.look();
-            }
-            Kind::Exited => WorkerEvent::Exit,
-            Kind::Ready => WorkerEvent::Ready,
-            Kind::Failed => WorkerEvent::Failed,
-            _ => return Ok(()),
-        };
+        if matches!(event.kind, Kind::Began | Kind::Tried | Kind::Task) {
+            self.look_soon();
+        }
         let Some(name) = event.worker.as_deref() else { return Ok(()) };
         let whole = name.rsplit_once('.').map_or(name, |(whole, _)| whole);
         let worker = if self.config.worker(name).is_some() { name } else { whole };
+        let by_task = self.config.worker(worker).is_some_and(|named| spec::is_by_task(&named.keys));
+        let worker_event = match event.kind {
+            // Of those the tries are told, not each process.
+            Kind::Tried if by_task => WorkerEvent::Exit,
+            Kind::Exited => WorkerEvent::Exit,
+            Kind::Ready => WorkerEvent::Ready,
+            // It is said of each start that fails, too.
+            Kind::Failed if self.has_failed(name)? => WorkerEvent::Failed,
+            _ => return Ok(()),
+        };
         self.tell(Event::Happened(What::Worker { worker, event: worker_event }))
     }
 
     /// Something has come from outside.
     fn came(&mut self, source: &Source) -> Result<(), Failure> {
         match source {
-            Source { queue: Some(_), .. } | Source { id: Some(_), .. } => self.look(),
+            Source { queue: Some(_), .. } | Source { id: Some(_), .. } => {
+                self.look_soon();
+                Ok(())
+            }
             Source { line: Some(line), worker, .. } => {
                 let worker = worker.as_deref().unwrap_or_default();
                 self.tell(Event::Happened(What::Line { worker, line: line.as_bytes() }))
@@ -244,35 +264,80 @@ impl<'a> Shadow<'a> {
         }
     }
 
-    /// How the queues stand now.
-    fn stats(&mut self) -> Result<BTreeMap<String, QueueStatus>, Failure> {
-        let Some(client) = &mut self.asks else { return Ok(BTreeMap::new()) };
-        match client.ask(&Request::Queue { queue: None, what: OfQueue::Stats }, Some(ask::SOON)) {
-            Ok(Reply::Queues(queues)) => Ok(queues.into_iter().map(|of| (of.queue.name.clone(), of)).collect()),
-            Ok(other) => Err(ask::failure(other)),
+    /// Has the queues looked at a little later.
+    fn look_soon(&mut self) {
+        let soon = time::now().tick.after(COUNTED);
+        self.look_at = self.asks.as_ref().map(|_| self.look_at.map_or(soon, |at| at.min(soon)));
+    }
+
+    /// What the supervisor says, while it is there.
+    fn ask(&mut self, request: &Request) -> Result<Option<Reply>, Failure> {
+        let Some(client) = &mut self.asks else { return Ok(None) };
+        match client.ask(request, Some(ask::SOON)) {
+            Ok(reply) => Ok(Some(reply)),
+            Err(NoAnswer::Ended { .. }) => {
+                self.asks = None;
+                Ok(None)
+            }
             Err(e) => Err(e.into()),
         }
     }
 
-    /// Looks what has happened to the queues since they were looked at last.
+    /// Whether a worker is not tried any more.
+    fn has_failed(&mut self, name: &str) -> Result<bool, Failure> {
+        let Ok(target) = name.parse() else { return Ok(false) };
+        let reply = self.ask(&Request::Status { workers: vec![target] })?;
+        let is_so = |status: &Status| status.workers.iter().any(|worker| worker.state == State::Failed);
+        Ok(matches!(reply, Some(Reply::Status(status)) if is_so(&status)))
+    }
+
+    /// How the queues stand now; as they stood where nobody says so.
+    fn stats(&mut self) -> Result<BTreeMap<String, QueueStatus>, Failure> {
+        match self.ask(&Request::Queue { queue: None, what: OfQueue::Stats })? {
+            Some(Reply::Queues(queues)) => Ok(queues.into_iter().map(|of| (of.queue.name.clone(), of)).collect()),
+            Some(other) => Err(ask::failure(other)),
+            None => Ok(self.queues.clone()),
+        }
+    }
+
+    /// Looks what has happened to the queues since they were looked at last, and when the next of their tasks is due.
     fn look(&mut self) -> Result<(), Failure> {
-        let now = self.stats()?;
-        let before = std::mem::replace(&mut self.queues, now);
+        let stats = self.stats()?;
+        let next_due = stats.values().filter_map(|status| status.next_due).min().filter(|_| self.asks.is_some());
+        let now = time::now();
+        self.look_at = next_due.map(|due| now.tick.after(due.until(now.wall)).after(COUNTED));
+        let before = std::mem::replace(&mut self.queues, stats);
         let changed: Vec<_> =
             before.iter().filter_map(|(name, old)| Some((old, self.queues.get(name)?.clone()))).collect();
         for (old, new) in changed {
             let queue = new.queue.name.as_str();
-            let put = new.totals.put.saturating_sub(old.totals.put);
-            if put > 0 && spec::is_by_task(&self.named.keys) && self.named.keys.given().any(|of| of == queue) {
-                let tasks = count(put as usize, "task");
-                self.would(&format!("would begin {tasks} of {queue}"), put as usize)?;
+            let added = added(old, &new);
+            if added > 0 && spec::is_by_task(&self.named.keys) && self.named.keys.given().any(|of| of == queue) {
+                let tasks = count(added as usize, "task");
+                self.would(&format!("would begin {tasks} of {queue} as slots are free"), added as usize)?;
             }
+            self.put = BTreeMap::from([(queue.to_owned(), added)]);
             for event in news(old, &new) {
                 self.tell(Event::Happened(What::Queue { queue, event }))?;
             }
+            self.put.clear();
         }
         Ok(())
     }
+}
+
+/// How many tasks of a queue can be started.
+fn startable(status: &QueueStatus) -> u64 {
+    if status.queue.paused { 0 } else { status.queue.waiting.total() }
+}
+
+/// How many tasks can be started, or could be meanwhile, that could not: they were put and are not delayed, they are due, the
+/// queue goes on.
+fn added(old: &QueueStatus, new: &QueueStatus) -> u64 {
+    let put = new.totals.put.saturating_sub(old.totals.put);
+    let delayed = new.queue.delayed.saturating_sub(old.queue.delayed);
+    let put = if new.queue.paused { 0 } else { put.saturating_sub(delayed) };
+    put.max(startable(new).saturating_sub(startable(old)))
 }
 
 /// What has happened to a queue that stood otherwise before.
@@ -280,11 +345,39 @@ fn news(old: &QueueStatus, new: &QueueStatus) -> impl Iterator<Item = QueueEvent
     let more = |of: fn(&Totals) -> u64| of(&new.totals) > of(&old.totals);
     let left = |status: &QueueStatus| status.queue.waiting.total() + status.queue.delayed + status.queue.running;
     let news = [
-        (more(|totals| totals.put), QueueEvent::Added),
+        (added(old, new) > 0, QueueEvent::Added),
         (more(|totals| totals.done), QueueEvent::Done),
         (more(|totals| totals.failed), QueueEvent::Failed),
         (more(|totals| totals.buried), QueueEvent::Buried),
-        (left(old) > 0 && left(new) == 0, QueueEvent::Empty),
+        (left(new) == 0 && (left(old) > 0 || more(|totals| totals.put)), QueueEvent::Empty),
     ];
     news.into_iter().filter(|(is_so, _)| *is_so).map(|(_, event)| event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(waiting: u64, delayed: u64, paused: bool, put: u64, done: u64) -> QueueStatus {
+        let json = serde_json::json!({
+            "name": "jobs", "waiting": { "high": 0, "normal": waiting, "low": 0 }, "delayed": delayed, "running": 0,
+            "buried": 0, "damaged": 0, "paused": paused, "why": null, "done": done, "bytes": 0, "oldest_ms": null,
+            "next_due_us": null, "limits": { "tasks": 9, "bytes": 9 },
+            "totals": { "put": put, "done": done, "failed": 0, "buried": 0 }, "workers": [], "store": "ready",
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn what_is_news() {
+        let news = |old, new| super::news(&old, &new).collect::<Vec<_>>();
+        let empty = || queue(0, 0, false, 0, 0);
+        let came_and_went = [QueueEvent::Added, QueueEvent::Done, QueueEvent::Empty];
+        assert_eq!(news(empty(), queue(0, 0, false, 1, 1)), came_and_went, "though it was not seen");
+        assert_eq!(news(empty(), queue(0, 1, false, 1, 0)), [], "it is not due yet");
+        assert_eq!(news(queue(0, 1, false, 1, 0), queue(1, 0, false, 1, 0)), [QueueEvent::Added], "it is due");
+        assert_eq!(news(empty(), queue(1, 0, true, 1, 0)), [], "it is paused");
+        assert_eq!(news(queue(2, 0, true, 2, 0), queue(2, 0, false, 2, 0)), [QueueEvent::Added], "it goes on");
+        assert_eq!(added(&queue(2, 0, true, 2, 0), &queue(2, 0, false, 2, 0)), 2);
+    }
 }

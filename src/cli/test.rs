@@ -5,7 +5,7 @@ use super::{End, Failure, simulate, talk};
 use crate::config::report::{self, Report};
 use crate::config::source::Place;
 use crate::config::tables::{Expected, LineClass, Priority, Source, Started, Test};
-use crate::config::typed::{Choice, Item, Text, Words};
+use crate::config::typed::{Choice, FromText, Item, Text, Words};
 use crate::control::record::Source as Given;
 use crate::line::classify::{Follow, decide};
 use crate::line::rules::{RuleSet, Scratch};
@@ -82,6 +82,7 @@ fn simulated(source: &Source, start: &Started, place: Place, checked: &Checked, 
         event: text(&source.event),
         line: text(&source.line),
         path: text(&source.path),
+        socket: source.socket.as_ref().map(|address| address.to_text().into()),
         signal: source.signal.map(|signal| signal.0.into()),
         fire: text(&source.fire),
         ..Given::default()

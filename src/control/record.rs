@@ -62,13 +62,13 @@ pub struct Source {
     /// It is not due before so many milliseconds have passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
-    /// How long its payload is.
+    /// How long its payload is; of several, on average.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
     /// So many of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
-    /// Something happened to this worker; beside `line`, whose line; beside `ask`, which one that is about.
+    /// Something happened to this worker; beside `queue`, who is at work on the task already; beside `line`, whose line; beside `ask`, which one that is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker: Option<Box<str>>,
     /// What: `exit`, `ready`, `failed`.
@@ -107,6 +107,8 @@ pub enum Ask {
     Stop,
     /// It is stopped and started.
     Restart,
+    /// It is at rest, since it has no connections, or has ended: it is started again by what it waits for.
+    Idle,
     /// No task of a queue is started.
     Pause,
     /// They are again.
@@ -221,6 +223,7 @@ impl Ask {
             Ask::Start => "start",
             Ask::Stop => "stop",
             Ask::Restart => "restart",
+            Ask::Idle => "idle",
             Ask::Pause => "pause",
             Ask::Resume => "resume",
             Ask::Drain => "drain",
@@ -259,6 +262,7 @@ impl Source {
             class: Some(put.class),
             key: put.key.clone(),
             delay_ms: put.delay_ms,
+            bytes: Some(average(put.payloads.iter().map(|payload| payload.as_bytes().len()))),
             ..Source::default()
         }
     }
@@ -300,6 +304,13 @@ impl Source {
     }
 }
 
+/// What so many bytes each are on average, rounded up.
+#[must_use]
+pub fn average(bytes: impl ExactSizeIterator<Item = usize>) -> u64 {
+    let count = bytes.len().max(1) as u64;
+    bytes.map(|bytes| bytes as u64).sum::<u64>().div_ceil(count)
+}
+
 /// It in words.
 impl fmt::Display for Try {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -336,13 +347,14 @@ impl fmt::Display for Source {
                 let span = show_duration(Duration::from_millis(ms.unsigned_abs()));
                 write!(f, "the clock is set {} by {span}", if *ms < 0 { "back" } else { "forward" })
             }
-            Source { queue: Some(queue), count, id, class, .. } => {
+            Source { queue: Some(queue), count, id, class, worker, .. } => {
                 match (count, id) {
                     (Some(count @ 2..), _) => write!(f, "{count} tasks for {queue}")?,
                     (_, Some(id)) => write!(f, "task {id} for {queue}")?,
                     _ => write!(f, "a task for {queue}")?,
                 }
-                write!(f, " ({})", class.unwrap_or_default().word())
+                write!(f, " ({})", class.unwrap_or_default().word())?;
+                worker.iter().try_for_each(|worker| write!(f, ", which {worker} has"))
             }
             Source { worker: Some(worker), event, .. } => {
                 write!(f, "{worker}: {}", event.as_deref().unwrap_or("exit"))
@@ -368,6 +380,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put() {
+        let put = r#"{"put":{"queue":"jobs","class":"low","delay_ms":9,"payloads":["12345","123",""]}}"#;
+        let Ok(Request::Put(put)) = Request::parse(put.as_bytes()) else { panic!() };
+        check(&Source::put(&put), r#"{"queue":"jobs","class":"low","delay_ms":9,"bytes":3}"#);
+    }
+
+    #[test]
     fn sources_and_their_json() {
         let said = |json: &str| {
             let source: Source = serde_json::from_str(json).unwrap();
@@ -380,6 +399,7 @@ mod tests {
             "a task for jobs (normal)"
         );
         assert_eq!(said(r#"{"queue":"jobs","bytes":5,"count":3}"#), "3 tasks for jobs (normal)");
+        assert_eq!(said(r#"{"queue":"jobs","id":7,"worker":"jobs.2"}"#), "task 7 for jobs (normal), which jobs.2 has");
         assert_eq!(said(r#"{"worker":"web","event":"failed"}"#), "web: failed");
         assert_eq!(said(r#"{"worker":"web","line":"disk \"a\" full"}"#), r#"web prints "disk \"a\" full""#);
         assert_eq!(said(r#"{"path":"/in/a.csv"}"#), "the file /in/a.csv");
@@ -451,8 +471,8 @@ mod tests {
 
     #[test]
     fn words_are_those_of_the_json() {
-        use Ask::{Bury, Down, Drain, Drop, Kick, Pause, Restart, Resume, Start, Stop};
-        for ask in [Start, Stop, Restart, Pause, Resume, Drain, Kick, Bury, Drop, Down] {
+        use Ask::{Bury, Down, Drain, Drop, Idle, Kick, Pause, Restart, Resume, Start, Stop};
+        for ask in [Start, Stop, Restart, Idle, Pause, Resume, Drain, Kick, Bury, Drop, Down] {
             assert_eq!(serde_json::to_string(&ask).unwrap(), format!("{:?}", ask.word()));
         }
         assert_eq!(serde_json::from_str::<Ask>("\"levitate\"").unwrap(), Ask::Unknown);

@@ -61,6 +61,9 @@ pub struct Worker {
     pub state: State,
     /// What it should do.
     pub wanted: Wanted,
+    /// Somebody has stopped it: only somebody starts it again.
+    #[serde(default)]
+    pub held: bool,
     /// When it came to this state.
     #[serde(rename = "since_us")]
     pub since: Wall,
@@ -316,6 +319,7 @@ mod tests {
             name: "web.2".into(),
             state: State::Stopping,
             wanted: Wanted::Down,
+            held: true,
             since: Wall(7),
             ready: false,
             pid: Some(12),
@@ -339,8 +343,9 @@ mod tests {
             stop: Some(Stop { rung: Rung::Signal, blockers: vec![Process { pid: 13, name: "sh".into() }] }),
         };
         let expected = concat!(
-            r#"{"name":"web.2","state":"stopping","wanted":"down","since_us":7,"ready":false,"pid":12,"restarts":1,"#,
-            r#""why":null,"next_start_ms":null,"started_for":{"why":"fired: it","at_us":4},"held_back_ms":2000,"last_exit":{"signal":"SIGKILL","core":false,"asked":true,"at_us":5,"lasted_ms":1200,"#,
+            r#"{"name":"web.2","state":"stopping","wanted":"down","held":true,"since_us":7,"ready":false,"pid":12,"#,
+            r#""restarts":1,"why":null,"next_start_ms":null,"started_for":{"why":"fired: it","at_us":4},"held_back_ms":2000,"#,
+            r#""last_exit":{"signal":"SIGKILL","core":false,"asked":true,"at_us":5,"lasted_ms":1200,"#,
             r#""last_line":null},"memory_bytes":4096,"cpu_ms":10,"lines":{"in":{"lines":3,"bytes":30},"#,
             r#""kept":{"lines":1,"bytes":10},"suppressed":{"lines":2,"bytes":20},"dropped":{"lines":0,"bytes":0},"#,
             r#""top_rule":{"list":"probes","line":3,"pattern":"GET /","lines":2}},"#,

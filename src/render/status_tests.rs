@@ -18,6 +18,7 @@ fn worker(name: &str, state: State) -> Worker {
         name: name.into(),
         state,
         wanted: Wanted::Up,
+        held: false,
         since: before(3723),
         ready: state == State::Up,
         pid: None,

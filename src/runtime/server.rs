@@ -181,6 +181,15 @@ impl Server {
         }
     }
 
+    /// A client follows what happens, and is told more of it than others: more may wait for it.
+    pub fn records(&mut self, client: ClientId) {
+        if let Some(Some(found)) = self.clients.get_mut(client.slot())
+            && found.id == client
+        {
+            found.connection.records();
+        }
+    }
+
     /// Whether a client has left, or was sent away.
     #[must_use]
     pub fn is_gone(&self, client: ClientId) -> bool {

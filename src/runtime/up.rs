@@ -34,6 +34,7 @@ use crate::clock::{Now, Tick};
 use crate::config::load::{Loaded, Named, WorkerLog};
 use crate::config::tables::Worker as Table;
 use crate::control::event::{Event as Happening, Kind};
+use crate::control::record::{Ask, Source};
 use crate::runtime::activation::{Activation, SocketId};
 use crate::runtime::launch::{Here, Subject, folder_of};
 use crate::runtime::lists::Shelf;
@@ -463,6 +464,9 @@ impl Up<'_> {
                 let text =
                     if again { format!("{name} again: killing what is left") } else { format!("{name}: going down") };
                 self.say(Happening::new(now.wall, Kind::Quell, text));
+                if !again {
+                    self.record_source(|| Some(Source { ask: Some(Ask::Down), ..Source::default() }), now);
+                }
                 self.step(if again { Event::Kill } else { Event::Shutdown }, now);
             }
             libc::SIGHUP => drop(self.reload(now)),

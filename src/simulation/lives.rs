@@ -2,12 +2,13 @@
 
 use super::script::Life;
 use super::world::{Timer, World};
+use crate::clock::Tick;
 use crate::config::tables::WorkerEvent;
 use crate::config::values::SIGNALS;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::status::Ended;
 use crate::supervisor::{Event, news};
-use crate::task::outcome;
+use crate::task::outcome::{End as Fate, Exit};
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, End, State};
 use crate::worker::outcome::Outcome;
@@ -45,7 +46,8 @@ impl World<'_> {
         worker.life = Some(life);
         worker.starts += 1;
         worker.exit_at = life.lasts.map(|lasts| tick.after(lasts));
-        worker.ready_at = Some(tick.after(life.ready)).filter(|at| *at > tick);
+        let is_ready = life.ready == Some(Duration::ZERO);
+        worker.ready_at = life.ready.filter(|_| !is_ready).map(|ready| tick.after(ready));
         worker.is_over = false;
         let (is_told, exit_at, ready_at) = (!worker.by_task, worker.exit_at, worker.ready_at);
         self.timers.extend(exit_at.map(|at| (at, Timer::Exit(id))));
@@ -54,7 +56,7 @@ impl World<'_> {
         if is_told {
             self.tell_of(id, Kind::Started, "started");
         }
-        if ready_at.is_none() {
+        if is_ready {
             self.step(Event::Life(id, lifecycle::Event::Ready));
         }
     }
@@ -64,10 +66,14 @@ impl World<'_> {
         let oneshot = self.supervisor.member(id).is_some_and(|member| member.spec.oneshot);
         let worker = &self.workers[id.0 as usize];
         if let Some(held) = worker.tasks.first().filter(|_| worker.by_task)
-            && let Some(tried) = self.script.tries.get(&(held.task.id, held.task.attempt))
+            && let Some(tried) = &held.tried
         {
-            let outcome = Outcome::Exited(u8::from(!matches!(tried.end.end(), Some(outcome::End::Done { .. }))));
+            let outcome = Outcome::Exited(u8::from(!matches!(tried.end.end(), Some(Fate::Done { .. }))));
             return Life { outcome, ..Life::lasting(tried.lasts) };
+        }
+        // Others need one that was at rest: that is no life that was recorded, and nothing comes of it before it is stopped.
+        if self.now.tick == Tick(0) && self.script.down.contains(&worker.name) {
+            return Life { ready: None, ..Life::lasting(None) };
         }
         if let Some(life) = self.script.lives.get_mut(&worker.name).and_then(VecDeque::pop_front) {
             return life;
@@ -178,5 +184,13 @@ pub(super) fn outcome_of(ended: &Ended) -> Option<Outcome> {
             let short = name.strip_prefix("SIG").unwrap_or(name);
             SIGNALS.contains(&short).then(|| by_signal(short))
         }
+    }
+}
+
+/// How a process has ended, for what is to be thought of its task.
+pub(super) fn exit_of(outcome: Outcome) -> Exit {
+    match outcome {
+        Outcome::Exited(code) => Exit::Code(code),
+        Outcome::Signalled { number, .. } => Exit::Signal(number),
     }
 }

@@ -1,6 +1,7 @@
 //! The tasks of one queue, in memory: what the store would do with them.
 
 use crate::clock::Wall;
+use crate::config::tables::QueueEvent;
 use crate::control::put::{Key, OnKey};
 use crate::task::tally::{Counts, Tally};
 use crate::task::{Class, State, Task, TaskId};
@@ -16,7 +17,11 @@ pub(super) struct Pile {
     bytes_max: u64,
     pub(super) tally: Tally,
     /// As it was told last.
-    told: Tally,
+    told: Option<Counts>,
+    /// So many were deleted that were not done.
+    pub(super) dropped: u64,
+    /// So many tasks were put and begun at once since then.
+    begun: u64,
     paused: bool,
     fresh: [Option<TaskId>; Class::ALL.len()],
     changed: bool,
@@ -53,6 +58,8 @@ pub(super) struct New {
     pub(super) delay: Duration,
     pub(super) bytes: u64,
     pub(super) key: Option<Key>,
+    /// It begins at once.
+    pub(super) begins: bool,
 }
 
 /// What becomes of a task after a try.
@@ -79,7 +86,9 @@ impl Pile {
             tasks_max,
             bytes_max,
             tally: Tally::default(),
-            told: Tally::default(),
+            told: None,
+            dropped: 0,
+            begun: 0,
             paused: false,
             fresh: [None; 3],
             changed: false,
@@ -90,9 +99,9 @@ impl Pile {
         }
     }
 
-    /// How many can be started.
+    /// How many can be started, with those that were begun at once.
     pub(super) fn startable(&self) -> u64 {
-        if self.paused { 0 } else { self.tally.startable() }
+        if self.paused { 0 } else { self.tally.startable() + self.begun }
     }
 
     /// When the next delayed one is due.
@@ -100,8 +109,8 @@ impl Pile {
         self.delayed.first().map(|(due, _)| *due)
     }
 
-    /// How it stands now, and how it stood when that was told last, where it has changed.
-    pub(super) fn counts(&mut self) -> Option<(Tally, Counts)> {
+    /// How it stands now, and what of that is news, where it has changed. Whoever was told of that says so: `told`.
+    pub(super) fn counts(&mut self) -> Option<(Counts, Vec<QueueEvent>)> {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
@@ -112,7 +121,19 @@ impl Pile {
             fresh: std::mem::take(&mut self.fresh),
             next_due: self.next_due(),
         };
-        Some((std::mem::replace(&mut self.told, self.tally), counts))
+        let news = counts.news(self.told.as_ref(), self.begun).collect();
+        self.told = Some(counts.clone());
+        Some((counts, news))
+    }
+
+    /// Whether tasks can be started of which nobody was told.
+    pub(super) fn has_untold(&self) -> bool {
+        self.fresh.iter().any(Option::is_some)
+    }
+
+    /// All have been told how it stands.
+    pub(super) fn told(&mut self) {
+        self.begun = 0;
     }
 
     /// Takes a task in; false where another of its key is there already.
@@ -133,11 +154,14 @@ impl Pile {
         }
         gone.into_iter().for_each(|id| self.remove(id));
         let (state, since) = match new.delay {
+            Duration::ZERO if new.begins => (State::Running, now),
             Duration::ZERO => (State::Waiting, now),
             delay => (State::Delayed, now.after(delay)),
         };
+        self.begun += u64::from(new.begins);
         let key: Option<Box<str>> = new.key.map(|key| key.key.into());
-        let New { id, class, attempt, bytes, .. } = new;
+        let New { id, class, bytes, .. } = new;
+        let attempt = new.attempt + u32::from(new.begins);
         self.tasks.insert(id, Stored { class, state: None, attempt, put: now, since, due: since, bytes, key });
         self.enter(id, state);
         Ok(true)
@@ -173,7 +197,8 @@ impl Pile {
         let Some(task) = self.tasks.get_mut(&id).filter(|task| task.state == Some(State::Running)) else { return };
         match ending {
             Ending::Done => {
-                self.remove(id);
+                self.leave(id);
+                self.tasks.remove(&id);
                 self.tally.done += 1;
             }
             Ending::Again(due) => {
@@ -279,6 +304,7 @@ impl Pile {
     fn remove(&mut self, id: TaskId) {
         self.leave(id);
         self.tasks.remove(&id);
+        self.dropped += 1;
     }
 }
 
@@ -306,8 +332,8 @@ mod tests {
     fn a_task_comes_is_worked_on_and_goes() {
         let mut pile = pile();
         assert_eq!(pile.put(new(1), Wall(5)), Ok(true));
-        let (before, counts) = pile.counts().unwrap();
-        assert_eq!((before.left(), counts.tally.startable(), counts.fresh[1]), (0, 1, Some(TaskId(1))));
+        let (counts, news) = pile.counts().unwrap();
+        assert_eq!((counts.tally.startable(), counts.fresh[1], news), (1, Some(TaskId(1)), vec![QueueEvent::Added]));
         assert!(pile.counts().is_none(), "nothing has changed");
         assert_eq!(pile.lease(TaskId(1)), Some(Leased { attempt: 1, since: Wall(5) }));
         assert!(pile.lease(TaskId(1)).is_none());
@@ -322,7 +348,7 @@ mod tests {
         pile.kick(None, Wall(40));
         assert_eq!(pile.lease(TaskId(1)), Some(Leased { attempt: 1, since: Wall(40) }));
         pile.end(TaskId(1), Ending::Done, Wall(50));
-        let tally = pile.counts().unwrap().1.tally;
+        let tally = pile.counts().unwrap().0.tally;
         assert_eq!((tally.done, tally.left(), tally.stored()), (1, 0, 0));
     }
 

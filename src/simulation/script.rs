@@ -5,7 +5,7 @@ use crate::config::source::Place;
 use crate::control::record::{Source, TryEnd};
 use crate::task::TaskId;
 use crate::worker::outcome::Outcome;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 /// All of it.
@@ -17,8 +17,14 @@ pub struct Script {
     pub steps: Vec<Step>,
     /// Lives of workers, in their order, by the worker's name or the instance's.
     pub lives: HashMap<Box<str>, VecDeque<Life>>,
-    /// Tries, by the task and the number of the try.
-    pub tries: HashMap<(TaskId, u32), Tried>,
+    /// Tries, by the task and the number of the try; several in their order, where somebody has it tried from the beginning.
+    pub tries: HashMap<(TaskId, u32), VecDeque<Tried>>,
+    /// Workers that were at rest before it begins, by the instance's name: they do not start with quell.
+    pub down: HashSet<Box<str>>,
+    /// It was recorded: who was stopped for want of connections is told.
+    pub is_recorded: bool,
+    /// The highest number of a task that is named.
+    pub last: TaskId,
     /// How many tasks a worker that stays had at once, by the instance's name; one where nothing is said.
     pub credits: HashMap<Box<str>, u32>,
 }
@@ -51,8 +57,8 @@ pub enum What {
 /// A life of a worker, or a try of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
-    /// When it says that it is ready: so long after its start.
-    pub ready: Duration,
+    /// When it says that it is ready: so long after its start; never where this is none.
+    pub ready: Option<Duration>,
     /// How long it lasts; until it is stopped where this is none.
     pub lasts: Option<Duration>,
     /// How it ends.
@@ -83,7 +89,7 @@ impl Life {
     /// One that ends well after so long, or when it is stopped.
     #[must_use]
     pub fn lasting(lasts: Option<Duration>) -> Life {
-        Life { ready: Duration::ZERO, lasts, outcome: Outcome::Exited(0), stopped: None }
+        Life { ready: Some(Duration::ZERO), lasts, outcome: Outcome::Exited(0), stopped: None }
     }
 }
 

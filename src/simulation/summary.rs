@@ -45,6 +45,10 @@ pub struct Queue {
     pub delayed: u64,
     /// Tasks that are being worked on.
     pub running: u64,
+    /// Tasks that are given up, in the end.
+    pub given_up: u64,
+    /// Tasks that were dropped, or that others of their key have taken the place of.
+    pub dropped: u64,
     /// The longest that a task which could be started has waited until it was, by class, the most urgent first.
     pub longest_wait_ms: [Option<u64>; Class::ALL.len()],
 }
@@ -77,6 +81,8 @@ pub struct Expectation {
     pub others: Vec<Box<str>>,
     /// Whether it came as expected.
     pub met: bool,
+    /// Why it was not looked for.
+    pub missed: Option<&'static str>,
     /// Where that is written.
     #[serde(skip)]
     pub place: Option<Place>,
@@ -130,8 +136,8 @@ impl Summary {
 
 impl Expectation {
     pub(super) fn new(start: Box<str>, within: Option<Duration>, since: Tick, place: Place) -> Expectation {
-        let (after_ms, others, met, place) = (None, Vec::new(), false, Some(place));
-        Expectation { start, within_ms: within.map(millis), after_ms, others, met, place, since, within }
+        let (after_ms, others, met, missed, place) = (None, Vec::new(), false, None, Some(place));
+        Expectation { start, within_ms: within.map(millis), after_ms, others, met, missed, place, since, within }
     }
 
     fn started(&mut self, worker: &str, now: Tick) {
@@ -149,6 +155,7 @@ impl Expectation {
     pub fn describe(&self) -> String {
         let Expectation { start, others, .. } = self;
         let instead = match (self.after_ms, &others[..]) {
+            _ if self.missed.is_some() => self.missed.unwrap_or_default().to_owned(),
             (Some(after), _) => format!("it was started after {}", write_duration(Duration::from_millis(after))),
             (None, []) => "nothing was started".to_owned(),
             (None, others) => format!("{} was started instead", others.join(", ")),

@@ -1,10 +1,11 @@
 //! Tasks: put, given to slots, tried, and what becomes of them.
 
+use super::lives::exit_of;
 use super::pile::{Ending, New, Pile};
-use super::summary;
-use super::told::exit_of;
+use super::script::Tried;
 use super::world::World;
-use crate::clock::Tick;
+use crate::clock::{Tick, Wall};
+use crate::config::values::{Durable, Store};
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::ByClass;
 use crate::control::record::{Source, Try, TryEnd};
@@ -16,6 +17,7 @@ use crate::task::trigger::What;
 use crate::task::{Class, Task, TaskId};
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Want};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The slots of a worker.
@@ -29,10 +31,8 @@ pub(super) struct Crew {
 pub(super) struct Held {
     pub(super) task: Task,
     queue: QueueId,
-    /// When it has had its time.
-    until: Option<Tick>,
-    /// It has had it.
-    pub(super) late: bool,
+    /// How the try went that is gone through again.
+    pub(super) tried: Option<Tried>,
     /// When one that stays has dealt with it.
     pub(super) over_at: Option<Tick>,
 }
@@ -69,24 +69,37 @@ impl World<'_> {
         Some(QueueId(at as u32))
     }
 
-    /// Puts a task, or several.
-    pub(super) fn put(&mut self, queue: QueueId, source: &Source) {
-        let at = queue.0 as usize;
-        for _ in 0..source.count.unwrap_or(1) {
-            let id = source.id.unwrap_or(TaskId(self.last.0 + 1));
-            // What was there when a recording began may be told twice.
-            if id <= self.last {
-                continue;
+    /// Puts a task, or several. Those that somebody puts begin at once where they would in a real run.
+    pub(super) fn put(&mut self, queue: QueueId, source: &Source, by_somebody: bool) {
+        let (at, now) = (queue.0 as usize, self.now.wall);
+        let keys = &self.config.queues[at].keys;
+        let is_shared = keys.store.value != Store::Embedded;
+        let waits_for_disk = matches!(keys.durable.value, Durable::After(_));
+        let (class, delay) = (source.class.unwrap_or_default(), Duration::from_millis(source.delay_ms.unwrap_or(0)));
+        let is_down = self.supervisor.phase() == Phase::Stopping;
+        let others_wait = self.piles.iter().any(Pile::has_untold);
+        let has = source.worker.as_deref().and_then(|worker| self.seat_of(worker, class));
+        let mut is_seated = by_somebody && !others_wait && !(is_shared || waits_for_disk || is_down) && delay.is_zero();
+        for number in 0..u64::from(source.count.unwrap_or(1)) {
+            let id = source.id.map_or(TaskId(self.last.0 + 1), |first| TaskId(first.0.saturating_add(number)));
+            let seat = has.or_else(|| is_seated.then(|| self.desk.claim(queue, class)).flatten());
+            is_seated = seat.is_some() && has.is_none();
+            let (attempt, bytes) = (source.attempt.unwrap_or(0), source.bytes.unwrap_or(0));
+            let new = New { id, class, attempt, delay, bytes, key: source.key.clone(), begins: seat.is_some() };
+            let put = self.piles[at].put(new, now);
+            if has.is_some() {
+                self.piles[at].told();
             }
-            let new = New {
-                id,
-                class: source.class.unwrap_or_default(),
-                attempt: source.attempt.unwrap_or(0),
-                delay: Duration::from_millis(source.delay_ms.unwrap_or(0)),
-                bytes: source.bytes.unwrap_or(0),
-                key: source.key.clone(),
-            };
-            match self.piles[at].put(new, self.now.wall) {
+            match (&put, seat) {
+                (Ok(true), Some(slot)) => {
+                    let attempt = attempt + 1;
+                    let task = Task { id, class, attempt, put: now, trace: None, payload: Box::default() };
+                    self.begin_leased(slot, queue, task, now);
+                }
+                (_, Some(slot)) => self.desk.free(slot, class),
+                (_, None) => {}
+            }
+            match put {
                 Ok(true) => {
                     self.last = self.last.max(id);
                     self.places.insert(id, at);
@@ -95,10 +108,18 @@ impl World<'_> {
                 Ok(false) => {}
                 Err(why) => {
                     self.summary.queues[at].refused += 1;
-                    self.tell(Happening::new(self.now.wall, Kind::Warning, why));
+                    self.tell(Happening::new(now, Kind::Warning, why));
                 }
             }
         }
+    }
+
+    /// The slot of a worker that has a task already.
+    fn seat_of(&mut self, worker: &str, class: Class) -> Option<Slot> {
+        let worker = self.workers.iter().find(|known| *known.name == *worker)?;
+        let slot = worker.slot.filter(|_| worker.by_task || worker.life.is_some())?;
+        self.desk.occupy(slot, class);
+        Some(slot)
     }
 
     /// When the next delayed task is due.
@@ -114,11 +135,8 @@ impl World<'_> {
         while let Some(first) = self.deadlines.first().copied().filter(|(at, _)| *at <= now.tick) {
             self.deadlines.remove(&first);
             let (_, id) = first;
-            let tasks = &mut self.worker(id).tasks;
-            tasks
-                .iter_mut()
-                .filter(|held| held.until.is_some_and(|at| at <= now.tick))
-                .for_each(|held| held.late = true);
+            let worker = self.worker(id);
+            (worker.late, worker.due) = (true, None);
             self.step(Event::Life(id, lifecycle::Event::Kill));
             if self.worker(id).by_task {
                 // Wanted down, too, or its end would be followed by a start.
@@ -127,20 +145,33 @@ impl World<'_> {
         }
     }
 
+    /// When the task that a worker is at has had its time: the first of those that it has. Of a worker that stays, one that is
+    /// gone through again has no end: it may have said now and then that it was still at it.
+    pub(super) fn time(&mut self, id: WorkerId) {
+        let timeout = self.config.workers[self.worker(id).table].keys.timeout.value;
+        let worker = self.worker(id);
+        let timed = worker.tasks.first().filter(|held| worker.by_task || held.tried.is_none());
+        let due = timed.zip(timeout).map(|(_, timeout)| worker.since.after(timeout));
+        let before = std::mem::replace(&mut worker.due, due);
+        before.map(|at| self.deadlines.remove(&(at, id)));
+        self.deadlines.extend(due.map(|at| (at, id)));
+    }
+
     /// Has the desk and the triggers told how queues stand that have changed; whether one has.
     pub(super) fn count_queues(&mut self) -> bool {
         let mut any = false;
         for at in 0..self.piles.len() {
-            let Some((before, counts)) = self.piles[at].counts() else { continue };
+            let Some((counts, news)) = self.piles[at].counts() else { continue };
             any = true;
             let id = QueueId(at as u32);
             self.desk.pause(id, counts.paused);
             for (class, first) in Class::ALL.into_iter().zip(counts.fresh) {
                 first.into_iter().for_each(|first| self.desk.fresh(id, class, first));
             }
-            for event in counts.news(&before) {
+            for event in news {
                 self.happened(What::Queue { queue: &counts.queue, event });
             }
+            self.piles[at].told();
         }
         any
     }
@@ -168,27 +199,36 @@ impl World<'_> {
     }
 
     fn begin(&mut self, slot: Slot, queue: QueueId, mut task: Task) {
+        match self.piles[queue.0 as usize].lease(task.id) {
+            Some(leased) => {
+                task.attempt = leased.attempt;
+                self.begin_leased(slot, queue, task, leased.since);
+            }
+            // Somebody has dropped it meanwhile.
+            None => self.desk.free(slot, task.class),
+        }
+    }
+
+    /// A try begins that could have since then.
+    fn begin_leased(&mut self, slot: Slot, queue: QueueId, task: Task, since: Wall) {
         let (now, at) = (self.now, queue.0 as usize);
         let id = self.crews[slot.crew.0 as usize].slots[slot.number as usize];
-        let Some(leased) = self.piles[at].lease(task.id) else {
-            // Somebody has dropped it meanwhile.
-            return self.desk.free(slot, task.class);
-        };
-        task.attempt = leased.attempt;
-        self.summary.waited(at, task.class, leased.since, now.wall);
-        let keys = &self.config.workers[self.worker(id).table].keys;
-        let until = keys.timeout.value.map(|timeout| now.tick.after(timeout));
-        self.deadlines.extend(until.map(|until| (until, id)));
+        self.summary.waited(at, task.class, since, now.wall);
         let begun = Try::of(&task, &self.config.queues[at].name, None);
         let (name, why) = (self.worker(id).name.clone(), format!("a task of {}", begun.queue));
         self.tell(Happening::task(now.wall, begun).of(name));
-        let held = Held { task, queue, until, late: false, over_at: None };
-        if !self.worker(id).by_task {
+        let tried = self.script.tries.get_mut(&(task.id, task.attempt)).and_then(VecDeque::pop_front);
+        let held = Held { task, queue, tried, over_at: None };
+        let worker = self.worker(id);
+        if worker.tasks.is_empty() {
+            worker.since = now.tick;
+        }
+        if !worker.by_task {
             return self.give_task(id, held);
         }
-        let worker = self.worker(id);
         (worker.why, worker.last) = (Some(why.into()), None);
         worker.tasks.push(held);
+        self.time(id);
         self.step(Event::Start(&[id]));
     }
 
@@ -196,29 +236,30 @@ impl World<'_> {
     pub(super) fn slot_rests(&mut self, id: WorkerId) {
         let Some(member) = self.supervisor.member(id) else { return };
         let asked = member.life.end == Some(lifecycle::End::Asked);
-        let Some(held) = self.worker(id).tasks.pop() else { return };
-        let timeout = self.config.workers[self.worker(id).table].keys.timeout.value;
-        let end = match (self.worker(id).last, self.recorded_end(&held.task)) {
-            _ if held.late => Some(End::of_timeout(timeout.unwrap_or_default())),
-            _ if asked => None,
-            (_, Some(end)) => end,
-            (last, None) => last.map(|outcome| End::of_exit(exit_of(outcome))),
+        let timeout = self.config.workers[self.worker(id).table].keys.timeout.value.unwrap_or_default();
+        let worker = self.worker(id);
+        let Some(held) = worker.tasks.pop() else { return };
+        let late = std::mem::take(&mut worker.late).then_some(timeout);
+        let said = match &held.tried {
+            Some(tried) => tried.end.end(),
+            None => worker.last.map(|outcome| End::of_exit(exit_of(outcome))),
         };
-        self.end_task(id, held, end);
+        self.end_task(id, held, End::of_life(late, asked, said));
     }
 
     /// A try is over; none is one that somebody has ended, by no fault of the task's.
     pub(super) fn end_task(&mut self, id: WorkerId, held: Held, end: Option<End>) {
         let now = self.now;
         let worker = self.worker(id);
+        worker.since = now.tick;
         let (table, name, slot) = (worker.table, worker.name.clone(), worker.slot);
-        held.until.into_iter().for_each(|until| _ = self.deadlines.remove(&(until, id)));
+        self.time(id);
         slot.into_iter().for_each(|slot| self.desk.free(slot, held.task.class));
         let (task, attempt, at) = (held.task.id, held.task.attempt, held.queue.0 as usize);
         let retry = Retry::from(&self.config.workers[table].keys.retry);
         let said = end.as_ref().map_or(TryEnd::Lost {}, TryEnd::from);
         let tried = Try::of(&held.task, &self.config.queues[at].name, Some(said));
-        let verdict = end.map(|end| outcome::decide(end, attempt, &retry, task.0));
+        let verdict = outcome::conclude(end, attempt, &retry, task.0);
         let ending = match &verdict {
             None => Ending::Again(now.wall),
             Some(Verdict::Done { .. }) => Ending::Done,
@@ -255,8 +296,9 @@ impl World<'_> {
     pub(super) fn sum_up_queues(&mut self) {
         for (summed, pile) in self.summary.queues.iter_mut().zip(&self.piles) {
             let [high, normal, low] = pile.tally.waiting;
-            let (delayed, running) = (pile.tally.delayed, pile.tally.running);
-            *summed = summary::Queue { waiting: ByClass { high, normal, low }, delayed, running, ..summed.clone() };
+            summed.waiting = ByClass { high, normal, low };
+            (summed.delayed, summed.running) = (pile.tally.delayed, pile.tally.running);
+            (summed.given_up, summed.dropped) = (pile.tally.buried, pile.dropped);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Workers that stay and are told their tasks (`protocol = "lines"`).
 
-use super::lives::RUN;
+use super::lives::{RUN, exit_of};
 use super::tasks::Held;
 use super::world::{Timer, World};
-use crate::task::outcome::{End, Exit};
-use crate::task::{Task, TaskId};
+use crate::task::TaskId;
+use crate::task::outcome::End;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, State};
 use crate::worker::outcome::Outcome;
@@ -22,7 +22,7 @@ impl World<'_> {
 
     /// It is given a task.
     pub(super) fn give_task(&mut self, id: WorkerId, mut held: Held) {
-        let lasts = match self.script.tries.get(&(held.task.id, held.task.attempt)) {
+        let lasts = match &held.tried {
             Some(tried) => tried.lasts,
             None => Some(self.run_of(id).map_or(RUN, |life| life.lasts.unwrap_or(RUN))),
         };
@@ -31,6 +31,7 @@ impl World<'_> {
         let (table, tick) = (self.worker(id).table, self.now.tick);
         self.summary.begun(table, tick);
         self.worker(id).tasks.push(held);
+        self.time(id);
     }
 
     /// It has dealt with a task.
@@ -39,7 +40,7 @@ impl World<'_> {
         let tasks = &mut self.worker(id).tasks;
         let Some(at) = tasks.iter().position(|held| held.task.id == task) else { return };
         let held = tasks.remove(at);
-        let end = self.recorded_end(&held.task).unwrap_or_else(|| Some(End::of_exit(exit_of(outcome))));
+        let end = held.tried.as_ref().map_or_else(|| Some(End::of_exit(exit_of(outcome))), |tried| tried.end.end());
         self.end_task(id, held, end);
         self.leave_when_done(id);
     }
@@ -61,31 +62,17 @@ impl World<'_> {
     /// Its life is over: what it was at has failed with it, unless somebody has ended that; what else it had is given back.
     pub(super) fn end_talk(&mut self, id: WorkerId) {
         let asked = self.supervisor.member(id).is_some_and(|member| member.life.end == Some(lifecycle::End::Asked));
-        let timeout = self.config.workers[self.worker(id).table].keys.timeout.value;
-        let (last, tasks) = (self.worker(id).last, std::mem::take(&mut self.worker(id).tasks));
-        let is_late = tasks.iter().any(|held| held.late);
-        for (at, held) in tasks.into_iter().enumerate() {
+        let timeout = self.config.workers[self.worker(id).table].keys.timeout.value.unwrap_or_default();
+        let worker = self.worker(id);
+        let (last, tasks) = (worker.last, std::mem::take(&mut worker.tasks));
+        let late = std::mem::take(&mut worker.late).then_some(timeout);
+        let first = End::of_life(late, asked, last.map(|outcome| End::of_death(exit_of(outcome))));
+        let behind = End::behind(first.as_ref());
+        let ends = std::iter::once(first).chain(std::iter::repeat(behind));
+        for (held, end) in tasks.into_iter().zip(ends) {
             held.over_at.into_iter().for_each(|at| _ = self.timers.remove(&(at, Timer::Tried(id, held.task.id))));
-            let end = match last.filter(|_| at == 0) {
-                Some(_) if is_late => Some(End::of_timeout(timeout.unwrap_or_default())),
-                Some(outcome) if !asked => Some(End::of_death(exit_of(outcome))),
-                _ => None,
-            };
             self.end_task(id, held, end);
         }
         self.seat(id);
-    }
-
-    /// How a try was recorded to have ended; none where none was recorded.
-    pub(super) fn recorded_end(&self, task: &Task) -> Option<Option<End>> {
-        self.script.tries.get(&(task.id, task.attempt)).map(|tried| tried.end.end())
-    }
-}
-
-/// How a process has ended, for what is to be thought of its task.
-pub(super) fn exit_of(outcome: Outcome) -> Exit {
-    match outcome {
-        Outcome::Exited(code) => Exit::Code(code),
-        Outcome::Signalled { number, .. } => Exit::Signal(number),
     }
 }

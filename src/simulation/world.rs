@@ -2,6 +2,7 @@
 
 use super::pile::Pile;
 use super::script::{Life, START, Script, Step, What as Does};
+use super::sources::Idling;
 use super::summary::{Expectation, Summary, millis};
 use super::tasks::{Crew, Held};
 use super::{GOES_ON, Tell, summary};
@@ -32,6 +33,8 @@ pub(super) struct World<'a> {
     /// The instances of each worker, or its slots, by its place in the configuration.
     instances: Vec<Vec<WorkerId>>,
     pub(super) watches: Watches,
+    /// Workers that are stopped for want of connections, by their tables.
+    pub(super) idles: Vec<(usize, Idling)>,
     pub(super) desk: Queues,
     /// By their ids, and in the order of the configuration.
     pub(super) piles: Vec<Pile>,
@@ -39,7 +42,7 @@ pub(super) struct World<'a> {
     /// In which queue each task is that is not done.
     pub(super) places: HashMap<TaskId, usize>,
     pub(super) last: TaskId,
-    /// When each task that has a time has had it.
+    /// When the task has had its time that a worker is at.
     pub(super) deadlines: BTreeSet<(Tick, WorkerId)>,
     pub(super) script: Script,
     pub(super) summary: Summary,
@@ -64,6 +67,10 @@ pub(super) struct Worker {
     pub(super) by_task: bool,
     /// What it is working on.
     pub(super) tasks: Vec<Held>,
+    /// Since when it is at the first of them, when that has had its time, and whether it has.
+    pub(super) since: Tick,
+    pub(super) due: Option<Tick>,
+    pub(super) late: bool,
     /// It was told that there is no more to do.
     pub(super) is_over: bool,
     pub(super) last: Option<Outcome>,
@@ -107,11 +114,12 @@ impl<'a> World<'a> {
             workers: Vec::new(),
             instances: vec![Vec::new(); config.workers.len()],
             watches: Watches::default(),
+            idles: Vec::new(),
             desk: Queues::new(),
             piles: Vec::new(),
             crews: Vec::new(),
             places: HashMap::new(),
-            last: TaskId(0),
+            last: script.last,
             deadlines: BTreeSet::new(),
             script,
             summary,
@@ -133,7 +141,7 @@ impl<'a> World<'a> {
         for (table, named) in self.config.workers.iter().enumerate().filter(|(_, named)| named.keys.enabled.value) {
             for (name, _) in spec::instances(named) {
                 let id = self.supervisor.add(spec::spec(self.config, named), self.workers.len() as u64);
-                let starts = spec::starts(named);
+                let starts = spec::starts(named) && !self.script.down.contains(name.as_str());
                 boot.extend(starts.then_some(id));
                 self.workers.push(Worker {
                     name: name.into(),
@@ -142,6 +150,9 @@ impl<'a> World<'a> {
                     slot: None,
                     by_task: spec::is_by_task(&named.keys),
                     tasks: Vec::new(),
+                    since: Tick(0),
+                    due: None,
+                    late: false,
                     is_over: false,
                     last: None,
                     why: starts.then(|| "quell starts".into()),
@@ -153,6 +164,8 @@ impl<'a> World<'a> {
                 self.instances[table].push(id);
             }
             self.watches.add(&named.name, spec::waits_for(&named.keys), self.now.wall);
+            let idling = Idling::of(named).filter(|_| !self.script.is_recorded);
+            self.idles.extend(idling.map(|idling| (table, idling)));
         }
         let mut effects = Vec::new();
         self.supervisor.rewire(self.now.tick, &mut effects);
@@ -171,8 +184,8 @@ impl<'a> World<'a> {
         while !self.over {
             let step = self.steps.front().map(|step| Tick(0).after(step.at));
             let soon = earliest([step, self.own_deadline()]);
-            // Without an end, schedules alone would keep it going for ever.
-            let alarm = self.alarm().filter(|_| until.is_some() || soon.is_some());
+            // Without an end, schedules and looks for connections alone would keep it going for ever.
+            let alarm = earliest([self.alarm(), self.idle_deadline()]).filter(|_| until.is_some() || soon.is_some());
             let Some(at) = earliest([soon, alarm]) else { break };
             if at > end {
                 self.summary.cut = until.is_none();
@@ -226,6 +239,7 @@ impl<'a> World<'a> {
             self.step(Event::Deadline);
         }
         self.tasks_due();
+        self.idle_due();
         self.settle();
         if self.watches.alarm().is_some_and(|at| at <= now.wall) {
             self.told_triggers(trigger::Event::Clock, None);
@@ -363,9 +377,9 @@ impl<'a> World<'a> {
         }
         let piles = &self.piles;
         let waiting = |queue: &str| piles.iter().find(|pile| *pile.name == *queue).map_or(0, Pile::startable);
-        for asked in self.watches.tell(event, only, self.now, waiting) {
-            self.answer(asked);
-        }
+        let asked = self.watches.tell(event, only, self.now, waiting);
+        self.mind_idle();
+        asked.into_iter().for_each(|asked| self.answer(asked));
     }
 
     fn answer(&mut self, asked: Asked) {
@@ -386,6 +400,13 @@ impl<'a> World<'a> {
     }
 
     fn sum_up(mut self) -> Summary {
+        let why = if self.over { "quell had ended by then" } else { "it is expected later than this went on" };
+        for step in std::mem::take(&mut self.steps) {
+            if let Does::Expect(expected) = step.what {
+                let open = Expectation::new(expected.start, expected.within, self.now.tick, step.place);
+                self.summary.expectations.push(Expectation { missed: Some(why), ..open });
+            }
+        }
         self.sum_up_queues();
         self.summary.lasted_ms = millis(self.now.tick.until(Tick(0)));
         self.summary

@@ -72,6 +72,20 @@ impl End {
     pub fn of_death(exit: Exit) -> End {
         End::Failed { why: format!("its worker ended ({exit})").into() }
     }
+
+    /// What is to be thought of the task that a process was at when its life was over: `late` is the time that the task had,
+    /// where it has had it, `asked` whether somebody has ended that life, `said` what the process says by its end. None where
+    /// nothing is: the task is given back.
+    #[must_use]
+    pub fn of_life(late: Option<Duration>, asked: bool, said: Option<End>) -> Option<End> {
+        late.map(End::of_timeout).or(said.filter(|_| !asked))
+    }
+
+    /// The same of a task that it had in hand behind that one.
+    #[must_use]
+    pub fn behind(first: Option<&End>) -> Option<End> {
+        first.map(|_| End::Lost { why: "its worker ended with another task".into() })
+    }
 }
 
 impl std::fmt::Display for Exit {
@@ -169,6 +183,15 @@ pub fn decide(end: End, attempt: u32, retry: &Retry, seed: u64) -> Verdict {
     }
 }
 
+/// What becomes of a task whose try ended so; none where it waits again, and nobody need know: it was given back, or its worker
+/// was not at it. All else as [`decide`].
+#[must_use]
+pub fn conclude(end: Option<End>, attempt: u32, retry: &Retry, seed: u64) -> Option<Verdict> {
+    let is_lost = matches!(end, Some(End::Lost { .. }));
+    let verdict = decide(end?, attempt, retry, seed);
+    Some(verdict).filter(|verdict| !(is_lost && matches!(verdict, Verdict::Again { .. })))
+}
+
 /// How long to wait after a failed try: doubled with each, and up to a quarter less, so that tasks that failed together
 /// are not tried together.
 fn wait(attempt: u32, retry: &Retry, seed: u64) -> Duration {
@@ -250,6 +273,21 @@ mod tests {
         let (text, events) = told(End::of_timeout(Duration::from_secs(2)), 5);
         assert!(text.starts_with("task 17 is buried: not done after 2.0s: killed, at try 5 of 5; "), "{text}");
         assert_eq!(events, [QueueEvent::Failed, QueueEvent::Buried]);
+    }
+
+    /// E4: who takes its worker down has failed, whoever had its time too; those behind it are tried again, at last not.
+    #[test]
+    fn what_becomes_of_what_a_dead_worker_had() {
+        let (died, timeout) = (End::of_death(Exit::Signal(9)), Duration::from_secs(5));
+        assert_eq!(End::of_life(None, false, Some(died.clone())), Some(died.clone()));
+        assert_eq!(End::of_life(None, true, Some(died.clone())), None);
+        assert_eq!(End::of_life(Some(timeout), true, Some(died.clone())), Some(End::of_timeout(timeout)));
+        assert_eq!(End::behind(None), None);
+        let behind = End::behind(Some(&died));
+        assert_eq!(conclude(behind.clone(), 4, &RETRY, 7), None);
+        assert!(matches!(conclude(behind, 5, &RETRY, 7), Some(Verdict::Buried { .. })));
+        assert_eq!(conclude(None, 5, &RETRY, 7), None);
+        assert_eq!(conclude(Some(died.clone()), 1, &RETRY, 7), Some(decide(died, 1, &RETRY, 7)));
     }
 
     /// E4: whatever comes of its tries but success, a task is begun `tries` times at most.

@@ -284,6 +284,7 @@ impl Queues {
                 return None;
             }
             crew.turns.next(|ready| ready == class);
+            crew.first = (crew.first + 1) % crew.queues.len();
             crew.change(number, |seat| *seat.of(class) += 1);
             Some(Slot { crew: CrewId(id as u32), number })
         })

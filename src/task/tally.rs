@@ -90,10 +90,12 @@ impl Tally {
 }
 
 impl Counts {
-    /// What has happened to a queue whose tasks stood so before, for those who wait for that.
-    pub fn news(&self, before: &Tally) -> impl Iterator<Item = QueueEvent> + use<> {
-        let added = self.fresh.iter().any(Option::is_some);
-        let emptied = before.left() > 0 && self.tally.left() == 0;
+    /// What has happened to a queue that stood so before, for those who wait for that. `begun` tasks were put and begun at
+    /// once: those were added, too. So is what waits in a queue that is not paused any more.
+    pub fn news(&self, before: Option<&Counts>, begun: u64) -> impl Iterator<Item = QueueEvent> + use<> {
+        let resumed = before.is_some_and(|before| before.paused) && !self.paused && self.tally.startable() > 0;
+        let added = begun > 0 || resumed || self.fresh.iter().any(Option::is_some);
+        let emptied = before.is_some_and(|before| before.tally.left() > 0) && self.tally.left() == 0;
         let news = [(added, QueueEvent::Added), (emptied, QueueEvent::Empty)];
         news.into_iter().filter(|(is_so, _)| *is_so).map(|(_, event)| event)
     }
@@ -106,15 +108,22 @@ mod tests {
     #[test]
     fn what_is_news() {
         let queue: Arc<str> = "jobs".into();
-        let news = |fresh: bool, before: u64, now: u64| {
-            let tally = |running| Tally { running, done: 7, ..Tally::default() };
+        let counts = |fresh: bool, running: u64| {
+            let (tally, queue) = (Tally { running, done: 7, ..Tally::default() }, queue.clone());
             let fresh = [None, fresh.then_some(TaskId(1)), None];
-            let counts = Counts { queue: queue.clone(), paused: false, tally: tally(now), fresh, next_due: None };
-            counts.news(&tally(before)).collect::<Vec<_>>()
+            Counts { queue, paused: false, tally, fresh, next_due: None }
+        };
+        let news = |fresh: bool, before: u64, now: u64| {
+            counts(fresh, now).news(Some(&counts(false, before)), 0).collect::<Vec<_>>()
         };
         assert_eq!(news(true, 0, 1), [QueueEvent::Added]);
         assert_eq!(news(false, 1, 0), [QueueEvent::Empty]);
         assert_eq!((news(false, 0, 0), news(false, 2, 1)), (vec![], vec![]));
+        assert_eq!(counts(false, 1).news(None, 1).collect::<Vec<_>>(), [QueueEvent::Added], "it began at once");
+        let paused = Counts { paused: true, ..counts(false, 0) };
+        let waiting = Counts { tally: Tally { waiting: [0, 0, 1], ..Tally::default() }, ..counts(false, 0) };
+        assert_eq!(waiting.news(Some(&paused), 0).collect::<Vec<_>>(), [QueueEvent::Added], "it goes on");
+        assert_eq!(counts(false, 0).news(Some(&paused), 0).count(), 0);
     }
 
     #[test]

@@ -153,10 +153,32 @@ const TRIGGERS: [(&str, &[&str]); 8] = [
 fn one_source(trigger: &Trigger, place: Place, cx: &mut Cx<'_>) {
     let set = set_keys(trigger);
     let has = |name: &str| set.iter().any(|(key, _)| *key == name);
-    let Some((kind, beside)) = TRIGGERS.iter().find(|(kind, _)| has(kind)) else {
-        let kinds = join(TRIGGERS.iter().map(|(kind, _)| format!("`{kind}`")), "or");
-        cx.report(Report::error(place, "this trigger does not say what it waits for").help(format!("add {kinds}")));
-        return;
+    let kind = one_kind(&set, &TRIGGERS, "this trigger does not say what it waits for", place, cx);
+    if has("every") && !has("batch") {
+        let report =
+            Report::error(trigger.every.or(place), "`every` says how long a batch waits, but there is no `batch`");
+        cx.report(report.help("add `batch = 100`, or remove it"));
+    }
+    match kind {
+        Some("queue") => event_of(&trigger.event, QueueEvent::WORDS, place, cx),
+        Some("worker") => event_of(&trigger.event, WorkerEvent::WORDS, place, cx),
+        _ => {}
+    }
+}
+
+/// Of which kind a source is, the first of these that it has; what cannot stand beside that is reported, and where there is none.
+pub(super) fn one_kind(
+    set: &[(&'static str, Place)],
+    kinds: &[(&'static str, &[&str])],
+    nothing: &str,
+    place: Place,
+    cx: &mut Cx<'_>,
+) -> Option<&'static str> {
+    let has = |name: &str| set.iter().any(|(key, _)| *key == name);
+    let Some((kind, beside)) = kinds.iter().find(|(kind, _)| has(kind)) else {
+        let kinds = join(kinds.iter().map(|(kind, _)| format!("`{kind}`")), "or");
+        cx.report(Report::error(place, nothing).help(format!("add {kinds}")));
+        return None;
     };
     for (name, at) in set.iter().filter(|(name, _)| name != kind && !beside.contains(name)) {
         let allowed = join(beside.iter().map(|name| format!("`{name}`")), "and");
@@ -167,19 +189,10 @@ fn one_source(trigger: &Trigger, place: Place, cx: &mut Cx<'_>) {
                 .help(format!("remove it; {allowed}")),
         );
     }
-    if has("every") && !has("batch") {
-        let report =
-            Report::error(trigger.every.or(place), "`every` says how long a batch waits, but there is no `batch`");
-        cx.report(report.help("add `batch = 100`, or remove it"));
-    }
-    match *kind {
-        "queue" => event_of(&trigger.event, QueueEvent::WORDS, place, cx),
-        "worker" => event_of(&trigger.event, WorkerEvent::WORDS, place, cx),
-        _ => {}
-    }
+    Some(kind)
 }
 
-fn event_of(event: &Set<Option<Text>>, words: &'static [&'static str], place: Place, cx: &mut Cx<'_>) {
+pub(super) fn event_of(event: &Set<Option<Text>>, words: &'static [&'static str], place: Place, cx: &mut Cx<'_>) {
     let Some(Text(word)) = event.value.as_ref().filter(|word| !words.contains(&word.0.as_str())) else { return };
     let report = Report::error(event.or(place), format!("{word:?} does not happen here"));
     let near = nearest(word, words.iter().copied()).map(|near| format!("did you mean {near:?}?"));

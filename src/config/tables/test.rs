@@ -1,6 +1,7 @@
 //! Tests of the configuration itself.
 
-use super::{Priority, exactly_one, required};
+use super::task::{event_of, one_kind};
+use super::{Priority, WorkerEvent, exactly_one, required, set_keys};
 use crate::config::decode::Cx;
 use crate::config::keys::Builtin::{Nothing, Required};
 use crate::config::keys::{Set, table};
@@ -8,8 +9,8 @@ use crate::config::kind::Kind;
 use crate::config::report::Report;
 use crate::config::source::Place;
 use crate::config::syntax::Node;
-use crate::config::typed::{Choice, Item, Text, Typed, words};
-use crate::config::values::SignalName;
+use crate::config::typed::{Choice, Item, Text, Typed, Words, words};
+use crate::config::values::{Address, SignalName};
 use std::time::Duration;
 use toml::de::DeValue;
 
@@ -29,7 +30,7 @@ words! {
 
 table! {
     /// What comes from a source, in a test.
-    Source "`source`" {
+    Source "`source`", check one_source {
         /// A task in this queue.
         queue: Set<Option<Text>> = Nothing, "", Live, [];
         /// Its class.
@@ -42,6 +43,8 @@ table! {
         line: Set<Option<Text>> = Nothing, "", Live, [];
         /// A file.
         path: Set<Option<Text>> = Nothing, "", Live, [];
+        /// A connection to this address.
+        socket: Set<Option<Address>> = Nothing, "", Live, [];
         /// A signal.
         signal: Set<Option<SignalName>> = Nothing, "", Live, [];
         /// `quell fire`.
@@ -101,6 +104,24 @@ table! {
         source: Set<Option<Item<Source>>> = Nothing, "", Live, [];
         /// The classes of the lines, or the start.
         expect: Set<Option<Expected>> = Required, "", Live, [];
+    }
+}
+
+/// What each kind of source is known by, and the keys that may stand beside it.
+const SOURCES: [(&str, &[&str]); 7] = [
+    ("line", &["worker"]),
+    ("path", &[]),
+    ("socket", &[]),
+    ("signal", &[]),
+    ("fire", &[]),
+    ("queue", &["class"]),
+    ("worker", &["event"]),
+];
+
+fn one_source(source: &Source, place: Place, cx: &mut Cx<'_>) {
+    let kind = one_kind(&set_keys(source), &SOURCES, "this source does not say what comes", place, cx);
+    if kind == Some("worker") {
+        event_of(&source.event, WorkerEvent::WORDS, place, cx);
     }
 }
 

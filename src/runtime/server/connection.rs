@@ -11,8 +11,9 @@ use std::time::Duration;
 
 /// The longest that a client may take for a request that it has begun, or for a reply that waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How much may wait for a client that follows events and does not read them.
+/// How much may wait for a client that follows events and does not read them; one that records them is sent more of them.
 const UNSENT_BYTES_MAX: usize = 64 << 10;
+const RECORDED_BYTES_MAX: usize = 4 << 20;
 /// How much is read at once, and how often in one turn: mostly the request, and that there is no more.
 const READ_BYTES: usize = 8 << 10;
 const READS_A_TURN: usize = 2;
@@ -25,8 +26,9 @@ pub(super) struct Connection {
     stream: UnixStream,
     heard: Decoder,
     unsent: Vec<u8>,
-    /// How much of it was sent.
+    /// How much of it was sent, and how much of it may wait.
     sent: usize,
+    unsent_max: usize,
     stage: Stage,
     /// It was told to be ready, and has not said since that reading would block.
     ready: bool,
@@ -73,6 +75,7 @@ impl Connection {
             heard: Decoder::new(REQUEST_BYTES_MAX),
             unsent: Vec::new(),
             sent: 0,
+            unsent_max: UNSENT_BYTES_MAX,
             stage: Stage::Listening,
             ready: true,
             full: false,
@@ -160,7 +163,7 @@ impl Connection {
         if !self.is_waiting() {
             return;
         }
-        if !reply.is_last() && self.unsent.len() - self.sent > UNSENT_BYTES_MAX {
+        if !reply.is_last() && self.unsent.len() - self.sent > self.unsent_max {
             self.close(now, Code::TooSlow, "events came faster than they were read");
             return;
         }
@@ -169,6 +172,11 @@ impl Connection {
         }
         self.add(reply);
         self.send(now);
+    }
+
+    /// It is sent more than others.
+    pub(super) fn records(&mut self) {
+        self.unsent_max = RECORDED_BYTES_MAX;
     }
 
     /// A last word, and the end.

@@ -4,6 +4,7 @@ use super::{Up, picture};
 use crate::clock::{Now, Tick};
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::Placed;
+use crate::control::record::Source;
 use crate::control::reply::{Code, Reply};
 use crate::control::request::{Patience, Request, Target};
 use crate::control::status::State as Shown;
@@ -54,7 +55,12 @@ enum Reached {
 
 impl Up<'_> {
     pub(super) fn answer(&mut self, client: ClientId, request: Request, now: Now) {
-        match self.try_answer(client, request, now) {
+        let asked = if self.events.are_recorded() { Source::asked(&request) } else { Vec::new() };
+        let answer = self.try_answer(client, request, now);
+        if answer.is_ok() {
+            self.record_asked(asked, now);
+        }
+        match answer {
             Ok(Some(reply)) => self.server.reply(&self.poller, client, &reply, now.tick),
             Ok(None) => {}
             Err((code, text)) => self.server.reply(&self.poller, client, &Reply::failed(code, text), now.tick),
@@ -64,7 +70,6 @@ impl Up<'_> {
     /// The answer, if it is there at once.
     fn try_answer(&mut self, client: ClientId, request: Request, now: Now) -> Result<Option<Reply>, (Code, String)> {
         self.refuse_lives(&request)?;
-        self.record_asked(&request, now);
         match request {
             Request::Status { workers } => {
                 let ids = self.meant(&workers)?;
@@ -168,7 +173,10 @@ impl Up<'_> {
     fn end_of_past(&mut self, client: ClientId, follow: bool, record: bool) -> Option<Reply> {
         if follow {
             self.events.followers.push(client);
-            self.events.recorders.extend(record.then_some(client));
+            if record {
+                self.events.recorders.push(client);
+                self.server.records(client);
+            }
             return None;
         }
         Some(Reply::Done { lines: Vec::new() })

@@ -1,5 +1,6 @@
 //! Tasks that start at once: where a slot is free and nothing waits that would come before, a put carries the first try, so that
 //! one commit comes before the start, and not three. `task::queue` decides; here what it has seated is kept until it is stored.
+//! For those who wait for tasks of the queue it makes no difference: such a task was added, and waited.
 
 use super::asked::{Asked, Wanted};
 use super::tasks::Held;
@@ -59,6 +60,7 @@ impl Up<'_> {
     pub(super) fn begin_seated(&mut self, seated: Seated, stored: &[TaskId], now: Now) {
         let Seated { queue, generation, since, tasks } = seated;
         let is_arranged_anew = self.tasks.as_ref().is_none_or(|tasks| tasks.generation != generation);
+        self.tasks.iter_mut().for_each(|tasks| tasks.queue(queue).begun += stored.len() as u64);
         let mut stored = stored.iter();
         for (id, mut task) in tasks {
             let number = stored.next();

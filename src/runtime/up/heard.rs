@@ -4,6 +4,7 @@ use super::Up;
 use super::asked::Asked;
 use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
+use crate::control::record::average;
 use crate::runtime::store::{NewTask, Order, Reply};
 use crate::task::outcome::End;
 use crate::task::protocol::{self, LINE_BYTES_MAX, Said, Unknown};
@@ -23,6 +24,8 @@ pub(super) struct Putter {
     id: WorkerId,
     nonce: u64,
     by: Option<TaskId>,
+    /// How long its payloads are on average, in bytes.
+    bytes: u64,
 }
 
 impl Up<'_> {
@@ -166,19 +169,20 @@ impl Up<'_> {
         }
         let by = worker.talk.as_ref().and_then(|talk| talk.session.first()).map(|entry| entry.task.id);
         let store = tasks.queue(known).store;
-        tasks.order(store, Asked::Worker(Putter { id, nonce: worker.nonce, by }, known), Order::Put(order));
+        let bytes = average(payloads.iter().map(|payload| payload.len()));
+        tasks.order(store, Asked::Worker(Putter { id, nonce: worker.nonce, by, bytes }, known), Order::Put(order));
     }
 
     /// What a worker has put is stored, or is not.
     pub(super) fn put_replied(&mut self, putter: Putter, queue: QueueId, reply: &Reply, now: Now) {
-        let Putter { id, nonce, by } = putter;
+        let Putter { id, nonce, by, bytes } = putter;
         let Some(tasks) = &mut self.tasks else { return };
         let why = match reply {
             Reply::Full(full) => Some(full.to_string()),
             Reply::Failed(error) => Some(error.to_string()),
             Reply::Put(placed) => {
                 tasks.count_put(queue, placed);
-                self.record_put_by_worker(queue, placed, now);
+                self.record_put_by_worker(queue, bytes, placed, now);
                 None
             }
             _ => None,

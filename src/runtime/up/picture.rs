@@ -106,6 +106,15 @@ impl Up<'_> {
         self.workers.get(&id).is_some_and(|worker| waits(worker) && !self.watches.holds(&worker.of))
     }
 
+    /// Whether somebody has stopped a worker.
+    fn is_held(&self, member: &Member, worker: &Worker) -> bool {
+        if worker.is_by_task(&self.configuration) {
+            return self.tasks.as_ref().is_some_and(|tasks| !tasks.is_open(&worker.of));
+        }
+        let waits = !self.configuration.table(worker).keys.start_on.value.is_empty();
+        if waits { self.watches.holds(&worker.of) } else { member.desired == Want::Down }
+    }
+
     /// What a slot is about.
     fn task_of(&self, worker: &Worker) -> Option<String> {
         worker.slot?;
@@ -167,6 +176,7 @@ impl Up<'_> {
             name: worker.name.to_string(),
             state: self.shown_state(id),
             wanted: if member.desired == Want::Up { Wanted::Up } else { Wanted::Down },
+            held: self.is_held(member, worker),
             since: worker.since.wall,
             ready: member.is_ready(),
             pid,

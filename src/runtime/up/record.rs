@@ -6,7 +6,6 @@ use crate::clock::Now;
 use crate::control::event::Event;
 use crate::control::record::{Source, Try, TryEnd};
 use crate::control::reply::Reply;
-use crate::control::request::Request;
 use crate::runtime::store::{How, Placed};
 use crate::task::Task;
 use crate::task::outcome::End;
@@ -37,26 +36,30 @@ impl Up<'_> {
         self.record_source(|| Source::of(what), now);
     }
 
-    /// What somebody asks for; what is put is recorded when it is stored.
-    pub(super) fn record_asked(&mut self, request: &Request, now: Now) {
-        if self.events.are_recorded() {
-            Source::asked(request).into_iter().for_each(|source| self.record(Event::source(now.wall, source), now));
-        }
+    /// What somebody has asked for, where that was not refused; what is put is recorded when it is stored.
+    pub(super) fn record_asked(&mut self, asked: Vec<Source>, now: Now) {
+        asked.into_iter().for_each(|source| self.record(Event::source(now.wall, source), now));
     }
 
-    /// Tasks that are stored now.
+    /// Tasks that are stored now: those whose numbers follow each other are told in one.
     pub(super) fn record_put(&mut self, put: Option<Box<Source>>, placed: &[Placed], now: Now) {
         let Some(put) = put else { return };
-        for placed in placed {
+        let is_there = |placed: &Placed| placed.how == How::There;
+        let is_next = |one: &Placed, next: &Placed| {
+            !is_there(one) && !is_there(next) && one.id.0.checked_add(1) == Some(next.id.0)
+        };
+        for run in placed.chunk_by(is_next) {
             // One that was there already may not be there when this is gone through again.
-            let id = (placed.how != How::There).then_some(placed.id);
-            self.record_source(|| Some(Source { id, ..(*put).clone() }), now);
+            let id = run.first().filter(|first| !is_there(first)).map(|first| first.id);
+            let count = Some(run.len() as u32).filter(|count| *count > 1);
+            self.record_source(|| Some(Source { id, count, ..(*put).clone() }), now);
         }
     }
 
-    /// The same of what a worker has put.
-    pub(super) fn record_put_by_worker(&mut self, queue: QueueId, placed: &[Placed], now: Now) {
-        let source = || Source { queue: Some(self.queue_name(queue).into()), ..Source::default() };
+    /// The same of what a worker has put, of so many bytes each.
+    pub(super) fn record_put_by_worker(&mut self, queue: QueueId, bytes: u64, placed: &[Placed], now: Now) {
+        let (bytes, queue) = (Some(bytes), Some(self.queue_name(queue).into()));
+        let source = || Source { queue: queue.clone(), bytes, ..Source::default() };
         let put = self.events.are_recorded().then(|| Box::new(source()));
         self.record_put(put, placed, now);
     }

@@ -34,6 +34,7 @@ impl Up<'_> {
                     self.give_back_of(&queue, now);
                 }
                 news.into_iter().for_each(|event| self.happened(What::Queue { queue: &queue, event }, now));
+                self.tasks.iter_mut().for_each(|tasks| tasks.queue(id).begun = 0);
                 self.room_for_files(&queue);
             }
             FromStore::Reply(ticket, reply) => {

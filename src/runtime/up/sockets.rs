@@ -13,6 +13,7 @@ use crate::config::tables::Worker as Table;
 use crate::config::unit::show_duration;
 use crate::config::values::Address;
 use crate::control::event::{Event as Happening, Kind};
+use crate::control::record::{Ask, Source};
 use crate::runtime::activation::SocketId;
 use crate::supervisor::{Event, Phase};
 use crate::task::idle::Idle;
@@ -148,7 +149,11 @@ impl Up<'_> {
         }
         for (worker, ids, span) in idle_for {
             let text = format!("no connection for {}", show_duration(span));
-            self.say(Happening::new(now.wall, Kind::Stopping, text).of(worker));
+            self.say(Happening::new(now.wall, Kind::Stopping, text).of(worker.clone()));
+            self.record_source(
+                || Some(Source { ask: Some(Ask::Idle), worker: Some(worker), ..Source::default() }),
+                now,
+            );
             self.step(Event::Stop(&ids), now);
         }
         self.watches.stale = true;

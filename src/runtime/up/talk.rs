@@ -328,7 +328,8 @@ impl Up<'_> {
     /// A worker listens no more. It has as long to end as a stop gives it.
     pub(super) fn hung_up(&mut self, id: WorkerId, now: Now) {
         let is_running = self.workers.get(&id).is_some_and(|worker| worker.process.is_some());
-        let was_over = self.talk(id).is_none_or(|talk| talk.is_over);
+        // Who is killed for having had its time hangs up with that.
+        let was_over = self.talk(id).is_none_or(|talk| talk.is_over || talk.late);
         if !is_running || was_over {
             return;
         }
@@ -362,7 +363,7 @@ impl Up<'_> {
             tasks.await_talk(id, &mut talk.due, None);
         }
         let end = self.end_of_talk(id, &talk);
-        let lost = end.as_ref().map(|_| End::Lost { why: "its worker ended with another task".into() });
+        let behind = End::behind(end.as_ref());
         let Left { first, given, unbegun, leasing } = talk.session.close();
         for Entry { task, queue, .. } in leasing {
             self.unseat(id, task.class);
@@ -371,7 +372,7 @@ impl Up<'_> {
         }
         unbegun.into_iter().for_each(|entry| self.unbegun(id, &entry, now));
         for (entry, end) in
-            first.map(|first| (first, end)).into_iter().chain(given.into_iter().map(|entry| (entry, lost.clone())))
+            first.map(|first| (first, end)).into_iter().chain(given.into_iter().map(|entry| (entry, behind.clone())))
         {
             self.unseat(id, entry.task.class);
             self.conclude(id, &entry.task, entry.queue, end, now);
@@ -387,12 +388,10 @@ impl Up<'_> {
     /// What is to be thought of the task that a worker was at when it ended; none where somebody has ended it.
     fn end_of_talk(&self, id: WorkerId, talk: &Talk) -> Option<End> {
         let worker = self.workers.get(&id)?;
-        if talk.late {
-            let timeout = self.configuration.table(worker).keys.timeout.value.unwrap_or_default();
-            return Some(End::of_timeout(timeout));
-        }
-        let last = worker.last.as_ref().filter(|last| last.life == worker.life)?;
-        (!last.ordered || talk.hung_up.is_some()).then(|| End::of_death(exit_of(last.outcome)))
+        let timeout = self.configuration.table(worker).keys.timeout.value.unwrap_or_default();
+        let last = worker.last.as_ref().filter(|last| last.life == worker.life);
+        let asked = last.is_some_and(|last| last.ordered) && talk.hung_up.is_none();
+        End::of_life(talk.late.then_some(timeout), asked, last.map(|last| End::of_death(exit_of(last.outcome))))
     }
 }
 

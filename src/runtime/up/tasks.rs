@@ -54,6 +54,8 @@ pub(super) struct Known {
     /// None where the configuration does not have it any more.
     pub(super) place: Option<usize>,
     pub(super) counts: Option<Counts>,
+    /// So many tasks were put and begun at once since it was counted: with the next counts they have been added, and waited.
+    pub(super) begun: u64,
     pub(super) totals: Totals,
     /// When what has been kept long enough was deleted last.
     pub(super) purged: Option<Tick>,
@@ -130,7 +132,7 @@ impl Tasks {
     fn heard_of(&mut self, name: &Arc<str>, store: StoreId) -> QueueId {
         self.named(name).unwrap_or_else(|| {
             let (name, totals) = (name.clone(), Totals::default());
-            self.queues.push(Known { name, store, place: None, counts: None, totals, purged: None });
+            self.queues.push(Known { name, store, place: None, counts: None, begun: 0, totals, purged: None });
             QueueId(self.queues.len() as u32 - 1)
         })
     }
@@ -175,15 +177,15 @@ impl Tasks {
 
     /// How many tasks of a queue can be started.
     pub(super) fn waiting(&self, queue: &str) -> u64 {
-        let known = self.queues.iter().find(|known| *known.name == *queue);
-        let counts = known.and_then(|known| known.counts.as_ref()).filter(|counts| !counts.paused);
-        counts.map_or(0, |counts| counts.tally.startable())
+        let Some(known) = self.queues.iter().find(|known| *known.name == *queue) else { return 0 };
+        let counts = known.counts.as_ref().filter(|counts| !counts.paused);
+        counts.map_or(0, |counts| counts.tally.startable() + known.begun)
     }
 
     /// What the change of a queue to these counts means to those who wait for that.
     pub(super) fn news(&mut self, id: QueueId, counts: &Counts) -> Vec<QueueEvent> {
-        let before = self.queue(id).counts.as_ref().map(|before| before.tally);
-        counts.news(&before.unwrap_or_default()).collect()
+        let known = self.queue(id);
+        counts.news(known.counts.as_ref(), known.begun).collect()
     }
 
     /// When there is something to do that nothing else brings.

@@ -87,18 +87,14 @@ impl Up<'_> {
     pub(super) fn slot_rests(&mut self, id: WorkerId, now: Now) {
         let Some((worker, member)) = self.workers.get(&id).zip(self.supervisor.member(id)) else { return };
         let Some(held) = &worker.task else { return };
-        let end = match &worker.last {
-            _ if held.late => {
-                Some(End::of_timeout(self.configuration.table(worker).keys.timeout.value.unwrap_or_default()))
-            }
-            _ if !held.began && member.life.state == State::Failed => {
-                Some(End::Failed { why: worker.why.clone().unwrap_or_else(|| "it could not be started".into()) })
-            }
-            Some(last) if held.began && member.life.end != Some(lifecycle::End::Asked) => {
-                Some(End::of_exit(exit_of(last.outcome)))
-            }
-            _ => None,
+        let why = || worker.why.clone().unwrap_or_else(|| "it could not be started".into());
+        let said = match &worker.last {
+            _ if !held.began && member.life.state == State::Failed => Some(End::Failed { why: why() }),
+            last => last.as_ref().filter(|_| held.began).map(|last| End::of_exit(exit_of(last.outcome))),
         };
+        let asked = held.began && member.life.end == Some(lifecycle::End::Asked);
+        let timeout = self.configuration.table(worker).keys.timeout.value.unwrap_or_default();
+        let end = End::of_life(held.late.then_some(timeout), asked, said);
         self.end_task(id, end, now);
     }
 
@@ -126,10 +122,7 @@ impl Up<'_> {
         let Some((worker, tasks)) = self.workers.get(&id).zip(self.tasks.as_mut()) else { return };
         let retry = Retry::from(&self.configuration.table(worker).keys.retry);
         let Task { id: task, attempt, .. } = *task;
-        let is_lost = matches!(end, Some(End::Lost { .. }));
-        let verdict = end.map(|end| outcome::decide(end, attempt, &retry, task.0));
-        // What its worker was not at waits again, and nobody need know.
-        let verdict = verdict.filter(|verdict| !(is_lost && matches!(verdict, Verdict::Again { .. })));
+        let verdict = outcome::conclude(end, attempt, &retry, task.0);
         let text = verdict.as_ref().and_then(|verdict| verdict.describe(task, attempt, retry.tries));
         let events = verdict.as_ref().map_or(&[][..], Verdict::events);
         let known = tasks.queue(of);
