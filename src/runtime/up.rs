@@ -427,7 +427,7 @@ impl Up<'_> {
                 self.changed(id, state, now);
                 self.trigger_state(id, state, now);
             }
-            Effect::Gone(id) => self.gone(id),
+            Effect::Gone(id) => self.gone(id, now),
             Effect::Started => {
                 self.start_by = None;
                 let text = "all workers are up, done, or given up";

@@ -212,6 +212,35 @@ fn a_task_has_its_time() {
     up.down();
 }
 
+/// A task whose worker waits for what it needs was not tried: it has no time to keep, no other is taken meanwhile, and it waits
+/// again when quell goes down or the worker is removed.
+#[test]
+#[serial]
+fn a_task_is_tried_when_its_process_begins() {
+    let keys = "needs = [\"db\"]\ntimeout = \"50ms\"\nretry.tries = 1\nslots.total = 2\n\
+                [worker.db]\nshell = \"exec sleep 1000\"\nready = { line = \"never\" }\nstart_on = [{ fire = \"db\" }]";
+    let mut up = with("true", keys);
+    up.put(&["a"]);
+    up.until_count("running", 1);
+    up.put(&["b"]);
+    up.put(&["--delay", "300ms", "c"]);
+    up.until_count("delayed", 0);
+    let queue = up.queue();
+    assert_eq!((&queue["waiting"]["normal"], &queue["running"], &queue["buried"]), (&2.into(), &1.into(), &0.into()));
+    up.down();
+    let mut up = up.again();
+    up.until("all workers are up");
+    up.until_count("running", 2);
+    assert!(!up.heard().iter().any(|line| line.contains("was under way")), "{:#?}", up.heard);
+    let path = up.folder.join("quell.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("[worker.jobs]", "[worker.other]")).unwrap();
+    up.must(&["reload"]);
+    up.until_count("running", 0);
+    assert_eq!(up.task("1")["attempt"], 0);
+    up.down();
+}
+
 /// A queue that is paused gives nobody a task, over a restart of quell too; what is delayed waits for its time.
 #[test]
 #[serial]

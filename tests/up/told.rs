@@ -159,6 +159,46 @@ fn a_worker_puts() {
     up.down();
 }
 
+/// What could not be stored in one try is no fault of the next, however often it was refused.
+#[test]
+#[serial]
+fn each_try_puts_anew() {
+    let act = "case $try in 1) echo put nowhere x >&3; echo put noplace x >&3 ;; esac; echo ok $id >&3";
+    let mut up = with(&each(act), "retry = { tries = 2, first = \"10ms\" }");
+    assert_eq!(up.must(&["put", "jobs", "--wait", "a"]), "1 done\n");
+    up.down();
+}
+
+/// A worker that a reload takes away while what it has put is being stored: what it has said behind that counts.
+#[test]
+#[serial]
+fn one_that_is_removed_puts() {
+    let folder = Folder::new();
+    let fifo = folder.join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let script = format!(
+        "read -r id rest <&3; echo at it; read x < {}; echo put jobs more >&3; echo ok $id >&3",
+        fifo.display()
+    );
+    let mut up = with(&script, "");
+    up.put_into("jobs", &["a"]);
+    up.until_logged("jobs", "[1] at it");
+    let path = up.folder.join("quell.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("[worker.jobs]", "[worker.other]")).unwrap();
+    up.must(&["queue", "pause", "jobs"]);
+    up.must(&["reload"]);
+    // The store waits for this, and so does the put.
+    let store = rusqlite::Connection::open(up.folder.join("state/store.db")).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::fs::write(&fifo, "\n").unwrap();
+    up.until("jobs: exited 0");
+    store.execute_batch("ROLLBACK").unwrap();
+    up.until_stats("jobs", "done", 1);
+    assert_eq!(up.stats("jobs")["waiting"]["normal"], 1);
+    up.down();
+}
+
 /// What is no word of the protocol is said and passed over, as is what is said of a task that it does not have.
 #[test]
 #[serial]

@@ -182,9 +182,8 @@ impl Up<'_> {
             }
             OfQueue::Look => (Order::Look, Wanted::Done("looked".into())),
             _ => {
-                let (id, queue) =
-                    id.zip(named).ok_or_else(|| (Code::BadRequest, "which queue? name one".to_owned()))?;
-                tasks.change(id, queue, what)
+                let queue = named.ok_or_else(|| (Code::BadRequest, "which queue? name one".to_owned()))?;
+                Tasks::change(queue, what)
             }
         };
         tasks.order(store, Asked::Client(client, wanted), order);
@@ -409,11 +408,10 @@ impl Up<'_> {
 
 impl Tasks {
     /// What the store is to do with a queue as a whole.
-    fn change(&mut self, id: QueueId, queue: Arc<str>, what: OfQueue) -> (Order, Wanted) {
+    fn change(queue: Arc<str>, what: OfQueue) -> (Order, Wanted) {
         let many = |order: Order, done: String| (order.clone(), Wanted::Many(0, Box::new(order), done));
         match what {
             OfQueue::Drain => {
-                self.desk.removed(id, |_| true);
                 let done = format!("of {queue} dropped");
                 many(Order::Drain { queue }, done)
             }

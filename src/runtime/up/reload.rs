@@ -278,8 +278,14 @@ impl Up<'_> {
         }
     }
 
-    /// A worker that was removed is at rest.
-    pub(super) fn gone(&mut self, id: WorkerId) {
+    /// A worker that was removed is at rest: what it has in hand is anybody's. While something that it has put is being stored, it
+    /// stays, for what it has said behind that.
+    pub(super) fn gone(&mut self, id: WorkerId, now: Now) {
+        self.end_talk(id, now);
+        if self.puts(id) {
+            return;
+        }
+        self.give_back(&[id], now);
         self.planes.detach(id);
         self.workers.remove(&id);
     }

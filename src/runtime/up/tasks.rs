@@ -13,17 +13,14 @@ use crate::control::queue::Totals;
 use crate::runtime::launch::Errand;
 use crate::runtime::payload::{Payload, Payloads};
 use crate::runtime::store::{Counts, Ending, How, Order, Placed, Source, Ticket};
-use crate::supervisor::Phase;
+use crate::supervisor::{Phase, Supervisor};
 use crate::task::priority::Slots;
-use crate::task::queue::{CrewId, Effect, FETCH_TASKS, QueueId, Queues, Slot};
+use crate::task::queue::{CrewId, Effect, FETCH_BYTES, FETCH_TASKS, QueueId, Queues, Slot};
 use crate::task::{Class, Task};
 use crate::worker::WorkerId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Payloads of so many bytes are fetched at once, and of one task in any case.
-const FETCH_BYTES: u64 = 1 << 20;
 
 /// Queues, and those who work on their tasks.
 #[derive(Debug)]
@@ -64,6 +61,8 @@ pub(super) struct Known {
 pub(super) struct Crew {
     /// The worker, by its name in the configuration.
     pub(super) worker: Box<str>,
+    /// A process is started for each of its tasks.
+    by_task: bool,
     pub(super) slots: Vec<WorkerId>,
     pub(super) queues: Vec<QueueId>,
 }
@@ -75,7 +74,7 @@ pub(super) struct Held {
     pub(super) queue: QueueId,
     /// Where the process finds what is to be done; none before the try has begun.
     pub(super) payload: Option<Payload>,
-    /// When it has had its time.
+    /// When it has had its time, which begins with its process.
     pub(super) until: Option<Tick>,
     /// It has had it.
     pub(super) late: bool,
@@ -209,13 +208,20 @@ impl Tasks {
         self.stores.get_mut(store).due = due;
     }
 
-    /// Has nobody begin tasks of queues that are paused, or whose store cannot say that they have begun.
-    pub(super) fn hold_queues(&mut self) {
+    /// Has nobody begin tasks of queues that are paused, or whose store cannot say that they have begun; nor with workers that
+    /// are to take none, or that would have to wait before they could start.
+    pub(super) fn hold(&mut self, supervisor: &Supervisor) {
         for (id, queue) in (0..).map(QueueId).zip(&self.queues) {
             if (id.0 as usize) < self.desk.queues() {
                 let is_paused = queue.counts.as_ref().is_some_and(|counts| counts.paused);
                 self.desk.pause(id, is_paused || !self.stores.get(queue.store).is_ready());
             }
+        }
+        let goes_down = supervisor.phase() == Phase::Stopping;
+        for (id, crew) in (0..).map(CrewId).zip(&self.crews) {
+            let waits = || crew.slots.first().is_some_and(|slot| supervisor.is_held_up(*slot));
+            let takes_none = crew.by_task && (self.closed.contains(&crew.worker) || waits());
+            self.desk.open(id, !goes_down && !takes_none);
         }
     }
 
@@ -277,7 +283,6 @@ impl Up<'_> {
             let high = named.keys.slots.high.value.0 as u32;
             let crew = tasks.desk.add_crew(queues.clone(), Slots { total, high });
             let by_task = specs::is_by_task(&named.keys);
-            tasks.desk.open(crew, !(by_task && tasks.closed.contains(&*named.name)));
             let mut ids = Vec::with_capacity(slots.len());
             for (number, (id, worker)) in (0..).zip(slots) {
                 let slot = Slot { crew, number };
@@ -290,7 +295,7 @@ impl Up<'_> {
                 worker.slot = Some(slot);
                 ids.push(*id);
             }
-            tasks.crews.push(Crew { worker: named.name.as_str().into(), slots: ids, queues });
+            tasks.crews.push(Crew { worker: named.name.as_str().into(), by_task, slots: ids, queues });
         }
         let ids: Vec<_> = self.workers.iter().filter(|(_, worker)| worker.talk.is_some()).map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.seat(id));
@@ -298,11 +303,13 @@ impl Up<'_> {
 
     /// Gives tasks to slots that are free.
     pub(super) fn serve_tasks(&mut self, now: Now) {
-        let Some(tasks) = &mut self.tasks else { return };
         if self.supervisor.phase() == Phase::Stopping {
-            (0..tasks.crews.len() as u32).for_each(|crew| tasks.desk.open(CrewId(crew), false));
+            let crews = self.tasks.iter().flat_map(|tasks| &tasks.crews);
+            let slots: Vec<_> = crews.flat_map(|crew| crew.slots.iter().copied()).collect();
+            self.give_back(&slots, now);
         }
-        tasks.hold_queues();
+        let Some(tasks) = &mut self.tasks else { return };
+        tasks.hold(&self.supervisor);
         let mut effects = Vec::new();
         tasks.desk.settle(now.wall, &mut effects);
         let mut leases = BTreeMap::new();
@@ -342,8 +349,9 @@ impl Up<'_> {
         let Some(tasks) = &mut self.tasks else { return lines };
         for worker in ids.iter().filter_map(|id| self.workers.get(id)) {
             // One that stays takes tasks whenever it runs.
-            let Some(slot) = worker.slot.filter(|_| worker.is_by_task(&self.configuration)) else { continue };
-            tasks.desk.open(slot.crew, open);
+            if !worker.is_by_task(&self.configuration) {
+                continue;
+            }
             match open {
                 true => _ = tasks.closed.remove(&worker.of),
                 false => _ = tasks.closed.insert(worker.of.clone()),
