@@ -68,7 +68,8 @@ impl Supervisor {
     /// Whether a worker would have to wait if it were started: for what it needs and is wanted, or for who had its place before.
     #[must_use]
     pub fn is_held_up(&self, id: WorkerId) -> bool {
-        let Some(at) = self.members.get(&id).and_then(|member| member.group) else { return false };
+        let stands = self.members.get(&id).filter(|member| !member.life.clear && !member.held);
+        let Some(at) = stands.and_then(|member| member.group) else { return false };
         let waits = |need: &usize| self.groups[*need].wanted > 0 && !self.groups[*need].is_ready();
         let is_removed = |id: &WorkerId| self.members.get(id).is_some_and(|member| member.removed);
         self.groups[at].needs.iter().any(waits) || self.groups[at].members.iter().any(is_removed)

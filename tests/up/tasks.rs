@@ -1,6 +1,6 @@
 //! Tasks: put, worked on, tried again, buried; and what is left of them when quell or a worker dies.
 
-use super::{Up, carriers, until};
+use super::{Up, Watched, carriers, until};
 use crate::harness::{Folder, finish, quell};
 use nix::sys::signal::Signal;
 use serial_test::serial;
@@ -114,11 +114,52 @@ fn quell_dies_with_a_task_in_hand() {
     up.down();
 }
 
+/// E3: a task whose process goes on though quell has died is nobody else's until that process has ended.
+#[test]
+#[serial]
+fn a_task_that_is_left_running_is_not_begun_again() {
+    let mut up = Up::start(
+        "quell.on_supervisor_death = \"leave\"\n[queue.jobs]\n[worker.jobs]\n\
+         shell = \"echo try $QUELL_ATTEMPT; test $QUELL_ATTEMPT = 2 || exec sleep 1000\"\n\
+         start_on = [{ queue = \"jobs\" }]\n",
+    );
+    up.until("all workers are up");
+    up.put(&["a"]);
+    up.until_logged("jobs", "[1] try 1");
+    up.signal(Signal::SIGKILL);
+    up.end();
+    let left = Watched::new(carriers(up.folder.path())[0].pid);
+    let mut up = up.again();
+    up.until("task 1 is still being worked on by");
+    up.must(&["reload"]);
+    assert_eq!((&up.queue()["running"], &up.queue()["waiting"]["normal"]), (&1.into(), &0.into()));
+    left.kill();
+    up.until("task 1 of jobs was under way when quell ended (try 1); it waits again");
+    up.until_count("done", 1);
+    assert_eq!(up.printed("jobs"), ["[1] try 1", "[1] try 2"]);
+    up.down();
+}
+
+/// Whoever waits for what is buried is told, be it buried by hand.
+#[test]
+#[serial]
+fn what_is_buried_by_hand_starts_who_waits_for_that() {
+    let mut up = with("true", "[worker.sad]\nshell = \"true\"\nstart_on = [{ queue = \"jobs\", event = \"buried\" }]");
+    up.must(&["queue", "pause", "jobs"]);
+    up.put(&["a"]);
+    up.must(&["queue", "bury", "1"]);
+    up.until("sad: exited 0");
+    assert_eq!(up.queue()["totals"]["buried"], 1);
+    assert_ne!(up.ask(&["queue", "bury", "1"]).code(), 0, "it is buried already");
+    up.down();
+}
+
 /// E4: what takes quell down with it, too, is tried so often and no more.
 #[test]
 #[serial]
 fn quell_dies_of_a_task() {
-    let mut up = with("kill -9 $PPID; exec sleep 1000", "retry = { tries = 2 }");
+    let sad = "[worker.sad]\nshell = \"true\"\nstart_on = [{ queue = \"jobs\", event = \"buried\" }]";
+    let mut up = with("kill -9 $PPID; exec sleep 1000", &format!("retry = {{ tries = 2 }}\n{sad}"));
     // Nobody may be left to answer.
     up.ask(&["put", "jobs", "a"]);
     up.end();
@@ -127,6 +168,7 @@ fn quell_dies_of_a_task() {
     up.end();
     let mut up = up.again();
     up.until("task 1 of jobs is buried: quell ended, at try 2 of 2");
+    up.until("sad: exited 0");
     up.until_count("buried", 1);
     assert_eq!(up.task("1")["attempt"], 2);
     up.down();

@@ -6,8 +6,8 @@ use super::{Configuration, Up, Worker};
 use crate::clock::Now;
 use crate::config::plan::{self, Action};
 use crate::control::event::{Event as Happening, Kind};
-use crate::runtime::places;
 use crate::runtime::plane::ToPlane;
+use crate::runtime::{leftovers, places};
 use crate::supervisor::{Event, Phase};
 use crate::sys::signal;
 use crate::worker::WorkerId;
@@ -99,6 +99,7 @@ impl Up<'_> {
         self.arrange_tasks();
         self.arrange_triggers(now);
         self.arrange_drops(now);
+        self.take_over(now);
         Ok((lines, lives))
     }
 
@@ -108,9 +109,9 @@ impl Up<'_> {
         match &mut self.tasks {
             Some(tasks) => begin::open_shared(tasks, configuration, &self.state, waker),
             None => {
-                let (tasks, returned) = begin::tasks(configuration, &self.state, waker, now)?.unzip();
-                self.tasks = tasks;
-                self.say_what_was_left(Vec::new(), returned.unwrap_or_default(), now);
+                // Nobody works on a task but who was left by an earlier supervisor.
+                let left = leftovers::find(&self.state, &[]);
+                self.tasks = begin::tasks(configuration, &self.state, &left, waker, now)?;
                 Ok(())
             }
         }

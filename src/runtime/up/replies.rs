@@ -1,5 +1,6 @@
 //! What the stores say, and what comes of it.
 
+use super::answer::Goal;
 use super::asked::Asked;
 use super::stores::{Standing, StoreId, TROUBLE};
 use super::{Up, at_once};
@@ -7,7 +8,7 @@ use crate::clock::Now;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came};
 use crate::control::reply::{Code, Reply as Answer};
-use crate::runtime::store::{Ending, FromStore, Link, Order, Over, Reply, StoreError};
+use crate::runtime::store::{Ending, Entry, FromStore, Link, Order, Over, Reply, StoreError};
 use crate::task::queue::{CrewId, QueueId};
 use crate::task::trigger::What;
 use crate::task::{State, TaskId};
@@ -29,7 +30,11 @@ impl Up<'_> {
             FromStore::Counts(counts) => {
                 let Some(id) = tasks.counted_of(store, &counts) else { return };
                 let (queue, news, paused) = (counts.queue.clone(), tasks.news(id, &counts), counts.paused);
+                let had_delayed = tasks.has_delayed();
                 tasks.counted(store, counts, now);
+                if tasks.has_delayed() != had_delayed {
+                    self.set_alarm(now);
+                }
                 if paused {
                     self.give_back_of(&queue, now);
                 }
@@ -59,6 +64,14 @@ impl Up<'_> {
             Some(_) => Ended::Buried,
         };
         self.task_ended(id, &Came { end, text: said.map(Into::into) });
+    }
+
+    /// Where a task stands that somebody waits for; none where it is gone.
+    fn looked_up(&mut self, id: TaskId, entry: Option<Entry>) {
+        let (state, said) = entry.map(|entry| (entry.state, entry.said)).unzip();
+        if !matches!(state, Some(State::Waiting | State::Delayed | State::Running)) {
+            self.ended_elsewhere(Over { id, state, said: said.flatten() });
+        }
     }
 
     /// The way to a store is there, or is lost.
@@ -95,7 +108,9 @@ impl Up<'_> {
         let asked = self.tasks.take().map(|tasks| tasks.asked).unwrap_or_default();
         let text = "the store of tasks has ended: no task is begun any more";
         self.say(Happening::new(now.wall, Kind::Warning, text));
-        for client in asked.into_values().filter_map(Asked::client) {
+        let waits = self.pending.extract_if(.., |pending| matches!(pending.goal, Goal::Tasks { .. }));
+        let waits: Vec<_> = waits.map(|pending| pending.client).collect();
+        for client in asked.into_values().filter_map(Asked::client).chain(waits) {
             self.server.reply(&self.poller, client, &Answer::failed(Code::Failed, text), now.tick);
         }
     }
@@ -136,9 +151,7 @@ impl Up<'_> {
                 self.files_taken(&source, told, taken, now);
             }
             (Asked::End(_), _) => tasks.stores.get_mut(store).complaint = None,
-            (Asked::Gone(id), Reply::Shown(None)) => {
-                self.task_ended(id, &Came { end: Ended::Dropped, text: None });
-            }
+            (Asked::Fate(id), Reply::Shown(shown)) => self.looked_up(id, shown.map(|shown| shown.entry)),
             // The calendar's clock is behind the one by which that was waited for, or another host was faster.
             (Asked::Due, Reply::Changed { tasks: 0, .. }) => tasks.await_due(store, now),
             (Asked::Purge(order), Reply::Changed { more: true, .. }) => {
@@ -203,5 +216,7 @@ impl Up<'_> {
         let (name, ids) = (tasks.queue(queue).name.clone(), ids.join(", "));
         let text = format!("queue {name}: not what was put, and set aside: {ids}");
         self.say(Happening::new(now.wall, Kind::Warning, text));
+        let came = Came { end: Ended::Buried, text: Some("not what was put, and set aside".into()) };
+        damaged.iter().for_each(|id| self.task_ended(*id, &came));
     }
 }

@@ -4,19 +4,21 @@
 //! task: it is stopped, killed and swept as others are, and its task is over when nothing of that life is left.
 
 use super::asked::Asked;
+use super::left::Legacy;
 use super::stores::{HERE, Standing, StoreId, Stores};
 use super::{Configuration, Up, Worker, specs};
 use crate::clock::{Now, Tick, earliest};
 use crate::config::tables::QueueEvent;
 use crate::config::values;
+use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::Totals;
 use crate::runtime::launch::Errand;
 use crate::runtime::payload::{Payload, Payloads};
-use crate::runtime::store::{Counts, Ending, How, Order, Placed, Source, Ticket};
+use crate::runtime::store::{Counts, Ending, FromStore, How, Order, Placed, Reply, Source, Ticket};
 use crate::supervisor::{Phase, Supervisor};
 use crate::task::priority::Slots;
 use crate::task::queue::{CrewId, Effect, FETCH_BYTES, FETCH_TASKS, QueueId, Queues, Slot};
-use crate::task::{Class, Task};
+use crate::task::{Class, Task, TaskId};
 use crate::worker::WorkerId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +28,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Tasks {
     pub(super) stores: Stores,
+    /// What the last supervisor had begun.
+    pub(super) legacy: Legacy,
     pub(super) payloads: Payloads,
     pub(super) desk: Queues,
     /// All queues that there have been since the start; those of the configuration have limits.
@@ -95,6 +99,7 @@ impl Tasks {
     pub(super) fn new(stores: Stores, payloads: Payloads) -> Tasks {
         Tasks {
             stores,
+            legacy: Legacy::default(),
             payloads,
             desk: Queues::new(),
             queues: Vec::new(),
@@ -208,6 +213,11 @@ impl Tasks {
         self.stores.get_mut(store).due = due;
     }
 
+    /// Whether tasks wait for their time.
+    pub(super) fn has_delayed(&self) -> bool {
+        self.stores.ids().any(|store| self.stores.get(store).due.is_some())
+    }
+
     /// Has nobody begin tasks of queues that are paused, or whose store cannot say that they have begun; nor with workers that
     /// are to take none, or that would have to wait before they could start.
     pub(super) fn hold(&mut self, supervisor: &Supervisor) {
@@ -248,10 +258,24 @@ impl Tasks {
         }
     }
 
-    /// Ends the stores, when all that they were told is done. What has failed is tried a last time.
-    pub(super) fn stop(mut self) {
+    /// Ends the stores, when all that they were told is done. What has failed is tried a last time: the tasks whose tries are
+    /// over, and of which that could not be stored.
+    pub(super) fn stop(mut self) -> Vec<TaskId> {
         self.stores.ids().for_each(|store| self.tell_again(store));
-        self.stores.stop();
+        for said in self.stores.stop() {
+            if let FromStore::Reply(ticket, reply) = said
+                && !matches!(reply, Reply::Failed(_))
+            {
+                self.asked.remove(&ticket);
+            }
+        }
+        let lost = self.asked.into_values().filter_map(|asked| match asked.again() {
+            Some(Order::End { id, .. }) => Some(id),
+            _ => None,
+        });
+        let mut lost: Vec<_> = lost.collect();
+        lost.sort_unstable();
+        lost
     }
 }
 
@@ -341,6 +365,17 @@ impl Up<'_> {
     /// Gives the stores the orders that there are.
     pub(super) fn send_orders(&mut self) {
         self.tasks.iter_mut().for_each(|tasks| tasks.stores.send());
+    }
+
+    /// Ends the stores; what they could not store is done again by the next supervisor.
+    pub(super) fn stop_tasks(&mut self, now: Now) {
+        let lost = self.tasks.take().map(Tasks::stop).unwrap_or_default();
+        if !lost.is_empty() {
+            let ids: Vec<_> = lost.iter().map(ToString::to_string).collect();
+            let text =
+                format!("what became of these tasks is not stored, and they are tried again: {}", ids.join(", "));
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+        }
     }
 
     /// Workers are to take tasks, or are to take none: those of these that have slots. What to say of that, each once.

@@ -6,6 +6,7 @@ use super::talk::exit_of;
 use super::tasks::Held;
 use super::{Up, Worker};
 use crate::clock::{Now, Tick, Wall};
+use crate::config::tables::QueueEvent;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came};
 use crate::runtime::store::{Ending, Order};
@@ -133,9 +134,6 @@ impl Up<'_> {
         let verdict = verdict.filter(|verdict| !(is_lost && matches!(verdict, Verdict::Again { .. })));
         let text = verdict.as_ref().and_then(|verdict| verdict.describe(task, attempt, retry.tries));
         let events = verdict.as_ref().map_or(&[][..], Verdict::events);
-        let known = tasks.queue(of);
-        let queue = known.name.clone();
-        events.iter().for_each(|event| known.totals.count(*event));
         let mut came = None;
         let ending = match verdict {
             None => Ending::Return,
@@ -151,15 +149,25 @@ impl Up<'_> {
         };
         tasks.end(task, ending, now);
         self.purge(of, now);
+        self.tell_fate(of, task, events, came, now);
+        if let Some(text) = text {
+            let name = self.name(id);
+            self.say(Happening::new(now.wall, Kind::Task, text).of(name));
+        }
+    }
+
+    /// This has happened to a task, whoever had it, if anybody, and it has come to this end, if to any: that is counted, and told
+    /// to those who wait for such a thing.
+    pub(super) fn tell_fate(&mut self, of: QueueId, task: TaskId, events: &[QueueEvent], came: Option<Came>, now: Now) {
+        let Some(tasks) = &mut self.tasks else { return };
+        let known = tasks.queue(of);
+        let queue = known.name.clone();
+        events.iter().for_each(|event| known.totals.count(*event));
         for event in events {
             self.happened(What::Queue { queue: &queue, event: *event }, now);
         }
         if let Some(came) = came {
             self.task_ended(task, &came);
-        }
-        if let Some(text) = text {
-            let name = self.name(id);
-            self.say(Happening::new(now.wall, Kind::Task, text).of(name));
         }
     }
 
