@@ -76,6 +76,7 @@ impl<D: Directory> Keepers<D> {
         let (permits, dealt_with) = sync_channel(CLOSED_WAITING_MAX);
         let (done, stopped) = channel();
         let handle = thread::spawn("syncer", move || {
+            thread::gives_way();
             let mut syncer = Syncer::new();
             sync_loop(&mut syncer, &inbox, &dealt_with);
             // Whoever waits for it may have given up.

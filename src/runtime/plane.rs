@@ -5,6 +5,7 @@
 
 mod orders;
 mod pump;
+mod queue;
 mod served;
 mod turn;
 
@@ -213,11 +214,17 @@ impl Plane {
         let (messages, inbox) = channel();
         let mailbox = Mailbox { messages, waker: Arc::new(reactor.waker()?), awake: Arc::default() };
         let outbox = Outbox::new(told, on_news, FromPlane::Ended);
+        let is_of_many = root.is_some();
         let mut work = Work::new(root, keepers, reactor, (mailbox.clone(), inbox), outbox);
         for Opened { worker, label, output } in opened {
             work.adopt(worker, label, output)?;
         }
-        let thread = thread::spawn("output", move || work.run())?;
+        let thread = thread::spawn("output", move || {
+            if is_of_many {
+                thread::gives_way();
+            }
+            work.run();
+        })?;
         Ok(Plane { mailbox, thread: Some(thread) })
     }
 

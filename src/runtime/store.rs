@@ -105,6 +105,7 @@ impl Store {
         let outbox = Outbox::new(told, on_news, FromStore::Ended);
         let keeper = Keeper { database, inbox, group: Group::default(), outbox };
         let thread = thread::spawn("store", move || {
+            thread::short_turns();
             keeper.run();
             // Whoever waits for it may have given up.
             let _ = done.send(());

@@ -31,8 +31,18 @@ pub fn lowest_priority() {
 /// know that leaves all as it was, and so does a thread that somebody has given another policy (sched(7)). Its children
 /// begin as any others.
 pub fn short_turns() {
+    takes_turns(libc::SCHED_OTHER);
+}
+
+/// What a thread that works through much wants of the scheduler: that others need not wait for the end of a long turn of its,
+/// and that it takes nobody's place when it wakes. It gets no less of the CPU than before.
+pub fn gives_way() {
+    takes_turns(libc::SCHED_BATCH);
+}
+
+fn takes_turns(policy: i32) {
     const TURN: u64 = 100_000;
-    // As linux/sched/types.h has it; SCHED_OTHER is 0.
+    // As linux/sched/types.h has it.
     #[repr(C)]
     struct Attributes {
         size: u32,
@@ -47,7 +57,7 @@ pub fn short_turns() {
     const RESET_ON_FORK: u64 = 1;
     let attributes = Attributes {
         size: size_of::<Attributes>() as u32,
-        policy: 0,
+        policy: policy.unsigned_abs(),
         flags: RESET_ON_FORK,
         nice: super::limits::nice(),
         priority: 0,

@@ -44,6 +44,8 @@ pub(super) struct Pump {
     pub(super) place: usize,
     /// It stands in the queue of those to be read.
     pub(super) queued: bool,
+    /// It brought much when it was read last.
+    pub(super) says_much: bool,
     pub(super) pace: Pace,
     /// What the pipe holds while it is not busy.
     narrow_bytes: u32,
@@ -55,7 +57,8 @@ impl Pump {
     pub(super) fn new(pipe: OwnedFd, worker: u32, life: u32, place: usize, latency: Duration) -> Pump {
         let narrow_bytes = fd::pipe_bytes(&pipe).unwrap_or(0);
         let pace = Pace::new(narrow_bytes, latency);
-        Pump { pipe, worker, life, place, queued: false, pace, narrow_bytes: narrow_bytes as u32, resting: false }
+        let narrow_bytes = narrow_bytes as u32;
+        Pump { pipe, worker, life, place, queued: false, says_much: false, pace, narrow_bytes, resting: false }
     }
 }
 

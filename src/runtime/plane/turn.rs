@@ -2,6 +2,7 @@
 //! stand in the queue, in turns of a few reads each. No turn looks through all workers, and an idle plane makes none.
 
 use super::pump::{self, Watched};
+use super::queue::{self, Queue};
 use super::served::{Served, watch_outlets};
 use super::{FromPlane, Mailbox, Message, WorkerId};
 use crate::clock::{Now, Tick};
@@ -16,7 +17,7 @@ use crate::runtime::reactor::{Reactor, Token};
 use crate::runtime::workspace::Workspace;
 use crate::sys::memory;
 use crate::sys::{fd, time};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -25,8 +26,6 @@ use std::time::Duration;
 /// What a stream gets before the next has its turn: so many reads, or so many bytes.
 const READS_PER_STREAM: usize = 4;
 const BYTES_PER_STREAM: usize = READ_BYTES;
-/// What is read before it is looked whether anything was said, in bytes.
-const BYTES_PER_TURN: usize = 1 << 20;
 /// Where the output of more workers than this is held up, all that is read is held: it is read in small pieces then.
 const HELD_UP_MANY: usize = 8;
 const READ_BYTES_HELD_UP: usize = 8 << 10;
@@ -65,8 +64,7 @@ pub(super) struct Work {
     pub(super) workers: Vec<Option<Box<Served>>>,
     pub(super) free: Vec<u32>,
     pub(super) places: HashMap<WorkerId, u32>,
-    /// Pipes to be read, each once.
-    queue: VecDeque<Token>,
+    queue: Queue<Token>,
     pub(super) due: Deadlines<Due>,
     /// Something has been read.
     is_warm: bool,
@@ -95,7 +93,7 @@ impl Work {
             workers: Vec::new(),
             free: Vec::new(),
             places: HashMap::new(),
-            queue: VecDeque::new(),
+            queue: Queue::new(),
             due: Deadlines::new(),
             is_warm: false,
             held_up: 0,
@@ -177,19 +175,14 @@ impl Work {
 
     /// Reads the streams in the queue, each up to its share, until the turn has had its own.
     fn turn(&mut self, now: Now) {
-        let mut left = BYTES_PER_TURN;
-        for _ in 0..self.queue.len() {
-            let Some(token) = self.queue.pop_front() else { return };
-            let bytes = self.serve(token, now);
+        let mut turn = self.queue.begin();
+        while let Some(token) = self.queue.next(&mut turn) {
+            turn.took(self.serve(token, now));
             while let Some((owner, tail)) = self.room.excess(|owner| self.can_cut(owner)) {
                 if let Some(served) = &mut self.workers[owner as usize] {
                     served.output.cut_short(&mut self.room, tail, now);
                     self.settle(owner, now);
                 }
-            }
-            left = left.saturating_sub(bytes);
-            if left == 0 {
-                return;
             }
         }
     }
@@ -203,7 +196,7 @@ impl Work {
         if let Some(Watched::Pipe(pump)) = self.reactor.get_mut(token)
             && !std::mem::replace(&mut pump.queued, true)
         {
-            self.queue.push_back(token);
+            self.queue.push(token, pump.says_much);
         }
     }
 
@@ -222,7 +215,7 @@ impl Work {
         let Some(Watched::Pipe(pump)) = self.reactor.get_mut(token) else { return 0 };
         pump.queued = false;
         let (worker, life, place) = (pump.worker, pump.life, pump.place);
-        let mut bytes = 0;
+        let (mut bytes, mut goes_on) = (0, false);
         for reads in 1.. {
             let Some(Watched::Pipe(pump)) = self.reactor.get(token) else { break };
             let Some(served) = self.workers[worker as usize].as_mut().filter(|s| !s.output.is_stalled(place)) else {
@@ -240,11 +233,17 @@ impl Work {
             match self.after_read(token, (worker, life, place), brought, now) {
                 Next::Leave => break,
                 Next::ReadOn if reads >= READS_PER_STREAM || bytes >= BYTES_PER_STREAM => {
-                    self.enqueue(token);
+                    goes_on = true;
                     break;
                 }
                 Next::ReadOn => {}
             }
+        }
+        if let Some(Watched::Pipe(pump)) = self.reactor.get_mut(token) {
+            pump.says_much = queue::is_much(bytes);
+        }
+        if goes_on {
+            self.enqueue(token);
         }
         self.settle(worker, now);
         bytes

@@ -219,12 +219,19 @@ impl Up<'_> {
 
     /// Answers a client what the store has replied.
     pub(super) fn tell_client(&mut self, client: ClientId, wanted: Wanted, store: StoreId, reply: Reply, now: Now) {
-        if let Some(answer) = self.answer_of_store(client, wanted, store, reply, now) {
+        let answer = self.answer_of_store(client, wanted, store, reply, now);
+        self.answer_client(client, answer, now);
+    }
+
+    /// Answers a client, where there is an answer by now.
+    pub(super) fn answer_client(&mut self, client: ClientId, answer: Option<Answer>, now: Now) {
+        if let Some(answer) = answer {
             self.server.reply(&self.poller, client, &answer, now.tick);
         }
     }
 
-    fn answer_of_store(
+    /// What a client is answered of what a store has said; none where that takes longer.
+    pub(super) fn answer_of_store(
         &mut self,
         client: ClientId,
         wanted: Wanted,

@@ -16,6 +16,7 @@ use crate::sys::fd::{self, Interest};
 use crate::sys::poller::Poller;
 use crate::sys::reap::{self, Adopted, Exit, Process};
 use crate::sys::socket;
+use crate::task::Class;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{self, Effect, End};
 use crate::worker::outcome::Outcome;
@@ -28,7 +29,11 @@ impl Up<'_> {
         // A life that is to end before it has begun does not begin.
         let pending = self.spawns.iter().position(|waiting| *waiting == id);
         match (effect, pending) {
-            (Effect::Spawn, _) => self.spawns.push_back(id),
+            (Effect::Spawn, _) => {
+                let urgent = self.spawns.iter().take_while(|waiting| self.is_urgent(**waiting)).count();
+                let at = if self.is_urgent(id) { urgent } else { self.spawns.len() };
+                self.spawns.insert(at, id);
+            }
             (Effect::StopCommand | Effect::Signal | Effect::Kill, Some(at)) => {
                 self.spawns.remove(at);
                 self.step(Event::SpawnFailed(id, 0), now);
@@ -38,6 +43,12 @@ impl Up<'_> {
             (Effect::Kill, None) => self.doom(id),
             (Effect::Survivors, _) => self.say_survivors(id, now),
         }
+    }
+
+    /// Whether a worker's next life is for a task that comes before others.
+    fn is_urgent(&self, id: WorkerId) -> bool {
+        let held = self.workers.get(&id).and_then(|worker| worker.task.as_ref());
+        held.is_some_and(|held| held.task.class == Class::High)
     }
 
     /// Starts a life.

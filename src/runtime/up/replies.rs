@@ -164,8 +164,10 @@ impl Up<'_> {
             (Asked::Client(client, wanted), reply) => self.tell_client(client, wanted, store, reply, now),
             (Asked::Begun(client, wanted, seated), reply) => {
                 let stored = at_once::begun(&reply);
-                self.tell_client(client, wanted, store, reply, now);
+                // Whoever waits for a task is known before that begins; being answered can wait until it has.
+                let answer = self.answer_of_store(client, wanted, store, reply, now);
                 self.begin_seated(seated, &stored, now);
+                self.answer_client(client, answer, now);
             }
             // What came of the others is in the counts.
             _ => {}
