@@ -140,6 +140,30 @@ fn a_task_that_is_left_running_is_not_begun_again() {
     up.down();
 }
 
+/// A queue of which a part is damaged holds up no other.
+#[test]
+#[serial]
+fn a_damaged_queue_is_left_alone() {
+    let bad = "[queue.bad]\n[worker.bad]\nshell = \"true\"\nstart_on = [{ queue = \"bad\" }]";
+    let mut up = with("true", bad);
+    up.must(&["queue", "pause", "bad"]);
+    up.must(&["put", "bad", &"Z".repeat(20_000)]);
+    up.down();
+    // Where the payload goes on is not to be found: an overflow page begins with the number of the next (sqlite.org/fileformat2).
+    let path = up.folder.join("state/store.db");
+    let mut store = std::fs::read(&path).unwrap();
+    let pages = store.chunks_mut(4096).filter(|page| page[4..].iter().all(|byte| *byte == b'Z'));
+    pages.for_each(|page| page[..4].fill(0xFF));
+    std::fs::write(&path, store).unwrap();
+    let mut up = up.again();
+    up.until("all workers are up");
+    up.must(&["queue", "resume", "bad"]);
+    up.until("queue bad cannot be read");
+    assert_eq!(up.must(&["put", "jobs", "--wait", "a"]), "2 done\n");
+    assert_eq!(up.queue()["store"], "ready");
+    up.down();
+}
+
 /// Whoever waits for what is buried is told, be it buried by hand.
 #[test]
 #[serial]

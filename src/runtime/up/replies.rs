@@ -12,6 +12,10 @@ use crate::runtime::store::{Ending, Entry, FromStore, Link, Order, Over, Reply, 
 use crate::task::queue::{CrewId, QueueId};
 use crate::task::trigger::What;
 use crate::task::{State, TaskId};
+use std::time::Duration;
+
+/// How long at most a queue is left alone that cannot be read.
+const TROUBLE_MAX: Duration = Duration::from_secs(300);
 
 impl Up<'_> {
     /// Takes what the stores have said.
@@ -128,7 +132,7 @@ impl Up<'_> {
                 if generation == tasks.generation {
                     tasks.desk.refused(queue, class);
                 }
-                self.store_failed(store, &error, now);
+                self.fetch_failed(store, queue, &error, now);
             }
             (Asked::Wish { generation, crew }, reply) => self.wish_answered(store, generation, crew, reply, now),
             (Asked::Lease(leases), Reply::Leased(leased)) => {
@@ -208,6 +212,23 @@ impl Up<'_> {
         let text = error.to_string();
         backend.standing = Standing::Failing(now.tick.after(TROUBLE), text.clone());
         if backend.complaint.replace(text.clone()).is_none_or(|known| known != text) {
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+        }
+    }
+
+    /// What waits in a queue could not be read. Where a part of the store is damaged the other queues go on, and this one is looked
+    /// at ever more seldom.
+    fn fetch_failed(&mut self, store: StoreId, queue: QueueId, error: &StoreError, now: Now) {
+        if !matches!(error, StoreError::Damaged { .. }) {
+            return self.store_failed(store, error, now);
+        }
+        let Some(tasks) = &mut self.tasks else { return };
+        let known = tasks.queue(queue);
+        let is_news = known.left_alone.is_zero();
+        known.left_alone = (2 * known.left_alone).clamp(TROUBLE, TROUBLE_MAX);
+        known.trouble = Some(now.tick.after(known.left_alone));
+        if is_news {
+            let text = format!("queue {} cannot be read: {error}", known.name);
             self.say(Happening::new(now.wall, Kind::Warning, text));
         }
     }

@@ -58,6 +58,9 @@ pub(super) struct Known {
     pub(super) totals: Totals,
     /// When what has been kept long enough was deleted last.
     pub(super) purged: Option<Tick>,
+    /// What it holds cannot be read, and is looked at again then; how long that was left alone last.
+    pub(super) trouble: Option<Tick>,
+    pub(super) left_alone: Duration,
 }
 
 /// The slots of a worker.
@@ -134,7 +137,8 @@ impl Tasks {
     fn heard_of(&mut self, name: &Arc<str>, store: StoreId) -> QueueId {
         self.named(name).unwrap_or_else(|| {
             let (name, totals) = (name.clone(), Totals::default());
-            self.queues.push(Known { name, store, place: None, counts: None, totals, purged: None });
+            let (place, counts, purged, trouble, left_alone) = (None, None, None, None, Duration::ZERO);
+            self.queues.push(Known { name, store, place, counts, totals, purged, trouble, left_alone });
             QueueId(self.queues.len() as u32 - 1)
         })
     }
@@ -187,7 +191,8 @@ impl Tasks {
 
     /// When there is something to do that nothing else brings.
     pub(super) fn deadline(&self) -> Option<Tick> {
-        earliest([self.deadlines.first().map(|(at, _)| *at), self.stores.deadline()])
+        let trouble = self.queues.iter().filter_map(|queue| queue.trouble).min();
+        earliest([self.deadlines.first().map(|(at, _)| *at), self.stores.deadline(), trouble])
     }
 
     /// A queue has changed, as a store says.
@@ -218,13 +223,14 @@ impl Tasks {
         self.stores.ids().any(|store| self.stores.get(store).due.is_some())
     }
 
-    /// Has nobody begin tasks of queues that are paused, or whose store cannot say that they have begun; nor with workers that
+    /// Has nobody begin tasks of queues that are paused or cannot be read, or whose store cannot say that they have begun; nor with workers that
     /// are to take none, or that would have to wait before they could start.
     pub(super) fn hold(&mut self, supervisor: &Supervisor) {
         for (id, queue) in (0..).map(QueueId).zip(&self.queues) {
             if (id.0 as usize) < self.desk.queues() {
                 let is_paused = queue.counts.as_ref().is_some_and(|counts| counts.paused);
-                self.desk.pause(id, is_paused || !self.stores.get(queue.store).is_ready());
+                let is_held = queue.trouble.is_some() || !self.stores.get(queue.store).is_ready();
+                self.desk.pause(id, is_paused || is_held);
             }
         }
         let goes_down = supervisor.phase() == Phase::Stopping;

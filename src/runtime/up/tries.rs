@@ -203,6 +203,7 @@ impl Up<'_> {
     /// Does what is due: tasks that have had their time, delayed ones whose time has come, a store that is to be tried again.
     pub(super) fn tasks_due(&mut self, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
+        tasks.queues.iter_mut().for_each(|queue| _ = queue.trouble.take_if(|at| *at <= now.tick));
         for store in tasks.stores.ids() {
             let backend = tasks.stores.get_mut(store);
             let is_due = backend.due.take_if(|at| *at <= now.tick).is_some();
