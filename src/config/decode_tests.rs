@@ -147,6 +147,9 @@ fn a_queue_on_a_redis_server() {
     for keys in ["max_tasks = 7", "durable = \"never\""] {
         assert_eq!(said(&format!("{queue}\n{keys}")), [""; 0]);
     }
+    // Others may take its tasks; of a queue that is stored here nobody else does.
+    assert_eq!(said("[queue.q]\nstore = \"redis://h/0\""), [""; 0]);
+    assert_eq!(said("[queue.q]").len(), 1);
     let help = "take `durable` out; for a put that survives a loss of power, set `appendonly yes` and `appendfsync always` \
                 in redis.conf";
     let text = "how durable a put is on a Redis server is that server's to say, not the queue's";

@@ -15,7 +15,7 @@ use super::tables::{
 };
 use super::typed::{Choice, Int, Item, Text, Words};
 use super::unit::{show_duration, show_size, write_duration, write_size};
-use super::values::Address;
+use super::values::{Address, Store};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -66,6 +66,7 @@ pub fn check(config: &Config, sources: &Sources, doubt: &Doubt, files: &mut dyn 
         view.references(reports);
         view.consumers(reports);
     }
+    view.files(reports);
     addresses::check(config, sources, reports);
     view.cycles(reports);
     view.loops(reports);
@@ -150,6 +151,13 @@ impl Worker {
     fn words(&self) -> Vec<&str> {
         let argv = self.command.value.iter().flat_map(|Argv(argv)| argv.iter().map(|word| word.0.as_str()));
         argv.chain(self.shell.value.iter().flat_map(|shell| shell.0.split_whitespace())).collect()
+    }
+}
+
+impl Queue {
+    /// Whether it is on a server.
+    fn is_shared(&self) -> bool {
+        self.store.value != Store::Embedded
     }
 }
 
@@ -359,6 +367,21 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Files become tasks in one transaction with what is remembered of them, so only of queues that are stored here.
+    fn files(&self, reports: &mut Vec<Report>) {
+        let triggers = self.config.workers.iter().flat_map(|worker| &worker.keys.start_on.value);
+        for Item(trigger, place) in triggers {
+            let (Some(path), Some(Text(name))) = (&trigger.path.value, &trigger.queue.value) else { continue };
+            let Some(queue) = self.queue(name).filter(|queue| queue.keys.is_shared()) else { continue };
+            let text =
+                format!("files {} cannot become tasks of `{name}`: its `store` is elsewhere", path.path().display());
+            let report = Report::error(trigger.queue.or(*place), text);
+            let report = report.also(queue.keys.store.or(queue.place), "the store");
+            let help = format!("let a worker that the path starts put them: `quell put {name}`");
+            reports.push(report.help(help));
+        }
+    }
+
     fn consumers(&self, reports: &mut Vec<Report>) {
         let workers = &self.config.workers;
         if workers.iter().any(|worker| worker.mistaken) || self.doubt.lost || !self.doubt.unread.is_empty() {
@@ -370,7 +393,8 @@ impl<'a> View<'a> {
         let queues = || self.config.queues.iter().map(|queue| queue.name.as_str());
         let missing: Vec<_> = taken.iter().filter(|name| self.queue(name).is_none()).copied().collect();
         taken.extend(missing.into_iter().take(NEAREST_MAX).filter_map(|name| nearest(name, queues())));
-        for queue in &self.config.queues {
+        // Another host may take tasks of one that is shared.
+        for queue in self.config.queues.iter().filter(|queue| !queue.keys.is_shared()) {
             if !taken.contains(queue.name.as_str()) {
                 let name = &queue.name;
                 let report =

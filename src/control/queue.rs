@@ -181,6 +181,9 @@ pub struct TaskPage {
     pub tasks: Vec<TaskRow>,
     /// There are others behind the last.
     pub more: bool,
+    /// Servers that cannot be reached: what they have is not among these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// A task in full.
@@ -359,7 +362,10 @@ mod tests {
             r#""id":17,"queue":"thumbs","class":"high","state":"damaged","attempt":2,"put_us":5,"due_us":null,"#,
             r#""ended_us":9,"key":"in/a.png","worker":null,"why":"exited 3","payload_bytes":1000,"payload":"in/a""#,
         );
-        check(&TaskPage { tasks: vec![row.clone()], more: true }, &format!(r#"{{"tasks":[{{{json}}}],"more":true}}"#));
+        let page = |missing| TaskPage { tasks: vec![row.clone()], more: true, missing };
+        check(&page(Vec::new()), &format!(r#"{{"tasks":[{{{json}}}],"more":true}}"#));
+        let missing = vec!["redis://h:6379/0".to_owned()];
+        check(&page(missing), &format!(r#"{{"tasks":[{{{json}}}],"more":true,"missing":["redis://h:6379/0"]}}"#));
         let detail = TaskDetail { row, trace: None, result: Some("3 pages".into()) };
         check(&detail, &format!(r#"{{{json},"trace":null,"result":"3 pages"}}"#));
     }

@@ -112,7 +112,10 @@ mod tests {
             Reply::Put { tasks: vec![Placed { id: TaskId(17), what: Placement::New, outcome: None }] },
             r#"{"put":{"tasks":[{"id":17,"what":"new"}]}}"#,
         );
-        check(Reply::Tasks(TaskPage { tasks: Vec::new(), more: false }), r#"{"tasks":{"tasks":[],"more":false}}"#);
+        check(
+            Reply::Tasks(TaskPage { tasks: Vec::new(), more: false, missing: Vec::new() }),
+            r#"{"tasks":{"tasks":[],"more":false}}"#,
+        );
         check(Reply::Queues(Vec::new()), r#"{"queues":[]}"#);
     }
 }

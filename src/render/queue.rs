@@ -105,12 +105,13 @@ pub fn long(status: &QueueStatus, now: Wall) -> String {
 /// Tasks, one a line, and how to see those behind them.
 #[must_use]
 pub fn list(page: &TaskPage, now: Wall, width: Option<usize>) -> String {
-    let Some(last) = page.tasks.last() else { return line("no tasks", width) };
     let rows: Vec<_> = page.tasks.iter().map(|task| cells(task, now)).collect();
-    let mut shown = lay_out(&TASKS, &rows, width);
-    if page.more {
+    let mut shown = if rows.is_empty() { line("no tasks", width) } else { lay_out(&TASKS, &rows, width) };
+    if let Some(last) = page.tasks.last().filter(|_| page.more) {
         shown.push_str(&line(&format!("there are more: --after {}", last.id), width));
     }
+    let missing = page.missing.iter().map(|server| format!("not those on {}: it cannot be reached", one_line(server)));
+    missing.for_each(|text| shown.push_str(&line(&text, width)));
     shown
 }
 

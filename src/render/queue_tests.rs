@@ -92,7 +92,7 @@ fn page() -> TaskPage {
         ..task(19, State::Buried)
     };
     let done = TaskRow { attempt: 1, ended: Some(before(9)), payload: None, ..task(1020, State::Done) };
-    TaskPage { tasks: vec![delayed, running, buried, done], more: true }
+    TaskPage { tasks: vec![delayed, running, buried, done], more: true, missing: Vec::new() }
 }
 
 #[track_caller]
@@ -204,8 +204,10 @@ there are more: --after 1020
 there are more: --after 1020
 "#,
     );
-    assert_eq!(list(&TaskPage { tasks: Vec::new(), more: false }, NOW, None), "no tasks\n");
-    assert_eq!(list(&TaskPage { tasks: Vec::new(), more: false }, NOW, Some(4)), "no …\n");
+    let none = TaskPage { tasks: Vec::new(), more: false, missing: Vec::new() };
+    assert_eq!((list(&none, NOW, None), list(&none, NOW, Some(4))), ("no tasks\n".into(), "no …\n".into()));
+    let missing = TaskPage { missing: vec!["redis://h:6379/0".into()], ..none };
+    assert_eq!(list(&missing, NOW, None), "no tasks\nnot those on redis://h:6379/0: it cannot be reached\n");
 }
 
 #[test]

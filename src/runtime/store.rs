@@ -31,7 +31,7 @@ pub use order::{
     Arrived, Ending, Entry, File, FromStore, Full, How, Key, Limits, Link, NewTask, OnKey, Order, Over, Placed, Put,
     Reply, Shown, Source, Taken, Ticket, Which,
 };
-pub use shared::{Shared, UrlError, is_at_place, put_shared};
+pub use shared::{Places, Shared, UrlError, is_at_place, put_shared, server_name};
 
 pub use crate::task::tally::{Counts, Tally};
 

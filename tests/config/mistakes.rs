@@ -315,6 +315,7 @@ mistakes! {
     mistake_56_pattern_shadowed
     mistake_57_pattern_hides_errors
     mistake_58_high_slots_take_all
+    mistake_59_files_into_shared_queue
 }
 
 /// The folders of all mistakes, in order.
@@ -328,5 +329,5 @@ pub(super) fn folders() -> Vec<String> {
 fn no_mistake_is_without_its_test() {
     let tested: Vec<_> = NAMES.iter().map(|name| name.trim_start_matches("mistake_").replace('_', "-")).collect();
     assert_eq!(folders(), tested);
-    assert_eq!(tested.len(), 58);
+    assert_eq!(tested.len(), 59);
 }

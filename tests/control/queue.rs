@@ -300,7 +300,7 @@ pub(super) fn status() -> QueueStatus {
 fn tells(request: &Request) -> Vec<Reply> {
     vec![match request {
         Request::Queue { what: OfQueue::List { .. }, .. } => {
-            Reply::Tasks(TaskPage { tasks: vec![row(17), row(18)], more: true })
+            Reply::Tasks(TaskPage { tasks: vec![row(17), row(18)], more: true, missing: Vec::new() })
         }
         Request::Queue { queue: Some(name), .. } if name.as_str() != "thumbs" => {
             Reply::failed(Code::NoSuchQueue, "there is no queue \"thumb\"; did you mean thumbs?")

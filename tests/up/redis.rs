@@ -1,7 +1,7 @@
 //! Queues on a real Redis server: several supervisors share them, one dies, one is cut off, the server goes and comes back.
 
 use super::{Up, carriers, configure, until};
-use crate::harness::{Folder, LIMIT, finish, quell};
+use crate::harness::{Folder, LIMIT, finish, quell, start};
 use nix::sys::signal::Signal;
 use quell::sys::fd;
 use serial_test::serial;
@@ -235,6 +235,100 @@ fn quell_dies_with_a_task_in_hand() {
     up.down();
 }
 
+/// E4: what takes quell down with it is begun no more often than it may be tried, though another waits for something to do.
+#[test]
+#[serial]
+fn what_takes_quell_down_is_buried() {
+    let redis = Redis::start();
+    let (script, more) = ("echo try $QUELL_ATTEMPT; exec sleep 1000", "retry = { tries = 2 }");
+    let mut idle = up(redis.port, script, more);
+    idle.must(&["stop", "jobs"]);
+    let mut poisoned = up(redis.port, script, more);
+    let id = put(&poisoned, &["a"])[0].clone();
+    for attempt in ["try 1", "try 2"] {
+        poisoned.until_logged("jobs", attempt);
+        if attempt == "try 2" {
+            idle.must(&["start", "jobs"]);
+        }
+        poisoned.signal(Signal::SIGKILL);
+        poisoned.end();
+        until("nobody is left", || carriers(poisoned.folder.path()).is_empty());
+        poisoned = poisoned.again();
+        poisoned.until(" is there, with jobs");
+    }
+    until("it is buried", || queue(&idle)["buried"] == 1);
+    let shown = idle.must(&["queue", "show", &id, "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&shown["attempt"], &shown["why"]), (&2.into(), &"quell ended, at try 2 of 2".into()));
+    poisoned.down();
+    idle.down();
+}
+
+/// The same server by another URL is the same store: a reload takes nothing from the workers.
+#[test]
+#[serial]
+fn another_url_of_the_same_server() {
+    let redis = Redis::start();
+    let folder = Folder::new();
+    let go = folder.join("go");
+    let script = format!("echo at $(cat); until test -e {}; do sleep 0.05; done", go.display());
+    let mut up = up(redis.port, &script, "");
+    put(&up, &["a"]);
+    up.until_logged("jobs", "at a");
+    let path = up.folder.join("quell.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    // And a queue that is new there, by the old one.
+    let store = text.lines().find(|line| line.starts_with("store")).unwrap();
+    let other = store.replace("/0\"", "\"");
+    std::fs::write(&path, format!("{}[queue.more]\n{store}\n", text.replace(store, &other))).unwrap();
+    up.must(&["reload"]);
+    put(&up, &["b"]);
+    std::fs::write(&go, "").unwrap();
+    until("both are done", || queue(&up)["done"] == 2);
+    let ids: Vec<_> = up.printed("jobs").iter().map(|line| line.split_once("] ").unwrap().1.to_owned()).collect();
+    assert_eq!(ids, ["at a", "at b"], "each was begun once");
+    up.down();
+}
+
+/// Who waits for the end of a task hears of it, too, where the server does not know the task any more.
+#[test]
+#[serial]
+fn a_server_that_has_lost_all() {
+    let mut redis = Redis::start();
+    let mut up = up(redis.port, "true", "");
+    up.must(&["stop", "jobs"]);
+    let mut command = quell();
+    let waits = start(command.args(["put", "jobs", "--wait", "a", "-c"]).arg(up.folder.join("quell.toml")));
+    until("it is there", || queue(&up)["waiting"]["normal"] == 1);
+    redis.stop();
+    up.until("; nothing of jobs is put or begun");
+    std::fs::remove_dir_all(redis.folder.join("appendonlydir")).unwrap();
+    redis.start_again();
+    up.until(" is there, with jobs");
+    let done = waits.done();
+    assert!(done.code() == 1 && done.text().contains("dropped"), "{done:?}");
+    up.down();
+}
+
+/// What waits in the state directory, of a queue that is elsewhere by now, is named.
+#[test]
+#[serial]
+fn a_queue_that_has_moved() {
+    let redis = Redis::start();
+    let moved = keys(redis.port, "true", "");
+    let store = moved.lines().nth(1).unwrap();
+    let mut here = Up::start(&moved.replace(store, ""));
+    here.until("up, pid");
+    here.must(&["stop", "jobs"]);
+    put(&here, &["a"]);
+    here.down();
+    configure(&here.folder, &moved);
+    let mut there = here.again();
+    there.until("1 tasks of jobs wait in the state directory");
+    there.until(" is there, with jobs");
+    there.down();
+}
+
 /// How long the threads of a process have run, in ticks of the clock, and how often they were woken.
 fn effort(pid: i32) -> (u64, u64) {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -265,6 +359,8 @@ fn the_server_goes_and_comes_back() {
     up.until("; nothing of jobs is put or begun");
     let refused = up.ask(&["put", "jobs", "c"]);
     assert!(refused.code() == 1 && refused.stderr.contains("cannot be reached"), "{refused:?}");
+    let listed = up.must(&["queue", "list"]);
+    assert!(listed.contains("not those on redis://127.0.0.1"), "{listed}");
     let state = queue(&up);
     assert_eq!(state["store"], "lost");
     assert!(state["why"].as_str().unwrap().contains("cannot be reached"), "{state}");
@@ -317,7 +413,8 @@ fn a_worker_that_stays() {
     up.down();
 }
 
-/// With nothing to do, a quell that shares a queue says every ten seconds that it lives, and nothing else.
+/// With nothing to do, a quell that shares a queue says every ten seconds that it lives, and nothing else: some six wakes of its
+/// threads for each time, where something that looks each second would be another forty.
 #[test]
 #[serial]
 fn a_quell_that_has_nothing_to_do() {
@@ -328,7 +425,7 @@ fn a_quell_that_has_nothing_to_do() {
     fd::wait::<0>([], Some(Duration::from_secs(20))).unwrap();
     let after = effort(up.pid());
     let (ticks, wakes) = (after.0 - before.0, after.1 - before.1);
-    assert!(ticks <= 2 && wakes <= 40, "{ticks} ticks, {wakes} times woken in twenty seconds");
+    assert!(ticks <= 2 && wakes <= 28, "{ticks} ticks, {wakes} times woken in twenty seconds");
     up.down();
 }
 
@@ -374,15 +471,15 @@ fn one_is_killed_and_one_is_cut_off() {
     until_done(2);
     proxy.cut();
     third.until("cannot be reached");
-    let mut dead = [first.folder.path(), third.folder.path()].map(|path| path.display().to_string()).to_vec();
-    while !dead.is_empty() {
-        let line = second.until("which is gone");
-        dead.retain(|folder| !line.contains(folder));
+    // What the two had in hand is done by the second, once they have said nothing for long enough.
+    let end = Instant::now() + 20 * LIMIT;
+    while queue(&second)["done"].as_u64() != Some(count as u64) {
+        assert!(Instant::now() < end, "{} of {count} are done", done_in(&done).len());
+        fd::wait::<0>([], Some(Duration::from_millis(200))).unwrap();
     }
     proxy.mend();
     third.until(" is there, with jobs");
-    until_done(8);
-    until("all is quiet", || queue(&second)["done"].as_u64() == Some(count as u64));
+    until("the one that is back has heard of that", || queue(&third)["done"].as_u64() == Some(count as u64));
     let times = done_in(&done);
     assert_eq!(times.len(), count, "none is lost");
     let twice: usize = times.values().map(|times| times - 1).sum();

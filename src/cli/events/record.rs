@@ -105,12 +105,13 @@ fn tasks(client: &mut Client, now: Wall) -> Result<Vec<Source>, Failure> {
         let mut after = None;
         loop {
             let what = OfQueue::List { state: Some(state), after, max: None };
-            let TaskPage { tasks, more } = match client.ask(&Request::Queue { queue: None, what }, Some(ask::SOON))? {
-                Reply::Tasks(page) => page,
-                // There are no queues.
-                Reply::Failed { .. } => break,
-                other => return Err(ask::failure(other)),
-            };
+            let TaskPage { tasks, more, .. } =
+                match client.ask(&Request::Queue { queue: None, what }, Some(ask::SOON))? {
+                    Reply::Tasks(page) => page,
+                    // There are no queues.
+                    Reply::Failed { .. } => break,
+                    other => return Err(ask::failure(other)),
+                };
             after = tasks.last().map(|task| task.id);
             sources.extend(tasks.iter().map(|task| waits(task, now)));
             if !more {

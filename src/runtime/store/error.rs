@@ -1,4 +1,4 @@
-//! Why the store did not do as it was told. Nothing of what it was told has been done then.
+//! Why the store did not do as it was told. Nothing of what it was told has been done then, but where the error says otherwise.
 
 use super::schema;
 use rusqlite::ErrorCode;
@@ -59,6 +59,16 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+    /// It was lost when it had been asked, and its answer with it.
+    #[error(
+        "{server} was lost before it answered: {why}; whether it was done is not known: a put that has a --key can be repeated"
+    )]
+    Cut {
+        /// Which.
+        server: Arc<str>,
+        /// Why.
+        why: String,
+    },
     /// That server does not do it.
     #[error("{server} refuses: {why}")]
     Refused {
@@ -78,6 +88,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a server is not there: that is told otherwise, and it is found again.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self, StoreError::Lost { .. } | StoreError::Cut { .. })
+    }
+
     /// What an error of SQLite means here (sqlite.org/rescode.html).
     pub(super) fn of(path: &Arc<Path>, error: &rusqlite::Error) -> StoreError {
         let path = path.clone();

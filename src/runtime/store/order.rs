@@ -295,8 +295,9 @@ pub enum FromStore {
         /// Who had them, where that is another.
         host: Option<Box<str>>,
     },
-    /// What has become of tasks that somebody here waits for, and that others have done, given up or dropped. Only of a store that
-    /// several supervisors share.
+    /// A task that was taken here is another's by now. Only of a store that several supervisors share.
+    Strayed(TaskId),
+    /// What has become of tasks that somebody here waits for, and that others have ended. Only of a store that is shared.
     Over(Vec<Over>),
     /// The thread has come to its end; the last of all messages.
     Ended,
@@ -320,8 +321,8 @@ pub enum Link {
     Up {
         /// Which numbers the tasks there have: those of this place.
         place: u64,
-        /// What is stored there ends with the server's process.
-        is_volatile: bool,
+        /// What makes it lose tasks.
+        doubts: Vec<String>,
     },
     /// There is none, and another is tried to be found.
     Lost {
@@ -373,7 +374,7 @@ pub enum Reply {
         /// There may be others left, for another order of the same kind.
         more: bool,
     },
-    /// Nothing of it was done.
+    /// Nothing of it was done, but where the error says otherwise.
     Failed(StoreError),
 }
 

@@ -17,7 +17,7 @@ mod listener;
 mod server;
 mod wishes;
 
-pub use server::UrlError;
+pub use server::{Places, UrlError};
 
 use super::OpenError;
 use super::direct::PutError;
@@ -52,18 +52,25 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Starts to look for the server of a URL, and works there as this host, of which there must be no other. What it says goes
-    /// to `told`, and `on_news` is woken.
+    /// Starts to look for the server of a URL, and works there as this host, of which there must be no other: `places` are those
+    /// where it works already. What it says goes to `told`, and `on_news` is woken.
     ///
     /// # Errors
     /// The URL names no server; or as pthread_create(3).
-    pub fn open(url: &str, host: &str, told: Sender<FromStore>, on_news: Arc<Waker>) -> Result<Shared, OpenError> {
+    pub fn open(
+        url: &str,
+        host: &str,
+        places: Places,
+        told: Sender<FromStore>,
+        on_news: Arc<Waker>,
+    ) -> Result<Shared, OpenError> {
         let server = Server::of(url)?;
         let name = server.name.clone();
         let (orders, inbox) = channel();
         let (done, stopped) = channel();
         let outbox = Outbox::new(told, on_news, FromStore::Ended);
-        let keeper = Keeper { server, host: host.into(), inbox, told: orders.clone(), outbox, state: State::default() };
+        let (host, state, told) = (host.into(), State::default(), orders.clone());
+        let keeper = Keeper { server, host, inbox, told, outbox, places, state };
         thread::spawn("store", move || {
             keeper.run();
             // Whoever waits for it may have given up.
@@ -100,17 +107,26 @@ impl Shared {
 pub fn put_shared(url: &str, put: &Put) -> Result<Vec<Placed>, PutError> {
     let server = Server::of(url)?;
     let name = server.name.clone();
-    let failed = |trouble| match trouble {
+    let failed = |trouble, is_asked| match trouble {
+        Trouble::Lost(why) if is_asked => StoreError::Cut { server: name.clone(), why },
         Trouble::Lost(why) => StoreError::Lost { server: name.clone(), why },
         Trouble::Refused(why) => StoreError::Refused { server: name.clone(), why },
     };
-    let mut session = Session::open(&server, "").map_err(failed)?;
-    let (answer, _) = session.call(&Call::put(put, "")).map_err(failed)?;
+    let mut session = Session::open(&server, "").map_err(|trouble| failed(trouble, false))?;
+    let (answer, _) = session.call(&Call::put(put, "")).map_err(|trouble| failed(trouble, true))?;
     match call::reply(&Order::Put(put.clone()), answer) {
         Reply::Put(placed) => Ok(placed),
         Reply::Full(full) => Err(full.into()),
         other => Err(StoreError::Refused { server: name, why: format!("it answered {other:?}") }.into()),
     }
+}
+
+/// The server of a URL, without what is secret in it: one name for all ways to write the same.
+///
+/// # Errors
+/// It names none.
+pub fn server_name(url: &str) -> Result<Arc<str>, UrlError> {
+    Ok(Server::of(url)?.name)
 }
 
 /// Whether a task of this number is on a server whose tasks have their numbers at this place; nought is no server's.
@@ -124,6 +140,10 @@ fn bell(host: &str) -> String {
     format!("quell:bell:{host}")
 }
 
+#[cfg(all(test, feature = "full-tests"))]
+mod loss_tests;
+#[cfg(all(test, feature = "full-tests"))]
+mod scene;
 #[cfg(all(test, feature = "full-tests"))]
 #[path = "shared_tests.rs"]
 mod tests;

@@ -2,200 +2,15 @@
 
 #![allow(clippy::disallowed_methods)]
 
-use super::super::order::{Ending, How, Key, Limits, Link, NewTask, OnKey, Source, Which};
-use super::super::tally::{Counts, Tally};
+use super::super::order::{Ending, How, Limits, NewTask, OnKey, Source, Which};
+use super::super::tally::Tally;
+use super::scene::*;
 use super::*;
 use crate::clock::Wall;
-use crate::config::values::Durable;
-use crate::sys::poller::Poller;
 use crate::sys::time;
-use crate::task::{Class, State as Stands, Task, TaskId};
+use crate::task::{Class, State as Stands, TaskId};
 use ::redis::Value;
 use serial_test::serial;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use tempfile::TempDir;
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A server of the test's own; it ends with it.
-struct Redis {
-    _folder: TempDir,
-    child: Child,
-    url: String,
-}
-
-impl Redis {
-    fn start() -> Redis {
-        let folder = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
-            .arg(folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-        assert!(said.any(|line| line.unwrap().contains("Ready to accept connections")));
-        Redis { _folder: folder, child, url: format!("redis://127.0.0.1:{port}/0") }
-    }
-
-    /// A command, by a connection of its own.
-    fn command(&self, words: &[&str]) -> Value {
-        let mut connection = Server::of(&self.url).unwrap().connect(None).unwrap();
-        let mut command = ::redis::cmd(words[0]);
-        words[1..].iter().for_each(|word| _ = command.arg(word));
-        command.query(&mut connection).unwrap()
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A host that works there.
-struct Host {
-    store: Shared,
-    said: Receiver<FromStore>,
-    _poller: Poller,
-    tickets: u64,
-    counts: Option<Counts>,
-}
-
-fn queue() -> Arc<str> {
-    "q".into()
-}
-
-fn task(payload: &str) -> NewTask {
-    NewTask {
-        class: Class::Normal,
-        key: None,
-        delay: Duration::ZERO,
-        trace: Some("00-1-2-3".into()),
-        payload: payload.as_bytes().into(),
-    }
-}
-
-fn keyed(payload: &str, on: OnKey) -> NewTask {
-    NewTask { key: Some(Key { name: "k".into(), on }), ..task(payload) }
-}
-
-fn put(tasks: Vec<NewTask>) -> Put {
-    let limits = Limits { tasks: 5, bytes: 1000 };
-    Put { queue: queue(), durable: Durable::Always, limits, tasks, start: 0, awaited: false, now: Wall(0) }
-}
-
-impl Host {
-    /// Comes, and waits until the server is there.
-    fn come(redis: &Redis, name: &str) -> Host {
-        let (told, said) = channel();
-        let poller = Poller::new().unwrap();
-        let store = Shared::open(&redis.url, name, told, Arc::new(poller.waker(0).unwrap())).unwrap();
-        let mut host = Host { store, said, _poller: poller, tickets: 0, counts: None };
-        host.until(|said| matches!(said, FromStore::Link(Link::Up { .. })).then_some(()));
-        host
-    }
-
-    fn until<T>(&mut self, find: impl Fn(&FromStore) -> Option<T>) -> T {
-        loop {
-            let said = self.said.recv_timeout(PATIENCE).unwrap();
-            if let FromStore::Counts(counts) = &said {
-                self.counts = Some(counts.clone());
-            }
-            if let Some(found) = find(&said) {
-                return found;
-            }
-        }
-    }
-
-    fn send(&mut self, order: Order) -> Ticket {
-        self.tickets += 1;
-        self.store.send(Ticket(self.tickets), order);
-        Ticket(self.tickets)
-    }
-
-    fn answer(&mut self, ticket: Ticket) -> Reply {
-        self.until(|said| match said {
-            FromStore::Reply(of, reply) if *of == ticket => Some(reply.clone()),
-            _ => None,
-        })
-    }
-
-    fn ask(&mut self, order: Order) -> Reply {
-        let ticket = self.send(order);
-        self.answer(ticket)
-    }
-
-    fn changes(&mut self, order: Order) -> u64 {
-        match self.ask(order) {
-            Reply::Changed { tasks, .. } => tasks,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn put(&mut self, tasks: Vec<NewTask>) -> Vec<Placed> {
-        match self.ask(Order::Put(put(tasks))) {
-            Reply::Put(placed) => placed,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Wishes for a task; the answer comes when there is one.
-    fn wish(&mut self) -> Ticket {
-        let source = |class| Source { queue: queue(), class, max_wait: PATIENCE };
-        self.send(Order::Take { by: 0, from: Class::ALL.map(source).into() })
-    }
-
-    fn taken(&mut self, ticket: Ticket) -> Task {
-        match self.answer(ticket) {
-            Reply::Taken { task: Some(task), .. } => task,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn take(&mut self) -> Task {
-        let ticket = self.wish();
-        self.taken(ticket)
-    }
-
-    fn lease(&mut self, id: TaskId) -> Option<u32> {
-        match self.ask(Order::Lease { ids: vec![id], ahead: false }) {
-            Reply::Leased(leased) => leased[0].1,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn end(&mut self, id: TaskId, ending: Ending) -> u64 {
-        self.changes(Order::End { id, ending, now: Wall(0) })
-    }
-
-    fn stands(&mut self, id: TaskId) -> Option<Stands> {
-        match self.ask(Order::Show { id }) {
-            Reply::Shown(shown) => shown.map(|shown| shown.entry.state),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn listed(&mut self, state: Option<Stands>, after: TaskId, max: u32) -> (Vec<TaskId>, bool) {
-        match self.ask(Order::List { queue: None, state, after, max }) {
-            Reply::Listed { tasks, more } => (tasks.into_iter().map(|entry| entry.id).collect(), more),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// How the queue stands, now that it is asked for.
-    fn tally(&mut self) -> Tally {
-        self.changes(Order::Look);
-        self.counts.as_ref().map(|counts| counts.tally).unwrap_or_default()
-    }
-}
-
-fn done() -> Ending {
-    Ending::Done { result: Some("fine".into()) }
-}
 
 #[test]
 #[serial]
@@ -212,10 +27,10 @@ fn a_task_is_put_taken_tried_again_and_done() {
     let due = host.counts.as_ref().unwrap().next_due.unwrap();
     let wait = due.until(time::now().wall);
     assert!(wait <= Duration::from_millis(50), "{wait:?}");
-    while host.changes(Order::Due { now: Wall(0) }) == 0 {}
+    host.until_due();
     assert_eq!(host.take().attempt, 1);
     assert_eq!(host.lease(id), Some(2));
-    assert_eq!((host.end(id, done()), host.end(id, done())), (1, 0), "it ends once");
+    assert_eq!((host.end(id, done()), host.end(id, done())), (1, 1), "as told twice where an answer was lost");
     assert_eq!(host.tally(), Tally { done: 1, ..Tally::default() });
     match host.ask(Order::Show { id }) {
         Reply::Shown(Some(shown)) => {
@@ -392,63 +207,6 @@ fn a_payload_that_was_changed_is_set_aside() {
     assert_eq!(host.answer(ticket), Reply::Taken { queue: queue(), id: ids[0].id, task: None });
     assert_eq!(host.stands(ids[0].id), Some(Stands::Damaged));
     assert_eq!(host.take().id, ids[1].id);
-    host.store.stop();
-}
-
-/// E5: what a host had that has died is named and waits again when it comes back, its tries counted.
-#[test]
-#[serial]
-fn a_host_that_comes_back_gives_back_what_it_had() {
-    let redis = Redis::start();
-    let id = {
-        let mut dead = Host::come(&redis, "one");
-        let id = dead.put(vec![task("a")])[0].id;
-        dead.take();
-        dead.lease(id);
-        // It says nothing more, and knows nothing more.
-        id
-    };
-    let (told, said) = channel();
-    let poller = Poller::new().unwrap();
-    let store = Shared::open(&redis.url, "one", told, Arc::new(poller.waker(0).unwrap())).unwrap();
-    let mut host = Host { store, said, _poller: poller, tickets: 0, counts: None };
-    let returned = host.until(|said| match said {
-        FromStore::Returned { tasks, host: None } => Some(tasks[0].clone()),
-        _ => None,
-    });
-    assert_eq!((returned.id, &*returned.queue, returned.attempt), (id, "q", 1));
-    assert_eq!(host.take().attempt, 1);
-    host.store.stop();
-}
-
-/// E5: what a host had that is gone for good goes to others, when it has said nothing for long enough; and what it says then is
-/// not heard.
-#[test]
-#[serial]
-fn what_a_dead_host_had_goes_to_others() {
-    let redis = Redis::start();
-    let server = Server::of(&redis.url).unwrap();
-    let mut dead = Session::open(&server, "dead").unwrap();
-    let id = put_shared(&redis.url, &put(vec![task("a")])).unwrap()[0].id;
-    let source = Source { queue: queue(), class: Class::Normal, max_wait: PATIENCE };
-    dead.call(&Call::take("dead", &[source])).unwrap();
-    dead.call(&Call::new("lease").arg("dead").arg(id)).unwrap();
-    let mut alive = Session::open(&server, "alive").unwrap();
-    let mut back = |idle: u64| {
-        let call = Call::new("refresh").arg("alive").arg(idle);
-        let [_, back] = call::fields(alive.call(&call).unwrap().0);
-        call::returned(back).iter().map(|(task, host)| (task.id, host.to_string())).collect::<Vec<_>>()
-    };
-    assert_eq!(back(60_000), []);
-    assert_eq!(back(0), [(id, "dead".to_owned())]);
-    let refresh = Call::new("refresh").arg("dead").arg(60_000).arg(id);
-    let [lost, _] = call::fields(dead.call(&refresh).unwrap().0);
-    assert_eq!(call::items(lost).len(), 1, "it is told");
-    let end = Order::End { id, ending: done(), now: Wall(0) };
-    let (answer, _) = dead.call(&Call::of(&end, "dead", Wall(0)).unwrap()).unwrap();
-    assert_eq!(call::reply(&end, answer), Reply::Changed { tasks: 0, more: false });
-    let mut host = Host::come(&redis, "two");
-    assert_eq!(host.take().attempt, 1);
     host.store.stop();
 }
 

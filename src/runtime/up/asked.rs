@@ -54,7 +54,7 @@ pub(super) enum Asked {
     /// What was kept long enough is deleted; the order, should some be left.
     Purge(Box<Order>),
     /// What has become of a task that somebody waits for.
-    Fate(TaskId),
+    Gone(TaskId),
     /// For a worker that has put something.
     Worker(Putter, QueueId),
     /// For a client.
@@ -103,6 +103,8 @@ pub(super) enum Wanted {
 #[derive(Debug)]
 pub(super) struct Page {
     found: Vec<Entry>,
+    /// Where they could not be looked for.
+    missing: Vec<String>,
     /// Where else they are looked for.
     left: Vec<StoreId>,
     /// Of one queue, or of all; in one state, or all; behind this one, and so many at most.
@@ -185,7 +187,7 @@ impl Up<'_> {
                 let (after, max) = (after.unwrap_or_default(), max.unwrap_or(ROWS_MAX).min(ROWS_MAX));
                 let mut left = if named.is_none() { tasks.stores.by_number() } else { vec![store] };
                 store = left.remove(0);
-                let page = Page { found: Vec::new(), left, queue: named, state, after, max };
+                let page = Page { found: Vec::new(), missing: Vec::new(), left, queue: named, state, after, max };
                 (page.order(), Wanted::Tasks(Box::new(page)))
             }
             OfQueue::Look => (Order::Look, Wanted::Done("looked".into())),
@@ -240,6 +242,10 @@ impl Up<'_> {
         now: Now,
     ) -> Option<Answer> {
         Some(match (wanted, reply) {
+            (Wanted::Tasks(mut page), Reply::Failed(error)) if page.queue.is_none() && error.is_lost() => {
+                page.missing.push(self.tasks.as_ref()?.stores.get(store).name().to_owned());
+                return self.listed(client, page, false);
+            }
             (_, Reply::Failed(error)) => {
                 let code = if matches!(error, StoreError::NoSpace { .. }) { Code::Full } else { Code::Failed };
                 Answer::failed(code, error.to_string())
@@ -312,7 +318,7 @@ impl Up<'_> {
     fn listed(&mut self, client: ClientId, mut page: Box<Page>, more: bool) -> Option<Answer> {
         if more || page.left.is_empty() {
             let tasks = page.found.into_iter().map(|entry| self.row(entry)).collect();
-            return Some(Answer::Tasks(TaskPage { tasks, more }));
+            return Some(Answer::Tasks(TaskPage { tasks, more, missing: page.missing }));
         }
         let (next, order) = (page.left.remove(0), page.order());
         self.tasks.as_mut()?.order(next, Asked::Client(client, Wanted::Tasks(page)), order);
@@ -359,8 +365,8 @@ impl Up<'_> {
         }
     }
 
-    /// Some tasks were dropped, and it is not known which: those that somebody waits for are looked for.
-    fn look_who_is_gone(&mut self) {
+    /// Tasks may have ended, and it is not known which: those that somebody waits for are looked for.
+    pub(super) fn look_who_is_gone(&mut self) {
         let left = self.pending.iter().filter_map(|pending| match &pending.goal {
             Goal::Tasks { left, .. } => Some(left),
             _ => None,
@@ -370,11 +376,16 @@ impl Up<'_> {
 
     fn look_what_became(&mut self, ids: Vec<TaskId>) {
         let Some(tasks) = &mut self.tasks else { return };
+        let mut gone = Vec::new();
         for id in ids {
-            if let Some(store) = tasks.stores.of_task(id) {
-                tasks.order(store, Asked::Fate(id), Order::Show { id });
+            match tasks.stores.of_task(id) {
+                Some(store) => tasks.order(store, Asked::Gone(id), Order::Show { id }),
+                // A server that has lost all begins its numbers elsewhere.
+                None if tasks.stores.unknown().is_none() => gone.push(id),
+                None => {}
             }
         }
+        gone.into_iter().for_each(|id| self.task_ended(id, &Outcome { end: End::Dropped, text: None }));
     }
 
     /// A task, as a list has it.

@@ -21,7 +21,7 @@ use crate::runtime::payload::Payloads;
 use crate::runtime::register::Register;
 use crate::runtime::server::Server;
 use crate::runtime::state::{State, StateError};
-use crate::runtime::store::{OpenError, Opened, Store};
+use crate::runtime::store::{Counts, OpenError, Opened, Store};
 use crate::runtime::{leftovers, places, register};
 use crate::supervisor::Supervisor;
 use crate::sys::fd::Interest;
@@ -198,9 +198,11 @@ pub(super) fn tasks(
     at_work.retain(|at| held.iter().any(|held| held.id == at.task));
     let payloads = step("make the folder of payloads", Payloads::open(state.path(), state.mark()))?;
     let mut tasks = Tasks::new(Stores::new(store, said), payloads);
-    tasks.legacy = Legacy { returned, held, at_work };
     open_shared(&mut tasks, configuration, state, waker)?;
     tasks.take_in_queues(configuration);
+    let is_stranded = |counts: &Counts| counts.tally.left() > 0 && !tasks.works_on(&counts.queue, HERE);
+    let stranded = queues.iter().filter(|counts| is_stranded(counts)).cloned().collect();
+    tasks.legacy = Legacy { returned, held, at_work, stranded };
     queues.into_iter().for_each(|counts| tasks.counted(HERE, counts, now));
     Ok(Some(tasks))
 }
@@ -213,7 +215,9 @@ pub(super) fn open_shared(
     waker: Arc<Waker>,
 ) -> Result<(), BeginError> {
     for queue in &configuration.loaded.config.queues {
-        if let values::Store::Redis(url) = &queue.keys.store.value {
+        // One that is in force stays where it is until the next start.
+        let is_new = !tasks.queues.iter().any(|known| *known.name == *queue.name && known.place.is_some());
+        if let Some(values::Store::Redis(url)) = is_new.then_some(&queue.keys.store.value) {
             tasks.stores.open(url, state.path(), waker.clone())?;
         }
     }

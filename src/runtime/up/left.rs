@@ -7,7 +7,7 @@ use crate::config::tables::QueueEvent;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came};
 use crate::runtime::leftovers::{self, Leftover};
-use crate::runtime::store::{Ending, Order, Returned};
+use crate::runtime::store::{Counts, Ending, Order, Returned};
 use crate::sys::fd::Interest;
 use crate::sys::proc::Named;
 use crate::sys::reap::Process;
@@ -22,6 +22,8 @@ pub(super) struct Legacy {
     /// Those that are still being worked on, and by whom.
     pub(super) held: Vec<Returned>,
     pub(super) at_work: Vec<AtWork>,
+    /// Queues with tasks that are to be done, which are elsewhere by the configuration, or nowhere.
+    pub(super) stranded: Vec<Counts>,
 }
 
 /// A process that goes on though its supervisor is gone, and the task that it works on.
@@ -57,7 +59,15 @@ impl Up<'_> {
     /// on do so when that has ended.
     pub(super) fn take_over(&mut self, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
-        let returned = std::mem::take(&mut tasks.legacy.returned);
+        let (returned, stranded) =
+            (std::mem::take(&mut tasks.legacy.returned), std::mem::take(&mut tasks.legacy.stranded));
+        for Counts { queue, tally, .. } in stranded {
+            let left = tally.left();
+            let text =
+                format!("{left} tasks of {queue} wait in the state directory, where the configuration has it no more");
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+        }
+        let Some(tasks) = &mut self.tasks else { return };
         let mut texts = Vec::new();
         for AtWork { task, process, who, awaited } in tasks.legacy.at_work.iter_mut().filter(|at| !at.awaited) {
             *awaited = true;

@@ -55,6 +55,10 @@ impl Up<'_> {
                 let whose = host.map_or_else(|| "with us".to_owned(), |host| format!("with {host}, which is gone"));
                 tasks.into_iter().for_each(|returned| self.take_back(store, returned, &whose, now));
             }
+            FromStore::Strayed(task) => {
+                let text = format!("task {task} was given to others: we were taken for dead; it may be done twice");
+                self.say(Happening::new(now.wall, Kind::Warning, text));
+            }
             FromStore::Over(tasks) => tasks.into_iter().for_each(|over| self.ended_elsewhere(over)),
             FromStore::Ended => self.store_ended(now),
         }
@@ -70,11 +74,22 @@ impl Up<'_> {
         self.task_ended(id, &Came { end, text: said.map(Into::into) });
     }
 
-    /// Where a task stands that somebody waits for; none where it is gone.
-    fn looked_up(&mut self, id: TaskId, entry: Option<Entry>) {
-        let (state, said) = entry.map(|entry| (entry.state, entry.said)).unzip();
+    /// How a task stands that somebody here waits for, now that it was looked for; none where it is gone.
+    fn looked_after(&mut self, id: TaskId, entry: Option<Entry>) {
+        let state = entry.as_ref().map(|entry| entry.state);
         if !matches!(state, Some(State::Waiting | State::Delayed | State::Running)) {
-            self.ended_elsewhere(Over { id, state, said: said.flatten() });
+            self.ended_elsewhere(Over { id, state, said: entry.and_then(|entry| entry.said) });
+        }
+    }
+
+    /// The end of a try that a store has not heeded, since the task is another's by now.
+    fn say_unheard(&mut self, store: StoreId, order: &Order, reply: &Reply, now: Now) {
+        if let (true, Order::End { id, ending, .. }, Reply::Changed { tasks: 0, .. }) =
+            (store.is_shared(), order, reply)
+            && !matches!(ending, Ending::Return | Ending::Unbegun)
+        {
+            let text = format!("task {id} has ended here, but was another's by then: what becomes of it there counts");
+            self.say(Happening::new(now.wall, Kind::Warning, text));
         }
     }
 
@@ -87,12 +102,11 @@ impl Up<'_> {
         let backend = tasks.stores.get_mut(store);
         let server = backend.name().to_owned();
         let (kind, text) = match link {
-            Link::Up { place, is_volatile } => {
+            Link::Up { place, doubts } => {
                 (backend.standing, backend.complaint, backend.place) = (Standing::Ready, None, Some(place));
                 tasks.tell_again(store);
-                let memory = "; it keeps tasks in memory only: `appendonly` is off there";
-                let memory = if is_volatile { memory } else { "" };
-                (Kind::Quell, format!("{server} is there, with {queues}{memory}"))
+                let doubts = doubts.into_iter().map(|doubt| format!("; {doubt}")).collect::<String>();
+                (Kind::Quell, format!("{server} is there, with {queues}{doubts}"))
             }
             Link::Lost { why } => {
                 let before = std::mem::replace(&mut backend.standing, Standing::Lost(why.clone()));
@@ -104,7 +118,15 @@ impl Up<'_> {
             }
         };
         tasks.await_due(store, now);
-        self.say(Happening::new(now.wall, kind, text));
+        let is_there = tasks.stores.get(store).is_ready();
+        // Of a server that no queue is on any more nothing need be said.
+        if !queues.is_empty() {
+            self.say(Happening::new(now.wall, kind, text));
+        }
+        if is_there {
+            // What ended meanwhile was told to nobody where the server has lost what it knew.
+            self.look_who_is_gone();
+        }
     }
 
     /// Nobody stores tasks any more: whoever waits for that is told.
@@ -154,15 +176,19 @@ impl Up<'_> {
                 let told = if let Order::Arrived(arrived) = *order { arrived.files.len() } else { 0 };
                 self.files_taken(&source, told, taken, now);
             }
-            (Asked::End(_), _) => tasks.stores.get_mut(store).complaint = None,
-            (Asked::Fate(id), Reply::Shown(shown)) => self.looked_up(id, shown.map(|shown| shown.entry)),
+            (Asked::End(order), reply) => {
+                tasks.stores.get_mut(store).complaint = None;
+                self.say_unheard(store, &order, &reply, now);
+            }
+            (Asked::Gone(id), Reply::Shown(shown)) => self.looked_after(id, shown.map(|shown| shown.entry)),
             // The calendar's clock is behind the one by which that was waited for, or another host was faster.
             (Asked::Due, Reply::Changed { tasks: 0, .. }) => tasks.await_due(store, now),
             (Asked::Purge(order), Reply::Changed { more: true, .. }) => {
                 tasks.order(store, Asked::Purge(order.clone()), *order);
             }
             (Asked::Due, Reply::Failed(error)) => {
-                tasks.stores.get_mut(store).due = Some(now.tick.after(TROUBLE));
+                // One that is lost is asked when it is there again.
+                tasks.stores.get_mut(store).due = (!error.is_lost()).then(|| now.tick.after(TROUBLE));
                 self.store_failed(store, &error, now);
             }
             (Asked::Client(client, wanted), reply) => self.tell_client(client, wanted, store, reply, now),
@@ -206,7 +232,7 @@ impl Up<'_> {
     fn store_failed(&mut self, store: StoreId, error: &StoreError, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
         let backend = tasks.stores.get_mut(store);
-        if matches!(error, StoreError::Lost { .. }) {
+        if error.is_lost() {
             return;
         }
         let text = error.to_string();

@@ -4,7 +4,7 @@ use super::asked::Asked;
 use super::begin::BeginError;
 use crate::clock::{Tick, earliest};
 use crate::control::queue::Store as Shown;
-use crate::runtime::store::{FromStore, Order, Shared, Store, Ticket, is_at_place};
+use crate::runtime::store::{FromStore, Order, Places, Shared, Store, Ticket, is_at_place, server_name};
 use crate::sys::identity;
 use crate::sys::poller::Waker;
 use crate::task::TaskId;
@@ -25,7 +25,10 @@ pub(super) const HERE: StoreId = StoreId(0);
 
 /// All stores.
 #[derive(Debug)]
-pub(super) struct Stores(Vec<Backend>);
+pub(super) struct Stores {
+    all: Vec<Backend>,
+    places: Places,
+}
 
 /// A store, and how it is.
 #[derive(Debug)]
@@ -48,8 +51,7 @@ pub(super) struct Backend {
 #[derive(Debug)]
 enum Link {
     Here(Store),
-    /// And the URL by which it was opened.
-    Shared(Shared, String),
+    Shared(Shared),
 }
 
 /// How a store is.
@@ -67,13 +69,14 @@ pub(super) enum Standing {
 impl Stores {
     /// The store of the state directory, and no other.
     pub(super) fn new(here: Store, said: Receiver<FromStore>) -> Stores {
-        Stores(vec![Backend::new(Link::Here(here), said, Standing::Ready, Some(0))])
+        let here = Backend::new(Link::Here(here), said, Standing::Ready, Some(0));
+        Stores { all: vec![here], places: Places::default() }
     }
 
-    /// The store that is shared at a URL, where it was opened.
+    /// The store that is shared at a URL, where it was opened, however its URL was written then.
     pub(super) fn at(&self, url: &str) -> Option<StoreId> {
-        let is_at = |backend: &Backend| matches!(&backend.link, Link::Shared(_, known) if known == url);
-        self.0.iter().position(is_at).map(StoreId)
+        let name = server_name(url).ok()?;
+        self.all.iter().position(|backend| *backend.name() == *name).map(StoreId)
     }
 
     /// Has the store that is shared at a URL looked for, where that is not done yet.
@@ -85,32 +88,32 @@ impl Stores {
         let name = identity::host_name().map_err(own)?;
         let host = format!("{name}:{}", state.display());
         let (told, said) = channel();
-        let shared = Shared::open(url, &host, told, waker)?;
-        self.0.push(Backend::new(Link::Shared(shared, url.to_owned()), said, Standing::Opening, None));
-        Ok(StoreId(self.0.len() - 1))
+        let shared = Shared::open(url, &host, self.places.clone(), told, waker)?;
+        self.all.push(Backend::new(Link::Shared(shared), said, Standing::Opening, None));
+        Ok(StoreId(self.all.len() - 1))
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = StoreId> + use<> {
-        (0..self.0.len()).map(StoreId)
+        (0..self.all.len()).map(StoreId)
     }
 
     pub(super) fn get(&self, id: StoreId) -> &Backend {
-        &self.0[id.0]
+        &self.all[id.0]
     }
 
     pub(super) fn get_mut(&mut self, id: StoreId) -> &mut Backend {
-        &mut self.0[id.0]
+        &mut self.all[id.0]
     }
 
     /// Where the task of this number is; none where no store that was reached has such numbers.
     pub(super) fn of_task(&self, id: TaskId) -> Option<StoreId> {
         let has = |backend: &Backend| backend.place.is_some_and(|place| is_at_place(id.0, place));
-        self.0.iter().position(has).map(StoreId)
+        self.all.iter().position(has).map(StoreId)
     }
 
     /// The first store that was never reached, by its name.
     pub(super) fn unknown(&self) -> Option<&str> {
-        self.0.iter().find(|backend| backend.place.is_none()).map(Backend::name)
+        self.all.iter().find(|backend| backend.place.is_none()).map(Backend::name)
     }
 
     /// The stores in the order of their tasks' numbers.
@@ -126,12 +129,12 @@ impl Stores {
             Standing::Failing(until, _) => Some(*until),
             _ => None,
         };
-        self.0.iter().filter_map(|backend| earliest([backend.due, until(backend)])).min()
+        self.all.iter().filter_map(|backend| earliest([backend.due, until(backend)])).min()
     }
 
     /// Gives each the orders that there are for it.
     pub(super) fn send(&mut self) {
-        self.0.iter_mut().for_each(Backend::send);
+        self.all.iter_mut().for_each(Backend::send);
     }
 
     /// Ends them, when all that they were told is done: what they have said last.
@@ -140,11 +143,11 @@ impl Stores {
         let stop = |backend: Backend| {
             match backend.link {
                 Link::Here(store) => store.stop(),
-                Link::Shared(shared, _) => shared.stop(),
+                Link::Shared(shared) => shared.stop(),
             }
             backend.said.try_iter().collect::<Vec<_>>()
         };
-        self.0.into_iter().flat_map(stop).collect()
+        self.all.into_iter().flat_map(stop).collect()
     }
 }
 
@@ -167,7 +170,7 @@ impl Backend {
         match &self.link {
             _ if orders.is_empty() => {}
             Link::Here(store) => store.send(orders),
-            Link::Shared(shared, _) => orders.into_iter().for_each(|(ticket, order)| shared.send(ticket, order)),
+            Link::Shared(shared) => orders.into_iter().for_each(|(ticket, order)| shared.send(ticket, order)),
         }
     }
 
@@ -175,7 +178,7 @@ impl Backend {
     pub(super) fn name(&self) -> &str {
         match &self.link {
             Link::Here(_) => "",
-            Link::Shared(shared, _) => shared.name(),
+            Link::Shared(shared) => shared.name(),
         }
     }
 

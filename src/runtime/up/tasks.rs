@@ -156,6 +156,11 @@ impl Tasks {
         }
     }
 
+    /// Whether the configuration in force has a queue of this name in this store.
+    pub(super) fn works_on(&self, name: &str, store: StoreId) -> bool {
+        self.queues.iter().any(|known| *known.name == *name && known.store == store && known.place.is_some())
+    }
+
     /// The queue that a store says something of; none where that is another's, or nobody's here.
     pub(super) fn counted_of(&mut self, store: StoreId, counts: &Counts) -> Option<QueueId> {
         let id = match store {

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Row, Taken, fields, items, number, over, reply, returned, taken};
 use super::listener::{Heard, Listener};
-use super::server::{Server, Session, Trouble};
+use super::server::{Places, Server, Session, Trouble};
 use super::wishes::{Stream, Wishes};
 use super::{IDLE_MAX, PERIOD};
 use crate::clock::Tick;
@@ -15,7 +15,7 @@ use crate::task::TaskId;
 use ::redis::Value;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 /// How long to wait before a lost server is looked for again; doubled each time, up to the longest.
@@ -43,6 +43,7 @@ pub(super) struct Keeper {
     /// Where the listener tells what it hears.
     pub(super) told: Sender<Message>,
     pub(super) outbox: Outbox<FromStore>,
+    pub(super) places: Places,
     pub(super) state: State,
 }
 
@@ -56,8 +57,11 @@ pub(super) struct State {
     /// Where the listener waits now, and whether the bell was rung to call it away.
     waits_at: Option<(BTreeSet<Stream>, bool)>,
     wishes: Wishes,
-    /// Tasks that were taken and have not ended.
+    /// Tasks that were taken and have not ended; and those of them that were given to others meanwhile.
     held: BTreeSet<TaskId>,
+    strayed: BTreeSet<TaskId>,
+    /// When the server has last heard that we live.
+    refreshed: Option<Tick>,
     /// What is known of the queues.
     queues: HashMap<Arc<str>, Row>,
     /// Ends of tries that the server has not heard of.
@@ -73,11 +77,8 @@ impl Keeper {
     pub(super) fn run(mut self) {
         loop {
             let now = time::now().tick;
-            let mut message = match self.inbox.recv_timeout(self.state.due.until(now)) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
+            // It can talk to itself: so there is nothing else that it ends by than being told.
+            let mut message = self.inbox.recv_timeout(self.state.due.until(now)).ok();
             let mut left = MESSAGES_MAX;
             while let Some(next) = message {
                 match next {
@@ -115,21 +116,21 @@ impl Keeper {
             None => Ok(Value::Nil),
         };
         match answer {
-            Err(StoreError::Lost { .. }) if is_end => self.state.untold.push_back((ticket, order)),
+            Err(error) if is_end && error.is_lost() => self.state.untold.push_back((ticket, order)),
             Err(error) => {
                 // Whoever wanted it begins none of them; they come back by themselves.
                 if let Order::Lease { ids, .. } = &order {
-                    ids.iter().for_each(|id| _ = self.state.held.remove(id));
+                    ids.iter().for_each(|id| self.state.let_go(*id));
                 }
                 self.reply(ticket, Reply::Failed(error));
             }
             Ok(answer) => {
                 let reply = reply(&order, answer);
                 match (&order, &reply) {
-                    (Order::End { id, .. }, _) => _ = self.state.held.remove(id),
+                    (Order::End { id, .. }, _) => self.state.let_go(*id),
                     (_, Reply::Leased(leased)) => {
                         let gone = leased.iter().filter(|(_, attempt)| attempt.is_none());
-                        gone.for_each(|(id, _)| _ = self.state.held.remove(id));
+                        gone.for_each(|(id, _)| self.state.let_go(*id));
                     }
                     _ => {}
                 }
@@ -157,7 +158,7 @@ impl Keeper {
             Err(Trouble::Refused(why)) => Err(StoreError::Refused { server, why }),
             Err(Trouble::Lost(why)) => {
                 self.lose(why.clone());
-                Err(StoreError::Lost { server, why })
+                Err(StoreError::Cut { server, why })
             }
         }
     }
@@ -177,23 +178,36 @@ impl Keeper {
 
     /// Takes what a crew wishes for, if it is there.
     fn take(&mut self, by: u32) {
-        let Some(from) = self.state.wishes.of(by).filter(|_| self.state.session.is_some()) else { return };
-        match self.call(&Call::take(&self.host, from)) {
-            Ok(answer) => {
-                if let Some(task) = taken(answer)
-                    && let Some(ticket) = self.state.wishes.grant(by)
-                {
-                    self.hand_out(ticket, task);
-                }
-            }
-            // A wish stands until there is a server again.
-            Err(StoreError::Lost { .. }) => {}
-            Err(error) => {
-                if let Some(ticket) = self.state.wishes.grant(by) {
-                    self.reply(ticket, Reply::Failed(error));
-                }
+        while let Some(from) = self.state.wishes.of(by).filter(|_| self.state.session.is_some()) {
+            let granted = match self.call(&Call::take(&self.host, from)) {
+                Ok(answer) => match taken(answer) {
+                    Some(task) if self.resumes(task.id) => continue,
+                    task => task.map(Ok),
+                },
+                // A wish stands until there is a server again.
+                Err(error) => Some(error).filter(|error| !error.is_lost()).map(Err),
+            };
+            let Some((granted, ticket)) = granted.and_then(|granted| Some((granted, self.state.wishes.grant(by)?)))
+            else {
+                return;
+            };
+            return match granted {
+                Ok(task) => self.hand_out(ticket, task),
+                Err(error) => self.reply(ticket, Reply::Failed(error)),
+            };
+        }
+    }
+
+    /// A task that was given to others, and back, while our worker was at it all the time: it is ours again, and no other's.
+    fn resumes(&mut self, id: TaskId) -> bool {
+        let is_at_hand = self.state.held.contains(&id);
+        if is_at_hand {
+            match self.call(&Call::new("lease").arg(&self.host).arg(id)) {
+                Ok(_) => _ = self.state.strayed.remove(&id),
+                Err(e) => tracing::warn!("task {id} is worked on here, and cannot be ours again: {e}"),
             }
         }
+        is_at_hand
     }
 
     fn hand_out(&mut self, ticket: Ticket, Taken { queue, id, task }: Taken) {
@@ -207,12 +221,17 @@ impl Keeper {
 
     /// The listener has heard something. What came of nobody's wish goes back.
     fn hear(&mut self, session: u64, heard: Result<Vec<Heard>, String>) {
-        if session != self.state.sessions || self.state.session.is_none() {
-            return;
+        let is_of_this = session == self.state.sessions && self.state.session.is_some();
+        if is_of_this {
+            self.state.waits_at = None;
+        } else if let Some((_, rung)) = &mut self.state.waits_at {
+            // Who listened before may have heard the bell instead of who listens now.
+            *rung = false;
         }
-        self.state.waits_at = None;
         match heard {
-            Err(why) => self.lose(why),
+            Err(why) if is_of_this => self.lose(why),
+            Err(_) => {}
+            // Who listened before may be given something yet: that is ours, whenever it was heard.
             Ok(heard) => heard.into_iter().for_each(|heard| self.hear_one(heard)),
         }
     }
@@ -228,7 +247,11 @@ impl Keeper {
             Heard::Task(stream, entry, id) => {
                 let (queue, class) = (&stream.0, stream.1.word());
                 let call = Call::new("taken").arg(&self.host).arg(queue).arg(class).arg(entry).arg(id);
-                let Some(task) = self.call(&call).ok().and_then(taken) else { return };
+                let task = match self.call(&call) {
+                    Ok(answer) => taken(answer),
+                    Err(e) => return tracing::warn!("a task that has come waits until it is taken for lost: {e}"),
+                };
+                let Some(task) = task.filter(|task| !self.resumes(task.id)) else { return };
                 match self.state.wishes.grant_any(&stream) {
                     Some(ticket) => self.hand_out(ticket, task),
                     None => _ = self.call(&Call::give_back(&self.host, task.id)),
@@ -247,10 +270,10 @@ impl Keeper {
                 listener.wait_at(wished.iter().cloned().collect());
                 self.state.waits_at = Some((wished, false));
             }
-            Some((streams, rung)) if *streams != wished && !*rung => {
-                *rung = true;
-                // If that fails the server is lost, and the listener with it.
-                let _ = self.call(&Call::new("ring").arg(&self.host));
+            Some((streams, false)) if *streams != wished => {
+                let is_rung = self.call(&Call::new("ring").arg(&self.host)).is_ok();
+                // Where the server is lost, so is the listener.
+                self.state.waits_at.iter_mut().for_each(|(_, rung)| *rung = is_rung);
             }
             Some(_) => {}
         }
@@ -261,24 +284,28 @@ impl Keeper {
         if self.state.session.is_none() {
             return self.look_for_it();
         }
-        self.state.due = time::now().tick.after(PERIOD);
-        let call = Call::new("refresh").arg(&self.host).arg(IDLE_MAX.as_millis()).ids(&self.state.held);
+        let now = time::now().tick;
+        self.state.due = now.after(PERIOD);
+        let idle = if judges(self.state.refreshed, now) { IDLE_MAX.as_millis().to_string() } else { String::new() };
+        let call = Call::new("refresh").arg(&self.host).arg(idle).ids(self.state.ours());
         match self.call(&call) {
             Ok(answer) => {
-                let [lost, back] = fields(answer);
-                for id in items(lost).iter().map(number).map(TaskId) {
-                    self.state.held.remove(&id);
-                    tracing::warn!("task {id} was given to others: we were taken for dead; it may be done twice");
-                }
-                self.say_returned(back);
+                (self.state.refreshed, self.state.tries) = (Some(now), 0);
+                self.learn(answer);
             }
-            Err(StoreError::Lost { .. }) => {}
+            Err(error) if error.is_lost() => {}
             Err(error) => tracing::error!("{error}: others may take our tasks"),
         }
     }
 
-    fn say_returned(&mut self, answer: Value) {
-        for (task, host) in returned(answer) {
+    /// What became of tasks while we were not looking: which of ours are others' by now, and which wait again.
+    fn learn(&mut self, answer: Value) {
+        let [lost, back] = fields(answer);
+        for id in items(lost).iter().map(number).map(TaskId) {
+            self.state.strayed.insert(id);
+            self.outbox.tell(FromStore::Strayed(id));
+        }
+        for (task, host) in returned(back) {
             let host = Some(host).filter(|host| **host != *self.host);
             self.outbox.tell(FromStore::Returned { tasks: vec![task], host });
         }
@@ -303,18 +330,20 @@ impl Keeper {
         self.state.sessions += 1;
         let (server, host, told) = (&self.server, self.host.clone(), self.told.clone());
         let found = Session::open(server, &host).and_then(|session| {
+            self.places.settle(session.place, &server.name)?;
             let listener = Listener::start(server, host, self.state.sessions, told)?;
             Ok((session, listener))
         });
         match found {
             Err(trouble) => self.lose(trouble.text()),
             Ok((session, listener)) => {
-                let Session { place, is_volatile, .. } = session;
+                let (place, doubts) = (session.place, session.doubts.clone());
                 (self.state.session, self.state.listener) = (Some(session), Some(listener));
                 match self.take_up() {
                     Ok(()) => {
-                        (self.state.tries, self.state.lost) = (0, None);
-                        self.outbox.tell(FromStore::Link(Link::Up { place, is_volatile }));
+                        // It may be lost again at once: only what goes well for a while makes the waits short again.
+                        self.state.lost = None;
+                        self.outbox.tell(FromStore::Link(Link::Up { place, doubts }));
                         self.state.wishes.crews().into_iter().for_each(|by| self.take(by));
                     }
                     // A server that does not do that is as good as none.
@@ -325,11 +354,12 @@ impl Keeper {
         }
     }
 
-    /// Goes on where the last session ended: what we had and know nothing of waits again, and ends that were kept are told.
+    /// Goes on where the last session ended: our tasks are alive, what we had and know nothing of waits again, and ends that were
+    /// kept are told.
     fn take_up(&mut self) -> Result<(), StoreError> {
         self.state.due = time::now().tick.after(PERIOD);
-        let back = self.call(&Call::new("recover").arg(&self.host).ids(&self.state.held))?;
-        self.say_returned(back);
+        let answer = self.call(&Call::new("recover").arg(&self.host).ids(self.state.ours()))?;
+        self.learn(answer);
         self.tell_ends();
         // What was rung meanwhile was rung for nobody.
         self.look_up("0-0")
@@ -359,6 +389,9 @@ impl Keeper {
 
     /// Ends: what is still ours waits again for others.
     fn leave(mut self) {
+        if self.state.session.is_none() && !self.state.untold.is_empty() {
+            self.look_for_it();
+        }
         self.tell_ends();
         let left = self.state.untold.len();
         if self.state.session.is_none() && left > 0 {
@@ -369,5 +402,34 @@ impl Keeper {
         {
             tracing::warn!("{e}: what was ours is given to others later");
         }
+    }
+}
+
+impl State {
+    /// What is alive as long as we are.
+    fn ours(&self) -> impl Iterator<Item = &TaskId> {
+        self.held.difference(&self.strayed)
+    }
+
+    fn let_go(&mut self, id: TaskId) {
+        self.held.remove(&id);
+        self.strayed.remove(&id);
+    }
+}
+
+/// Whether to take others for dead that have said nothing for long: who was away itself does not know whether they could, and
+/// leaves them time to come back.
+fn judges(refreshed: Option<Tick>, now: Tick) -> bool {
+    refreshed.is_some_and(|at| now.until(at) < 2 * PERIOD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_away_judges_nobody() {
+        let after = |span| judges(Some(Tick(7)), Tick(7).after(span));
+        assert!(!judges(None, Tick(7)) && after(PERIOD) && !after(2 * PERIOD));
     }
 }

@@ -5,7 +5,8 @@ use crate::sys::time;
 use ::redis::io::tcp::TcpSettings;
 use ::redis::io::tcp::socket2::TcpKeepalive;
 use ::redis::{Client, Connection, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind, Value, cmd};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What is done at the server.
@@ -53,8 +54,24 @@ pub(super) struct Session {
     script: String,
     /// Which numbers its tasks have: those of this place.
     pub(super) place: u64,
-    /// The server keeps no log of what it does: what it holds ends with it.
-    pub(super) is_volatile: bool,
+    /// What makes the server lose tasks.
+    pub(super) doubts: Vec<String>,
+}
+
+/// The databases that are worked at from here: by the place of their numbers, and by which name each.
+#[derive(Clone, Debug, Default)]
+pub struct Places(Arc<Mutex<BTreeMap<u64, Arc<str>>>>);
+
+impl Places {
+    /// Whoever works at a database by one name does not by another: each would give back what the other has in hand.
+    pub(super) fn settle(&self, place: u64, name: &Arc<str>) -> Result<(), Trouble> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = places.entry(place).or_insert_with(|| name.clone());
+        match known == name {
+            true => Ok(()),
+            false => Err(Trouble::Refused(format!("it is {known} by another name; write that for all its queues"))),
+        }
+    }
 }
 
 impl Server {
@@ -86,9 +103,8 @@ impl Session {
         let mut connection = server.connect(Some(ANSWER))?;
         let script = cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query(&mut connection).map_err(lost)?;
         // Who may not ask is not told.
-        let info: String = cmd("INFO").arg("persistence").query(&mut connection).unwrap_or_default();
-        let is_volatile = info.contains("aof_enabled:0");
-        let mut session = Session { connection, script, place: 0, is_volatile };
+        let info: String = cmd("INFO").query(&mut connection).unwrap_or_default();
+        let mut session = Session { connection, script, place: 0, doubts: doubts(&info) };
         let first = (1 + time::now().tick.0 / 1000 % PLACES) * NUMBERS;
         let (last, _) = session.call(&Call::new("come").arg(host).arg(first))?;
         session.place = place_of(text(&last).parse().unwrap_or(0));
@@ -105,6 +121,18 @@ impl Session {
         let result = parts.next().unwrap_or_default();
         Ok((result, rows(parts.next().unwrap_or_default())))
     }
+}
+
+/// What makes a server lose tasks, by what it says of itself (redis.io/docs/latest/commands/info). Policies of another name drop
+/// none: no key of a task expires.
+fn doubts(info: &str) -> Vec<String> {
+    let value = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let is_unlogged = value("aof_enabled") == Some("0");
+    let unlogged = is_unlogged.then(|| "`appendonly` is off there: a restart can lose tasks".to_owned());
+    let evicts = value("maxmemory_policy").filter(|policy| policy.starts_with("allkeys"));
+    let evicts =
+        evicts.map(|policy| format!("`maxmemory-policy` is {policy} there: it drops tasks when memory is short"));
+    unlogged.into_iter().chain(evicts).collect()
 }
 
 /// Among which numbers that of a task is: nought is for those that are stored here.
@@ -124,7 +152,7 @@ pub(super) fn trouble(error: RedisError) -> Trouble {
                 | ServerErrorKind::NoScript
         )
     );
-    match error.is_unrecoverable_error() || error.is_timeout() || passes {
+    match error.is_unrecoverable_error() || error.is_io_error() || error.is_timeout() || passes {
         true => lost(error),
         false => Trouble::Refused(error.to_string()),
     }
@@ -165,6 +193,33 @@ mod tests {
             let error = Server::of(url).unwrap_err().to_string();
             assert!(error.contains("host") && !error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_a_server_says_of_itself() {
+        let doubts = |aof, policy| doubts(&format!("# Memory\r\nmaxmemory_policy:{policy}\r\naof_enabled:{aof}\r\n"));
+        assert_eq!(doubts(1, "noeviction").len() + doubts(1, "volatile-lru").len() + super::doubts("").len(), 0);
+        let [unlogged, evicts] = &doubts(0, "allkeys-lru")[..] else { panic!() };
+        assert!(unlogged.contains("appendonly") && evicts.contains("allkeys-lru"));
+    }
+
+    /// A host that cannot be reached for a while is found again (connect(2), errno(3)).
+    #[test]
+    fn what_is_no_answer_is_a_lost_server() {
+        for errno in [libc::EHOSTUNREACH, libc::ENETUNREACH, libc::EINTR, libc::ECONNRESET] {
+            let error = RedisError::from(std::io::Error::from_raw_os_error(errno));
+            assert!(matches!(trouble(error), Trouble::Lost(_)), "{errno}");
+        }
+    }
+
+    #[test]
+    fn one_database_has_one_name() {
+        let places = Places::default();
+        let settle = |place, name: &str| places.clone().settle(place, &name.into()).is_ok();
+        assert_eq!(
+            [(1, "a"), (2, "b"), (1, "a"), (1, "b")].map(|(place, name)| settle(place, name)),
+            [true, true, true, false]
+        );
     }
 
     #[test]

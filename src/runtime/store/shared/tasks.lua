@@ -1,6 +1,8 @@
--- The tasks of all queues of a database. Each call is a transaction: what it says is done as a whole, and nobody sees a
--- half of it (redis.io/docs/latest/develop/programmability/eval-intro).
+-- The tasks of all queues of a database. Nobody sees the half of what a call does; but what a call has written when the server
+-- refuses the rest of it stays written (redis.io/docs/latest/develop/programmability/eval-intro). So a call looks first, and
+-- writes what cannot be refused.
 --
+-- quell:version                 how all this is written
 -- quell:tasks                   the last number that a task has got
 -- quell:task:ID                 a task (hash)
 -- quell:queues                  the names of all queues (set)
@@ -18,6 +20,7 @@
 -- Times are the server's, in microseconds. Numbers of tasks are handed around as texts: a number of more than fourteen
 -- digits does not survive Lua's concatenation.
 
+local VERSION = 1
 local GROUP = 'quell'
 local CLASSES = {'high', 'normal', 'low'}
 local STATES = {'waiting', 'delayed', 'running', 'done', 'buried', 'damaged'}
@@ -26,6 +29,8 @@ local ENDED = {done = true, buried = true, damaged = true}
 local STEP_MAX = 1000
 -- Who was not seen for so long is forgotten.
 local FORGET_US = 86400 * 1000000
+-- So long nobody is given a task that had begun with a host that is gone.
+local FOUND_US = 1000000
 
 local call = redis.call
 local time = call('TIME')
@@ -67,14 +72,18 @@ local function ring(host)
     call('XADD', 'quell:bell:' .. host, 'MAXLEN', 1, '*', 'ring', 1)
 end
 
+local function is_known(host) return call('HEXISTS', 'quell:hosts', host) == 1 end
+
 -- Tells those who want to know what has become of a task.
 local function tell(id, state, said)
     local watchers = call('SMEMBERS', 'quell:watch:' .. id)
     if #watchers == 0 then return end
     call('DEL', 'quell:watch:' .. id)
     for _, host in ipairs(watchers) do
-        call('RPUSH', 'quell:over:' .. host, id, state, said)
-        ring(host)
+        if is_known(host) then
+            call('RPUSH', 'quell:over:' .. host, id, state, said)
+            ring(host)
+        end
     end
 end
 
@@ -246,14 +255,18 @@ local function low_first(queue, max_wait)
     return low >= tonumber(max_wait) and low >= age('normal')
 end
 
--- Gives back what a host has had: it waits again, its tries counted.
+-- Gives back what a host has had: it waits again, its tries counted, and what had begun waits for a moment first.
 local function give_back(stream_entry, found)
     local task = load(stream_entry[2][2])
     if task and task.entry == stream_entry[1] then
         if task.state == 'running' then
             found[#found + 1] = {task.id, task.queue, task.attempt, task.owner or ''}
+            -- Whoever finds it can give it up before another begins it once more.
+            move(task, 'delayed', {due = whole(now + FOUND_US), owner = ''})
+            changed.bell = true
+        else
+            move(task, 'waiting')
         end
-        move(task, 'waiting')
     end
 end
 
@@ -263,23 +276,54 @@ local function each_stream(work)
     end
 end
 
+-- Says that the tasks behind this argument are those of a host that lives: which of them are another's by now.
+local function keep(a, from)
+    local lost = {}
+    for at = from, #a do
+        local task = load(a[at])
+        if task and task.owner == a[1] and task.entry then
+            call('XCLAIM', stream_of(task), GROUP, a[1], 0, task.entry, 'JUSTID')
+        else
+            lost[#lost + 1] = a[at]
+        end
+    end
+    return lost
+end
+
+-- Nobody will hear of a host any more.
+local function forget(host)
+    each_stream(function(stream)
+        if #call('XPENDING', stream, GROUP, '-', '+', 1, host) == 0 then
+            call('XGROUP', 'DELCONSUMER', stream, GROUP, host)
+        end
+    end)
+    call('HDEL', 'quell:hosts', host)
+    call('DEL', 'quell:bell:' .. host, 'quell:over:' .. host)
+end
+
 local verbs = {}
 
 -- A host comes, or comes back: HOST, and where the numbers of tasks begin where there are none yet. The last number.
 function verbs.come(a)
+    call('SET', 'quell:version', VERSION, 'NX')
+    local version = tonumber(call('GET', 'quell:version'))
+    if version > VERSION then
+        error('a newer quell has written these tasks: version ' .. version .. ', this one knows ' .. VERSION, 0)
+    end
     call('SET', 'quell:tasks', a[2], 'NX')
     if a[1] ~= '' then
         call('HSET', 'quell:hosts', a[1], whole(now))
-        if call('EXISTS', 'quell:bell:' .. a[1]) == 0 then
-            call('XGROUP', 'CREATE', 'quell:bell:' .. a[1], GROUP, '$', 'MKSTREAM')
-        end
+        -- Most often it is there.
+        redis.pcall('XGROUP', 'CREATE', 'quell:bell:' .. a[1], GROUP, '$', 'MKSTREAM')
     end
     return call('GET', 'quell:tasks')
 end
 
--- What a host has by the stream, and does not know of, is given back: HOST, and the tasks that it knows of.
+-- A host is back: HOST, and the tasks that it knows of, which are kept. What it has by the stream, and does not know of, is
+-- given back. As for `refresh`.
 function verbs.recover(a)
     local known, found = {}, {}
+    local lost = keep(a, 2)
     for at = 2, #a do known[a[at]] = true end
     each_stream(function(stream)
         local from = '-'
@@ -297,23 +341,16 @@ function verbs.recover(a)
             if #pending < STEP_MAX then return end
         end
     end)
-    return found
+    return {lost, found}
 end
 
--- A host lives, and so do its tasks: HOST, after how many milliseconds one is taken for dead, and the tasks of HOST.
--- Those that are another's by now, and those that have come back from the dead.
+-- A host lives, and so do its tasks: HOST, after how many milliseconds one is taken for dead, or none where nobody is to be,
+-- and the tasks of HOST. Those that are another's by now, and those that have come back from the dead.
 function verbs.refresh(a)
-    local lost, found = {}, {}
+    local lost, found = keep(a, 3), {}
     call('HSET', 'quell:hosts', a[1], whole(now))
-    for at = 3, #a do
-        local task = load(a[at])
-        if task and task.owner == a[1] and task.entry then
-            call('XCLAIM', stream_of(task), GROUP, a[1], 0, task.entry, 'JUSTID')
-        else
-            lost[#lost + 1] = a[at]
-        end
-    end
     each_stream(function(stream)
+        if a[2] == '' then return end
         local claimed = call('XAUTOCLAIM', stream, GROUP, a[1], a[2], '0-0', 'COUNT', STEP_MAX)[2]
         for _, entry in ipairs(claimed) do
             if entry and entry[2] then give_back(entry, found) end
@@ -321,10 +358,7 @@ function verbs.refresh(a)
     end)
     local hosts = call('HGETALL', 'quell:hosts')
     for at = 1, #hosts, 2 do
-        if now - hosts[at + 1] > FORGET_US then
-            call('HDEL', 'quell:hosts', hosts[at])
-            call('DEL', 'quell:bell:' .. hosts[at], 'quell:over:' .. hosts[at])
-        end
+        if now - hosts[at + 1] > FORGET_US then forget(hosts[at]) end
     end
     changed.all = true
     return {lost, found}
@@ -411,8 +445,11 @@ function verbs.finish(a)
     local task = load(a[2])
     local is_unbegun = a[3] == 'unbegun'
     local is_back = is_unbegun or a[3] == 'waiting'
-    if not task or task.owner ~= a[1] or (task.state ~= 'running' and not is_back) then return {0, 0} end
-    local fields = {owner = ''}
+    if not task or task.owner ~= a[1] then return {0, 0} end
+    -- It was told before, and the answer was lost on its way.
+    if task.state == a[3] and not is_back then return {1, 0} end
+    if task.state ~= 'running' and not is_back then return {0, 0} end
+    local fields = {}
     if is_unbegun then
         if task.state == 'running' then fields.attempt = task.attempt - 1 end
         a[3] = 'waiting'
@@ -555,6 +592,9 @@ end
 
 local arguments = {}
 for at = 2, #ARGV do arguments[at - 1] = ARGV[at] end
+-- A server whose memory is full refuses a call whose first write may need some. Only puts are to be refused: without this
+-- nothing could be ended either, and it would stay full.
+if ARGV[1] ~= 'put' then call('DEL', 'quell:') end
 local result = verbs[ARGV[1]](arguments)
 if changed.bell then
     for _, host in ipairs(call('HKEYS', 'quell:hosts')) do ring(host) end
