@@ -436,7 +436,7 @@ impl Up<'_> {
                 queue: brief(tasks, known),
                 done: tally.done,
                 bytes: tally.bytes,
-                oldest_ms: tasks.desk.oldest(id).map(|put| millis(now.wall.until(put))),
+                oldest_ms: tasks.desk.oldest(id).map(|put| now.wall.until(put).as_millis() as u64),
                 next_due: counts.and_then(|counts| counts.next_due),
                 limits: Shown { tasks: keys.max_tasks.value.0.unsigned_abs(), bytes: keys.max_bytes.value.0 },
                 totals: known.totals,
@@ -485,10 +485,6 @@ fn brief(tasks: &Tasks, queue: &Known) -> Brief {
         paused: counts.is_some_and(|counts| counts.paused),
         why: tasks.stores.get(queue.store).why(),
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Where a payload is that was put, as clients are told.

@@ -289,8 +289,9 @@ impl Up<'_> {
             }
             return self.time_talk(id);
         }
-        talk.late = talk.hung_up.is_none();
-        if talk.hung_up.is_some() {
+        // That its socket is closed may be told before its end is.
+        talk.late |= talk.hung_up.is_none();
+        if !talk.late {
             let name = self.name(id);
             let text = "has closed its task socket and goes on: killed";
             self.say(Happening::new(now.wall, Kind::Warning, text).of(name));
