@@ -45,7 +45,7 @@ fn ask(store: &Store, said: &Receiver<FromStore>, order: Order) -> Reply {
 fn open(folder: &Path) -> (Store, Receiver<FromStore>, u64) {
     let (told, said) = channel();
     let waker = Poller::new().unwrap().waker(0).unwrap();
-    let (store, opened) = Store::open(folder, told, Arc::new(waker)).unwrap();
+    let (store, opened) = Store::open(folder, &[], told, Arc::new(waker)).unwrap();
     let waiting = opened.queues.iter().map(|counts| counts.tally.waiting[1]).sum();
     (store, said, waiting)
 }

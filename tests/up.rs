@@ -147,7 +147,6 @@ impl Up {
     }
 
     /// Forgets what it has said until now.
-    #[cfg(feature = "full-tests")]
     pub fn forget(&mut self) {
         self.heard.clear();
     }

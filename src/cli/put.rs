@@ -24,7 +24,7 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each payload is a task, and so is each line with --stdin; none is longer than a request, 64 KiB of JSON: put the path of what
-is longer. What is printed is stored as durably as the queue asks for. With --wait each line says how its task ended, and the
+is longer. More than that goes in several requests, each of which is stored whole or not at all. What is printed is stored as durably as the queue asks for. With --wait each line says how its task ended, and the
 exit code is 1 unless all of them are done. TRACEPARENT, where it is set, goes with the tasks.
 
 Where no supervisor runs the tasks are stored for the next one, as the configuration has the queue; --wait needs one, and so does

@@ -118,7 +118,7 @@ table! {
             "Beside the lock, so that one state directory has one socket.", Anew, [("supervisord", "file"), ("systemd", "ListenStream")];
         /// Where Prometheus finds metrics.
         metrics: Set<Option<Address>> = Nothing, "Nothing listens that was not asked for.", Live, [];
-        /// What becomes of the workers when quell dies.
+        /// What becomes of the workers when quell dies; those that are told their tasks are killed.
         on_supervisor_death: Set<Choice<OnDeath>> = Value("\"kill\""),
             "A worker that nobody supervises holds its port against the next start.", Anew, [("systemd", "KillMode")];
         /// The longest that the whole start may take.

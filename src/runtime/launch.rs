@@ -28,7 +28,7 @@ const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 /// For a stop or reload command, the process that it is about (systemd.exec(5)).
 const MAIN_PID: &str = "MAINPID";
 /// The task that a process is for, which try it is, where its payload is.
-const TASK: &str = "QUELL_TASK";
+pub const TASK: &str = "QUELL_TASK";
 const ATTEMPT: &str = "QUELL_ATTEMPT";
 const PAYLOAD: &str = "QUELL_PAYLOAD";
 /// The number of the socket over which a worker that stays is told its tasks.
@@ -178,7 +178,9 @@ pub fn prepare(
     let further = socket.into_iter().chain(tasks).chain(errand.iter().flat_map(Errand::variables));
     let pid_variable = (!listening.is_empty()).then_some(LISTEN_PID);
     let program = made(config, subject, here, argv, further.chain(listening).collect())?;
-    let program = Program { pid_variable, ..program };
+    // Nobody hears what one says that is told its tasks, and who has the next may be given the same.
+    let dies_with_us = program.dies_with_us || task_fd.is_some();
+    let program = Program { pid_variable, dies_with_us, ..program };
     let ready_fd = match &keys.ready.value {
         Ready::By(item) => item.0.fd.value.and_then(|fd| i32::try_from(fd.0).ok()),
         Ready::Word(_) => None,

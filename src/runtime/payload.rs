@@ -7,6 +7,7 @@ use crate::task::TaskId;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,10 +37,7 @@ impl Payloads {
     /// # Errors
     /// As mkdir(2), open(2) and unlink(2).
     pub fn open(state: &Path, mark: &str) -> io::Result<Payloads> {
-        let path = match memory() {
-            Some(memory) => memory.join("quell").join(mark),
-            None => state.join("payloads"),
-        };
+        let path = memory(mark).unwrap_or_else(|| state.join("payloads"));
         let dir = Dir::create_private(&path)?;
         for name in dir.names()? {
             dir.remove(&name)?;
@@ -73,11 +71,22 @@ impl Payloads {
 }
 
 /// A folder in memory that is ours: only root may make something in `/run`, and only a user in his own (XDG Base Directory
-/// Specification).
-fn memory() -> Option<PathBuf> {
+/// Specification). Who has none is left with the one where everybody may.
+fn memory(mark: &str) -> Option<PathBuf> {
     let of_user = || std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = if identity::ours() == 0 { Some("/run".into()) } else { of_user() };
-    folder.filter(|folder| folder.is_dir())
+    let own = folder.filter(|folder| folder.is_dir()).map(|folder| folder.join("quell").join(mark));
+    own.or_else(|| ours_among_all(Path::new("/dev/shm"), mark))
+}
+
+/// A folder of ours where everybody may make one, unless somebody else was first: nobody can put another in the place of one that
+/// is ours (the sticky bit, inode(7)).
+fn ours_among_all(folder: &Path, mark: &str) -> Option<PathBuf> {
+    let path = folder.join(format!("quell-{}-{mark}", identity::ours()));
+    // It may be there already; whose it is counts.
+    let _ = std::fs::DirBuilder::new().mode(0o700).create(&path);
+    let found = std::fs::symlink_metadata(&path).ok()?;
+    (found.is_dir() && found.uid() == identity::ours() && found.mode() & 0o077 == 0).then_some(path)
 }
 
 impl Payload {
@@ -115,6 +124,19 @@ mod tests {
     use super::*;
     use std::fs;
     use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_folder_of_somebody_else_is_not_taken() {
+        let shared = tempfile::tempdir().unwrap();
+        let ours = ours_among_all(shared.path(), "m").unwrap();
+        assert_eq!(ours_among_all(shared.path(), "m").as_ref(), Some(&ours));
+        fs::set_permissions(&ours, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(ours_among_all(shared.path(), "m"), None, "others may write there");
+        fs::remove_dir(&ours).unwrap();
+        std::os::unix::fs::symlink("/", &ours).unwrap();
+        assert_eq!(ours_among_all(shared.path(), "m"), None, "it leads elsewhere");
+    }
 
     #[test]
     fn a_payload_is_there_as_long_as_it_is_needed() {

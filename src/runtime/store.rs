@@ -38,7 +38,7 @@ pub use crate::task::tally::{Counts, Tally};
 use super::outbox::Outbox;
 use crate::sys::poller::Waker;
 use crate::sys::{thread, time};
-use crate::task::tally;
+use crate::task::{TaskId, tally};
 use database::Database;
 use group::Group;
 use std::io;
@@ -80,17 +80,25 @@ pub struct Opened {
     pub queues: Vec<Counts>,
     /// Tasks that were running when the last supervisor ended. They wait again, their tries counted.
     pub returned: Vec<Returned>,
+    /// Those of them that are still being worked on: they are left running.
+    pub held: Vec<Returned>,
 }
 
 impl Store {
     /// Opens the store of a state directory and starts its thread. There must be no other supervisor: whoever has the
-    /// directory's lock is alone (`super::state`). What it says goes to `told`, and `on_news` is woken.
+    /// directory's lock is alone (`super::state`). The tasks `at_work` are still being worked on. What it says goes to `told`,
+    /// and `on_news` is woken.
     ///
     /// # Errors
     /// Why the database cannot be used, and what to do; or as pthread_create(3).
-    pub fn open(state: &Path, told: Sender<FromStore>, on_news: Arc<Waker>) -> Result<(Store, Opened), OpenError> {
+    pub fn open(
+        state: &Path,
+        at_work: &[TaskId],
+        told: Sender<FromStore>,
+        on_news: Arc<Waker>,
+    ) -> Result<(Store, Opened), OpenError> {
         let mut database = Database::open(state)?;
-        let returned = database.recover()?;
+        let (returned, held) = database.recover(at_work)?;
         let queues = database.news().collect();
         let (orders, inbox) = channel();
         let (done, stopped) = channel();
@@ -102,7 +110,7 @@ impl Store {
             // Whoever waits for it may have given up.
             let _ = done.send(());
         })?;
-        Ok((Store { orders, stopped, thread }, Opened { queues, returned }))
+        Ok((Store { orders, stopped, thread }, Opened { queues, returned, held }))
     }
 
     /// Tells the store to do things, which share a commit. Each reply has its ticket.

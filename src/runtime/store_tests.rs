@@ -24,7 +24,7 @@ impl House {
     fn open(folder: &TempDir) -> House {
         let (told, said) = channel();
         let poller = Poller::new().unwrap();
-        let (store, opened) = Store::open(folder.path(), told, Arc::new(poller.waker(0).unwrap())).unwrap();
+        let (store, opened) = Store::open(folder.path(), &[], told, Arc::new(poller.waker(0).unwrap())).unwrap();
         House { store, said, poller, opened, tickets: 0 }
     }
 
@@ -70,7 +70,7 @@ fn put_one(durable: Durable) -> Order {
 fn orders_are_answered_and_counts_follow() {
     let folder = tempfile::tempdir().unwrap();
     let mut house = House::open(&folder);
-    assert_eq!(house.opened, Opened { queues: vec![], returned: vec![] });
+    assert_eq!(house.opened, Opened { queues: vec![], returned: vec![], held: vec![] });
     let sent = house.send(put_one(Durable::Always));
     assert_eq!(house.poller.wait(Some(PATIENCE)).unwrap().count(), 1);
     assert!(matches!(house.next(), FromStore::Reply(ticket, Reply::Put(_)) if ticket == sent));

@@ -12,6 +12,7 @@ mod begin;
 mod due;
 mod events;
 mod heard;
+mod left;
 mod lines;
 mod not_yet;
 mod picture;
@@ -90,6 +91,8 @@ const READY: usize = 3 << WORKER_BITS;
 const TASKS: usize = 4 << WORKER_BITS;
 /// A socket that starts a worker, likewise.
 const SOCKET: usize = 5 << WORKER_BITS;
+/// A process that an earlier supervisor has left, above its own number.
+const LEFT: usize = 6 << WORKER_BITS;
 
 /// A configuration that was checked, with the lists that it names.
 #[derive(Debug)]
@@ -311,6 +314,7 @@ impl Up<'_> {
         self.settle(now);
         self.tell(trigger::Event::Look, None, now);
         self.arrange_drops(now);
+        self.take_over(now);
         self.settle(now);
         self.serve_tasks(now);
         crate::sys::memory::release_start_pages();
@@ -350,6 +354,9 @@ impl Up<'_> {
         }
         for id in of(COMMAND) {
             self.reap_command(id, now);
+        }
+        for id in of(LEFT) {
+            self.left_ended(id.0 as i32, now);
         }
         let received: Vec<_> = match tokens.contains(&SIGNALS) {
             true => self.signals.received().map(|signal| signal.number).collect(),
@@ -432,7 +439,7 @@ impl Up<'_> {
                 self.changed(id, state, now);
                 self.trigger_state(id, state, now);
             }
-            Effect::Gone(id) => self.gone(id),
+            Effect::Gone(id) => self.gone(id, now),
             Effect::Started => {
                 self.start_by = None;
                 let text = "all workers are up, done, or given up";
@@ -488,10 +495,8 @@ impl Up<'_> {
             let text = "the disk does not answer: the last lines may be lost";
             self.say(Happening::new(now.wall, Kind::Warning, text));
         }
+        self.stop_tasks(now);
         self.say(Happening::new(now.wall, Kind::Quell, "down"));
-        if let Some(tasks) = self.tasks.take() {
-            tasks.stop();
-        }
         self.answer_down(now);
         self.server.shutdown(&self.poller, time::now().tick);
         code

@@ -65,6 +65,16 @@ impl Supervisor {
         group.is_some_and(|at| self.groups[at].needed_by.iter().any(|dependent| self.groups[*dependent].active > 0))
     }
 
+    /// Whether a worker would have to wait if it were started: for what it needs and is wanted, or for who had its place before.
+    #[must_use]
+    pub fn is_held_up(&self, id: WorkerId) -> bool {
+        let stands = self.members.get(&id).filter(|member| !member.life.clear && !member.held);
+        let Some(at) = stands.and_then(|member| member.group) else { return false };
+        let waits = |need: &usize| self.groups[*need].wanted > 0 && !self.groups[*need].is_ready();
+        let is_removed = |id: &WorkerId| self.members.get(id).is_some_and(|member| member.removed);
+        self.groups[at].needs.iter().any(waits) || self.groups[at].members.iter().any(is_removed)
+    }
+
     /// The workers, of those that one needs, which keep it from starting.
     pub fn waits_for(&self, id: WorkerId) -> impl Iterator<Item = &str> {
         let group = self.members.get(&id).and_then(|member| member.group);

@@ -68,7 +68,9 @@ mod tests {
         assert!(!rings(&alarm, Duration::ZERO));
         alarm.set(Some(at)).unwrap();
         assert!(rings(&alarm, Duration::from_secs(30)), "what has passed rings at once");
-        alarm.set(None).unwrap();
-        assert!(!rings(&alarm, Duration::ZERO));
+        for never in [None, Some(Wall(i64::MAX))] {
+            alarm.set(never).unwrap();
+            assert!(!rings(&alarm, Duration::ZERO));
+        }
     }
 }

@@ -14,10 +14,12 @@ use crate::clock::Wall;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// The store is asked for more when a window holds fewer.
+/// The store is asked for more when a window holds fewer, and fewer bytes than are asked for at once.
 const WINDOW_LOW: usize = 64;
 /// So many tasks are asked for at once.
 pub const FETCH_TASKS: u32 = 256;
+/// No more when their payloads have so many bytes; one in any case.
+pub const FETCH_BYTES: u64 = 1 << 20;
 
 /// A queue, by its place among those that were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -232,13 +234,6 @@ impl Queues {
         (window.asked, window.more) = (None, true);
     }
 
-    /// These tasks are not to be started any more.
-    pub fn removed(&mut self, queue: QueueId, is_gone: impl Fn(TaskId) -> bool) {
-        for window in &mut self.queues[queue.0 as usize].windows {
-            window.tasks.retain(|task| !is_gone(task.id));
-        }
-    }
-
     fn window(&mut self, queue: QueueId, class: Class) -> &mut Window {
         &mut self.queues[queue.0 as usize].windows[class as usize]
     }
@@ -385,7 +380,8 @@ impl Window {
     }
 
     fn is_low(&self) -> bool {
-        self.more && self.asked.is_none() && self.tasks.len() < WINDOW_LOW
+        let bytes = || self.tasks.iter().map(|task| task.payload.len() as u64).sum::<u64>();
+        self.more && self.asked.is_none() && self.tasks.len() < WINDOW_LOW && bytes() < FETCH_BYTES
     }
 }
 
@@ -620,10 +616,28 @@ mod tests {
         scene.queues.open(crew, true);
         scene.queues.room(Slot { crew, number: 0 }, 0);
         assert_eq!(scene.begun(Wall(0)), []);
-        scene.store.0.clear();
-        scene.queues.removed(queue, |id| id == TaskId(1));
         scene.queues.room(Slot { crew, number: 0 }, 1);
-        assert_eq!(scene.begun(Wall(0)), []);
+        assert_eq!(scene.begun(Wall(0)), [(0, 1)]);
+    }
+
+    #[test]
+    fn large_payloads_are_not_kept_by_the_dozen() {
+        let mut scene = Scene::new(slots(1, 0));
+        for id in 1..=4 {
+            let large = Task { payload: vec![0; FETCH_BYTES as usize / 2].into(), ..task(id, Class::Normal, 0) };
+            scene.wait(id, Class::Normal, 0);
+            scene.store.0.insert(id, large);
+        }
+        let mut effects = Vec::new();
+        scene.queues.settle(Wall(0), &mut effects);
+        let found = || scene.store.0.values().take(3).cloned().collect::<Vec<_>>();
+        scene.queues.fetched(scene.queue, Class::Normal, found());
+        assert_eq!(scene.begun(Wall(0)), [(0, 1)], "and two are enough for now");
+        let here = |scene: &mut Scene| scene.queues.window(scene.queue, Class::Normal).tasks.len();
+        assert_eq!(here(&mut scene), 2);
+        scene.free(0);
+        assert_eq!(scene.begun(Wall(0)), [(0, 2)]);
+        assert_eq!(here(&mut scene), 2, "now there is one more");
     }
 
     #[test]

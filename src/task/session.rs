@@ -40,9 +40,9 @@ pub struct Session {
     given: VecDeque<Entry>,
     /// Those that are to be given, as they were chosen.
     ahead: VecDeque<Entry>,
-    /// Since when the first of the given is the first, or has last said that it is; and since when it was begun or the one
-    /// before it ended.
+    /// Since when the first of the given is the first, or has last said that it is.
     since: Tick,
+    /// Since when nothing has ended of what it was given.
     began: Tick,
     /// What it is at takes so much longer than others that none is kept for it meanwhile.
     lingers: bool,
@@ -122,7 +122,7 @@ impl Session {
     }
 
     /// The next task that it is to be given, which it then has: one of class high before all others.
-    pub fn next(&mut self, now: Tick) -> Option<&Entry> {
+    pub fn next(&mut self, now: Tick) -> Option<&mut Entry> {
         if self.given.len() >= self.credit as usize {
             return None;
         }
@@ -134,7 +134,7 @@ impl Session {
             (self.since, self.began) = (now, now);
         }
         self.given.push_back(entry);
-        self.given.back()
+        self.given.back_mut()
     }
 
     /// Whether there is a task that it could be given now.
@@ -148,7 +148,11 @@ impl Session {
         let at = self.given.iter().position(|entry| entry.task.id == id)?;
         let took = now.until(self.began);
         self.task_takes = Some(self.task_takes.map_or(took, |takes| smooth(takes, took)));
-        (self.since, self.began, self.lingers) = (now, now, false);
+        (self.began, self.lingers) = (now, false);
+        // The time of the first goes on, whatever the others come to meanwhile.
+        if at == 0 {
+            self.since = now;
+        }
         self.given.remove(at)
     }
 
@@ -159,6 +163,11 @@ impl Session {
             self.since = now;
         }
         is_first || self.given.iter().any(|entry| entry.task.id == id)
+    }
+
+    /// From then until now it could not be heard: that is not of its time.
+    pub fn excuse(&mut self, from: Tick, now: Tick) {
+        self.since = self.since.after(now.until(self.since.max(from)));
     }
 
     /// What it is at: of those that it was given, the first.
@@ -312,6 +321,21 @@ mod tests {
         assert_eq!(session.since(), Some(at(7)));
         assert!(session.end(TaskId(1), at(9)).is_some());
         assert_eq!(session.since(), Some(at(9)));
+    }
+
+    #[test]
+    fn a_task_that_hangs_has_its_time_though_others_end() {
+        let mut session = session((1..=3).map(|id| (id, Class::Low)));
+        session.ready(2);
+        assert_eq!(given(&mut session, at(5)), [1, 2]);
+        assert!(session.end(TaskId(2), at(6)).is_some());
+        assert_eq!(given(&mut session, at(6)), [3]);
+        assert!(session.end(TaskId(3), at(7)).is_some());
+        assert_eq!(session.since(), Some(at(5)));
+        session.excuse(at(8), at(10));
+        assert_eq!(session.since(), Some(at(7)), "but for what it had to wait for");
+        session.excuse(at(4), at(20));
+        assert_eq!(session.since(), Some(at(20)), "it was not longer at it");
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn run(folder: &Folder, args: &[&str]) -> Done {
 fn waiting(state: &Path, queue: &str, class: Class) -> Vec<Task> {
     let (told, said) = channel();
     let waker = Poller::new().unwrap().waker(0).unwrap();
-    let (store, _) = Store::open(state, told, Arc::new(waker)).unwrap();
+    let (store, _) = Store::open(state, &[], told, Arc::new(waker)).unwrap();
     let (tasks_max, bytes_max) = (100_000, 1 << 30);
     let fetch = Order::Fetch { queue: queue.into(), class, after: TaskId(0), tasks_max, bytes_max, now: Wall(0) };
     store.send(vec![(Ticket(1), fetch)]);

@@ -1,6 +1,6 @@
 //! Tasks: put, worked on, tried again, buried; and what is left of them when quell or a worker dies.
 
-use super::{Up, carriers, until};
+use super::{Up, Watched, carriers, until};
 use crate::harness::{Folder, finish, quell};
 use nix::sys::signal::Signal;
 use serial_test::serial;
@@ -114,11 +114,76 @@ fn quell_dies_with_a_task_in_hand() {
     up.down();
 }
 
+/// E3: a task whose process goes on though quell has died is nobody else's until that process has ended.
+#[test]
+#[serial]
+fn a_task_that_is_left_running_is_not_begun_again() {
+    let mut up = Up::start(
+        "quell.on_supervisor_death = \"leave\"\n[queue.jobs]\n[worker.jobs]\n\
+         shell = \"echo try $QUELL_ATTEMPT; test $QUELL_ATTEMPT = 2 || exec sleep 1000\"\n\
+         start_on = [{ queue = \"jobs\" }]\n",
+    );
+    up.until("all workers are up");
+    up.put(&["a"]);
+    up.until_logged("jobs", "[1] try 1");
+    up.signal(Signal::SIGKILL);
+    up.end();
+    let left = Watched::new(carriers(up.folder.path())[0].pid);
+    let mut up = up.again();
+    up.until("task 1 is still being worked on by");
+    up.must(&["reload"]);
+    assert_eq!((&up.queue()["running"], &up.queue()["waiting"]["normal"]), (&1.into(), &0.into()));
+    left.kill();
+    up.until("task 1 of jobs was under way when quell ended (try 1); it waits again");
+    up.until_count("done", 1);
+    assert_eq!(up.printed("jobs"), ["[1] try 1", "[1] try 2"]);
+    up.down();
+}
+
+/// A queue of which a part is damaged holds up no other.
+#[test]
+#[serial]
+fn a_damaged_queue_is_left_alone() {
+    let bad = "[queue.bad]\n[worker.bad]\nshell = \"true\"\nstart_on = [{ queue = \"bad\" }]";
+    let mut up = with("true", bad);
+    up.must(&["queue", "pause", "bad"]);
+    up.must(&["put", "bad", &"Z".repeat(20_000)]);
+    up.down();
+    // Where the payload goes on is not to be found: an overflow page begins with the number of the next (sqlite.org/fileformat2).
+    let path = up.folder.join("state/store.db");
+    let mut store = std::fs::read(&path).unwrap();
+    let pages = store.chunks_mut(4096).filter(|page| page[4..].iter().all(|byte| *byte == b'Z'));
+    pages.for_each(|page| page[..4].fill(0xFF));
+    std::fs::write(&path, store).unwrap();
+    let mut up = up.again();
+    up.until("all workers are up");
+    up.must(&["queue", "resume", "bad"]);
+    up.until("queue bad cannot be read");
+    assert_eq!(up.must(&["put", "jobs", "--wait", "a"]), "2 done\n");
+    assert_eq!(up.queue()["store"], "ready");
+    up.down();
+}
+
+/// Whoever waits for what is buried is told, be it buried by hand.
+#[test]
+#[serial]
+fn what_is_buried_by_hand_starts_who_waits_for_that() {
+    let mut up = with("true", "[worker.sad]\nshell = \"true\"\nstart_on = [{ queue = \"jobs\", event = \"buried\" }]");
+    up.must(&["queue", "pause", "jobs"]);
+    up.put(&["a"]);
+    up.must(&["queue", "bury", "1"]);
+    up.until("sad: exited 0");
+    assert_eq!(up.queue()["totals"]["buried"], 1);
+    assert_ne!(up.ask(&["queue", "bury", "1"]).code(), 0, "it is buried already");
+    up.down();
+}
+
 /// E4: what takes quell down with it, too, is tried so often and no more.
 #[test]
 #[serial]
 fn quell_dies_of_a_task() {
-    let mut up = with("kill -9 $PPID; exec sleep 1000", "retry = { tries = 2 }");
+    let sad = "[worker.sad]\nshell = \"true\"\nstart_on = [{ queue = \"jobs\", event = \"buried\" }]";
+    let mut up = with("kill -9 $PPID; exec sleep 1000", &format!("retry = {{ tries = 2 }}\n{sad}"));
     // Nobody may be left to answer.
     up.ask(&["put", "jobs", "a"]);
     up.end();
@@ -127,6 +192,7 @@ fn quell_dies_of_a_task() {
     up.end();
     let mut up = up.again();
     up.until("task 1 of jobs is buried: quell ended, at try 2 of 2");
+    up.until("sad: exited 0");
     up.until_count("buried", 1);
     assert_eq!(up.task("1")["attempt"], 2);
     up.down();
@@ -209,6 +275,35 @@ fn a_task_has_its_time() {
     up.put(&["a"]);
     up.until("task 1 is buried: not done after 200ms: killed");
     until("nobody is left", || carriers(up.folder.path()).is_empty());
+    up.down();
+}
+
+/// A task whose worker waits for what it needs was not tried: it has no time to keep, no other is taken meanwhile, and it waits
+/// again when quell goes down or the worker is removed.
+#[test]
+#[serial]
+fn a_task_is_tried_when_its_process_begins() {
+    let keys = "needs = [\"db\"]\ntimeout = \"50ms\"\nretry.tries = 1\nslots.total = 2\n\
+                [worker.db]\nshell = \"exec sleep 1000\"\nready = { line = \"never\" }\nstart_on = [{ fire = \"db\" }]";
+    let mut up = with("true", keys);
+    up.put(&["a"]);
+    up.until_count("running", 1);
+    up.put(&["b"]);
+    up.put(&["--delay", "300ms", "c"]);
+    up.until_count("delayed", 0);
+    let queue = up.queue();
+    assert_eq!((&queue["waiting"]["normal"], &queue["running"], &queue["buried"]), (&2.into(), &1.into(), &0.into()));
+    up.down();
+    let mut up = up.again();
+    up.until("all workers are up");
+    up.until_count("running", 2);
+    assert!(!up.heard().iter().any(|line| line.contains("was under way")), "{:#?}", up.heard);
+    let path = up.folder.join("quell.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("[worker.jobs]", "[worker.other]")).unwrap();
+    up.must(&["reload"]);
+    up.until_count("running", 0);
+    assert_eq!(up.task("1")["attempt"], 0);
     up.down();
 }
 

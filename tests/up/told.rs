@@ -3,9 +3,17 @@
 use super::{Up, until};
 use crate::harness::Folder;
 use nix::sys::signal::Signal;
+use quell::control::queue::{End, Placement};
+use quell::control::reply::Reply;
+use quell::control::request::Request;
+use quell::runtime::client::Client;
+use quell::task::TaskId;
 use serial_test::serial;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+/// How long an answer is waited for.
+const LIMIT: Duration = Duration::from_secs(60);
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/workers");
 
 /// A queue, and a worker that stays; how it is started comes first.
@@ -156,6 +164,76 @@ fn a_worker_puts() {
     assert_eq!(up.stats("more")["totals"]["put"], 2);
     let shown = up.shown(2);
     assert_eq!(shown["payload"], "child of 1", "{shown}");
+    up.down();
+}
+
+/// What could not be stored in one try is no fault of the next, however often it was refused.
+#[test]
+#[serial]
+fn each_try_puts_anew() {
+    let act = "case $try in 1) echo put nowhere x >&3; echo put noplace x >&3 ;; esac; echo ok $id >&3";
+    let mut up = with(&each(act), "retry = { tries = 2, first = \"10ms\" }");
+    assert_eq!(up.must(&["put", "jobs", "--wait", "a"]), "1 done\n");
+    up.down();
+}
+
+/// Whoever waits for a task that was there already, and that is done before the store has said so, is told.
+#[test]
+#[serial]
+fn what_was_there_may_have_ended() {
+    let folder = Folder::new();
+    let fifo = folder.join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let script = format!("read -r id rest <&3; echo at it; read x < {}; echo ok $id >&3", fifo.display());
+    let mut up = with(&script, "");
+    up.put_into("jobs", &["--key", "k", "a"]);
+    up.until_logged("jobs", "[1] at it");
+    // The store waits for this, and so does the put.
+    let store = rusqlite::Connection::open(up.folder.join("state/store.db")).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut client = Client::connect(&up.folder.join("state/quell.sock")).unwrap();
+    let put =
+        serde_json::json!({ "queue": "jobs", "key": { "key": "k" }, "payloads": ["a"], "patience": { "wait": true } });
+    client.send(&Request::Put(serde_json::from_value(put).unwrap())).unwrap();
+    // What is asked next is answered next.
+    up.status("jobs");
+    std::fs::write(&fifo, "\n").unwrap();
+    up.until("jobs: exited 0");
+    store.execute_batch("ROLLBACK").unwrap();
+    let reply = client.reply(Some(LIMIT), None).unwrap();
+    let Some(Reply::Put { tasks }) = reply else { panic!("{reply:?}") };
+    assert_eq!((tasks[0].id, tasks[0].what), (TaskId(1), Placement::There));
+    assert_eq!(tasks[0].outcome.as_ref().map(|came| came.end), Some(End::Done));
+    up.down();
+}
+
+/// A worker that a reload takes away while what it has put is being stored: what it has said behind that counts.
+#[test]
+#[serial]
+fn one_that_is_removed_puts() {
+    let folder = Folder::new();
+    let fifo = folder.join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let script = format!(
+        "read -r id rest <&3; echo at it; read x < {}; echo put jobs more >&3; echo ok $id >&3",
+        fifo.display()
+    );
+    let mut up = with(&script, "");
+    up.put_into("jobs", &["a"]);
+    up.until_logged("jobs", "[1] at it");
+    let path = up.folder.join("quell.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("[worker.jobs]", "[worker.other]")).unwrap();
+    up.must(&["queue", "pause", "jobs"]);
+    up.must(&["reload"]);
+    // The store waits for this, and so does the put.
+    let store = rusqlite::Connection::open(up.folder.join("state/store.db")).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::fs::write(&fifo, "\n").unwrap();
+    up.until("jobs: exited 0");
+    store.execute_batch("ROLLBACK").unwrap();
+    up.until_stats("jobs", "done", 1);
+    assert_eq!(up.stats("jobs")["waiting"]["normal"], 1);
     up.down();
 }
 

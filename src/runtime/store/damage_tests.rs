@@ -36,7 +36,7 @@ struct Found {
 
 fn found(folder: &Path) -> Result<Found, StoreError> {
     let mut database = Database::open(folder)?;
-    database.recover()?;
+    database.recover(&[])?;
     let order = Order::Fetch {
         queue: queue(),
         class: Class::Normal,

@@ -80,16 +80,23 @@ impl Database {
         self.books.news()
     }
 
-    /// Tasks that were running wait again: to be called where no supervisor can be there but us. All is counted anew.
-    pub(super) fn recover(&mut self) -> std::result::Result<Vec<Returned>, StoreError> {
+    /// Tasks that were running wait again, but for those that are still being worked on: to be called where no supervisor can
+    /// be there but us. The ones and the others; all is counted anew.
+    pub(super) fn recover(
+        &mut self,
+        at_work: &[TaskId],
+    ) -> std::result::Result<(Vec<Returned>, Vec<Returned>), StoreError> {
+        let ids: Vec<_> = at_work.iter().map(ToString::to_string).collect();
+        let ids = format!("[{}]", ids.join(","));
         self.transact(false, |tx| {
-            let returned = tx.step(&table::RECOVER, [])?;
+            let returned = tx.step(&table::RECOVER, [&ids])?;
+            let held = tx.running()?;
             tx.count()?;
             let named = |task: &Changed| {
                 let queue = tx.books.get(task.queue)?.name.clone();
                 Some(Returned { id: task.id, queue, attempt: task.attempt })
             };
-            Ok(returned.iter().filter_map(named).collect())
+            Ok((returned.iter().filter_map(named).collect(), held.iter().filter_map(named).collect()))
         })
     }
 
@@ -129,6 +136,8 @@ impl Database {
 
     fn undo(&mut self, error: &rusqlite::Error) {
         self.version = None;
+        // What is counted there was not done: nobody is to hear of it.
+        self.books.clear();
         self.suspect |= error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
         self.crowded |= error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         // Some errors have rolled it back already.
@@ -204,6 +213,16 @@ impl Transaction<'_> {
             };
         }
         Ok(())
+    }
+
+    /// The tasks that are running.
+    fn running(&self) -> Result<Vec<Changed>> {
+        let text = concat!("SELECT id, queue, attempt FROM task WHERE state = '", table::word!(Running), "'");
+        let mut running = self.conn.prepare(text)?;
+        let task = |row: &rusqlite::Row<'_>| {
+            Ok(Changed { id: TaskId(row.get::<_, i64>(0)?.unsigned_abs()), queue: row.get(1)?, attempt: row.get(2)? })
+        };
+        running.query_map([], task)?.collect()
     }
 
     /// Counts all tasks.

@@ -17,6 +17,21 @@ fn a_synced_commit_waits_for_the_disk_and_no_other_does() {
     }
 }
 
+/// What failed is not counted, and nobody hears that it was.
+#[test]
+fn what_was_not_done_is_no_news() {
+    let mut scene = Scene::new();
+    scene.put(vec![task("x")]);
+    let before = scene.counts();
+    let failed = scene.database.transact(false, |tx| -> Result<()> {
+        assert!(tx.put(&put(vec![task("lost")]))?.is_ok());
+        Err(rusqlite::Error::InvalidQuery)
+    });
+    assert!(failed.is_err());
+    assert_eq!(scene.database.news().count(), 0);
+    assert_eq!(scene.counts().tally, before.tally);
+}
+
 /// What the log held when the disk failed is in the database before anything else is committed.
 #[test]
 fn after_a_failure_of_the_disk_the_log_is_begun_anew() {

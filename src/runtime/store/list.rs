@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension, Result, Row, params};
 /// What an entry is made of (of its payload one byte more than is shown, so that it is seen where that is cut), and with
 /// `trace` and `payload` all of a task.
 macro_rules! select {
-    ($more:literal, $which:literal) => {
+    ($more:literal, $which:expr) => {
         concat!(
             "SELECT id, queue, class, state, attempt, bytes, put_us, due_us, ended_us, key, said, \
              substr(payload, 1, 257)",
@@ -21,9 +21,34 @@ macro_rules! select {
     };
 }
 
-/// By number. Where few have ended or are delayed, their index finds them; the sign keeps SQLite from going by number.
+/// The next that wait of a class, as their index has them.
+macro_rules! waiting {
+    ($class:literal) => {
+        concat!(
+            "SELECT id FROM (SELECT id FROM task WHERE queue = ?2 AND state = '",
+            word!(Waiting),
+            "' AND class = '",
+            $class,
+            "' AND id > ?1 ORDER BY id LIMIT ?4)"
+        )
+    };
+}
+
+/// By number. Where few wait, are delayed or have ended, their index finds them; the sign keeps SQLite from going by number.
 const OF_ALL: &str =
     select!("", "id > ?1 AND (?2 IS NULL OR queue = ?2) AND (?3 IS NULL OR state = ?3) ORDER BY id LIMIT ?4");
+const OF_WAITING: &str = select!(
+    "",
+    concat!(
+        "id IN (",
+        waiting!("high"),
+        " UNION ALL ",
+        waiting!("normal"),
+        " UNION ALL ",
+        waiting!("low"),
+        ") ORDER BY id LIMIT ?4"
+    )
+);
 const OF_ENDED: &str =
     select!("", "+id > ?1 AND queue = ?2 AND state = ?3 AND ended_us IS NOT NULL ORDER BY +id LIMIT ?4");
 const OF_DELAYED: &str = concat!(
@@ -40,6 +65,7 @@ impl Transaction<'_> {
         let sql_text = match (row, state) {
             (Some(_), Some(State::Done | State::Buried | State::Damaged)) => OF_ENDED,
             (Some(_), Some(State::Delayed)) => OF_DELAYED,
+            (Some(_), Some(State::Waiting)) => OF_WAITING,
             _ => OF_ALL,
         };
         let mut tasks = Vec::new();

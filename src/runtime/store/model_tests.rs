@@ -98,10 +98,10 @@ impl Model {
             }
             Some(OnKey::Replace) => {
                 let pending = [State::Waiting, State::Delayed];
-                if let Some((id, _)) = self.tasks.iter().find(|(_, task)| with(task, &pending)) {
-                    how = How::Replaced(*id);
-                }
-                self.tasks.retain(|_, task| !with(task, &pending));
+                let of = |state| self.tasks.iter().filter(move |(_, task)| with(task, &[state])).map(|(id, _)| *id);
+                let old: Vec<_> = pending.into_iter().flat_map(of).collect();
+                self.tasks.retain(|id, _| !old.contains(id));
+                how = if old.is_empty() { How::New } else { How::Replaced(old) };
             }
             None => {}
         }

@@ -379,7 +379,7 @@ pub enum Reply {
 }
 
 /// Where a task of a put is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
     /// Its number, or that of the task that was there already.
     pub id: TaskId,
@@ -390,14 +390,14 @@ pub struct Placed {
 }
 
 /// How a task of a put came to where it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum How {
     /// It is new.
     New,
     /// Another of the same key was there already.
     There,
-    /// It is new, and this one of the same key is gone.
-    Replaced(TaskId),
+    /// It is new, and these of the same key are gone.
+    Replaced(Vec<TaskId>),
 }
 
 /// Why a put is refused.

@@ -65,8 +65,8 @@ impl Transaction<'_> {
             Some(Key { name, on: OnKey::Replace }) => {
                 let waiting = self.step(&table::REPLACE_WAITING, params![queue, name])?;
                 let delayed = self.step(&table::REPLACE_DELAYED, params![queue, name])?;
-                let first = waiting.iter().chain(&delayed).map(|old| old.id).min();
-                first.map_or(How::New, How::Replaced)
+                let old: Vec<_> = waiting.iter().chain(&delayed).map(|old| old.id).collect();
+                if old.is_empty() { How::New } else { How::Replaced(old) }
             }
         };
         let state = match (task.delay.is_zero(), *start) {

@@ -54,7 +54,7 @@ impl Scene {
     /// Closes the database and opens it as a supervisor does.
     pub(super) fn again(&mut self) -> Vec<Returned> {
         self.database = Database::open(self.folder.path()).unwrap();
-        self.database.recover().unwrap()
+        self.database.recover(&[]).unwrap().0
     }
 
     pub(super) fn tell(&mut self, order: &Order) -> Reply {

@@ -110,19 +110,19 @@ fn a_wish_that_is_withdrawn_gets_nothing() {
 fn what_is_put_is_bounded_and_keyed() {
     let redis = Redis::start();
     let mut host = Host::come(&redis, "one");
-    let first = host.put(vec![keyed("a", OnKey::DropNew), task("b")])[0];
-    let there = host.put(vec![keyed("cc", OnKey::DropNew)])[0];
+    let first = host.put(vec![keyed("a", OnKey::DropNew), task("b")]).remove(0);
+    let there = host.put(vec![keyed("cc", OnKey::DropNew)]).remove(0);
     assert_eq!((there.id, there.how, there.state), (first.id, How::There, Stands::Waiting));
-    let new = host.put(vec![keyed("ddd", OnKey::Replace)])[0];
-    assert_eq!((new.how, host.stands(first.id)), (How::Replaced(first.id), None));
+    let new = host.put(vec![keyed("ddd", OnKey::Replace)]).remove(0);
+    assert_eq!((new.how, host.stands(first.id)), (How::Replaced(vec![first.id]), None));
     let full = host.ask(Order::Put(put((0..4).map(|_| task("x")).collect())));
     assert_eq!(full, Reply::Full(super::super::Full::Tasks { wanted: 6, max: 5 }));
     let big = "x".repeat(997);
     let full = host.ask(Order::Put(put(vec![task(&big)])));
     assert_eq!(full, Reply::Full(super::super::Full::Bytes { wanted: 1001, max: 1000 }));
     assert_eq!(host.put(vec![task(""), task(""), task("")]).len(), 3);
-    let replaced = host.put(vec![keyed("e", OnKey::Replace)])[0];
-    assert_eq!(replaced.how, How::Replaced(new.id), "a full queue takes what takes another's place");
+    let replaced = host.put(vec![keyed("e", OnKey::Replace)]).remove(0);
+    assert_eq!(replaced.how, How::Replaced(vec![new.id]), "a full queue takes what takes another's place");
     assert_eq!(host.tally(), Tally { waiting: [0, 5, 0], bytes: 2, ..Tally::default() });
     assert!(put_shared(&redis.url, &put(vec![task("")])).unwrap_err().to_string().contains("max_tasks"));
     host.store.stop();

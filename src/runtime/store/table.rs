@@ -145,8 +145,8 @@ steps! {
     RETURN: Running => Waiting, where "id = ?1";
     /// It was leased, and nobody was given it.
     UNBEGUN: Running => Waiting, set "attempt = attempt - 1", where "id = ?1";
-    /// What was running under a supervisor that is gone.
-    RECOVER: Running => Waiting, where "TRUE";
+    /// What was running under a supervisor that is gone, but for these.
+    RECOVER: Running => Waiting, where "id NOT IN (SELECT value FROM json_each(?1))";
     /// What is due.
     DUE: Delayed => Waiting, set "due_us = NULL", where some!(Delayed, "due_us <= ?2 ORDER BY due_us");
     /// What is stored is not what was put.

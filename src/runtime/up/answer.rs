@@ -3,7 +3,7 @@
 use super::{Up, picture};
 use crate::clock::{Now, Tick};
 use crate::control::event::{Event as Happening, Kind};
-use crate::control::queue::Placed;
+use crate::control::queue::{Outcome, Placed};
 use crate::control::record::Source;
 use crate::control::reply::{Code, Reply};
 use crate::control::request::{Patience, Request, Target};
@@ -16,7 +16,7 @@ use crate::sys::signal;
 use crate::task::TaskId;
 use crate::worker::WorkerId;
 use crate::worker::lifecycle::{State, Want};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How long a status waits for the output planes; after that it shows what they last said, with its age.
@@ -41,8 +41,8 @@ pub(super) enum Goal {
     Up { lives: Vec<(WorkerId, u64)>, lines: Vec<String> },
     /// The first are down; the others ran when that was asked for, and may have been stopped with them.
     Down(Vec<WorkerId>, Vec<WorkerId>),
-    /// These tasks have ended; those that have not.
-    Tasks { placed: Vec<Placed>, left: HashSet<TaskId> },
+    /// These tasks have ended; those that have not, and what the others have come to.
+    Tasks { placed: Vec<Placed>, left: HashSet<TaskId>, came: HashMap<TaskId, Outcome> },
     /// Everything is.
     End,
 }
@@ -130,7 +130,7 @@ impl Up<'_> {
             }
             Request::Put(put) => self.put(client, put, now),
             Request::Queue { queue, what } => self.of_queue(client, queue.as_ref(), what, now),
-            Request::Task { id, what } => self.of_task(client, id, what, now),
+            Request::Task { id, what } => self.of_task(client, id, what),
             Request::Fire { name } => self.fired(name.as_str(), now).map(Some),
             Request::Down { patience } => Ok(self.go_down(client, patience, now)),
         }
@@ -320,8 +320,9 @@ impl Up<'_> {
             Goal::Pictures { .. } => Reached::No,
             Goal::Up { lives, lines } => self.reached_up(lives, lines, over),
             Goal::Down(ids, others) => self.reached_down(ids, others, over),
-            Goal::Tasks { placed, left } if left.is_empty() || over => {
-                Reached::Yes(Reply::Put { tasks: placed.clone() })
+            Goal::Tasks { placed, left, came } if left.is_empty() || over => {
+                let told = |placed: &Placed| Placed { outcome: came.get(&placed.id).cloned(), ..placed.clone() };
+                Reached::Yes(Reply::Put { tasks: placed.iter().map(told).collect() })
             }
             Goal::Tasks { .. } => Reached::No,
             Goal::End if over => self.timed_out("still going down".into(), Vec::new()),

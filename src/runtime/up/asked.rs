@@ -7,6 +7,7 @@ use super::stores::{HERE, StoreId};
 use super::tasks::{Known, Tasks};
 use super::{Up, Worker};
 use crate::clock::Now;
+use crate::config::tables::QueueEvent;
 use crate::control::payload::Payload;
 use crate::control::put::{OnKey as Clash, Put};
 use crate::control::queue::{
@@ -22,9 +23,12 @@ use crate::runtime::store::{self, Entry, How, Key, Limits, NewTask, OnKey, Order
 use crate::task::queue::{CrewId, QueueId};
 use crate::task::{Class, State, TaskId};
 use crate::worker::WorkerId;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Why a task is buried that somebody buries.
+const BY_HAND: &str = "somebody asked for it";
 
 /// What an order is for.
 #[derive(Debug)]
@@ -49,7 +53,7 @@ pub(super) enum Asked {
     Due,
     /// What was kept long enough is deleted; the order, should some be left.
     Purge(Box<Order>),
-    /// Whether a task is gone that somebody waits for.
+    /// What has become of a task that somebody waits for.
     Gone(TaskId),
     /// For a worker that has put something.
     Worker(Putter, QueueId),
@@ -84,8 +88,12 @@ pub(super) enum Wanted {
     Put(QueueId, Patience, Option<Box<record::Source>>),
     Tasks(Box<Page>),
     Task(TaskId),
+    /// Of which queue it is, to have it buried.
+    Bury(TaskId),
     /// Of one task: whether there was something to change, and what to say then.
     Changed(TaskId, &'static str),
+    /// Whether this task was buried, of this queue, where that is known here.
+    Buried(Option<QueueId>, TaskId),
     /// Of a whole queue: how many were changed so far, by what, and what to say then.
     Many(u64, Box<Order>, String),
     Done(String),
@@ -184,9 +192,8 @@ impl Up<'_> {
             }
             OfQueue::Look => (Order::Look, Wanted::Done("looked".into())),
             _ => {
-                let (id, queue) =
-                    id.zip(named).ok_or_else(|| (Code::BadRequest, "which queue? name one".to_owned()))?;
-                tasks.change(id, queue, what)
+                let queue = named.ok_or_else(|| (Code::BadRequest, "which queue? name one".to_owned()))?;
+                Tasks::change(queue, what)
             }
         };
         tasks.order(store, Asked::Client(client, wanted), order);
@@ -194,13 +201,7 @@ impl Up<'_> {
     }
 
     /// Does something with a task; answered when it is done.
-    pub(super) fn of_task(
-        &mut self,
-        client: ClientId,
-        id: TaskId,
-        what: OfTask,
-        now: Now,
-    ) -> Result<Option<Answer>, Refusal> {
+    pub(super) fn of_task(&mut self, client: ClientId, id: TaskId, what: OfTask) -> Result<Option<Answer>, Refusal> {
         let Some(tasks) = &mut self.tasks else {
             return Err((Code::NoSuchTask, "there are no queues in the configuration".into()));
         };
@@ -211,10 +212,7 @@ impl Up<'_> {
         let (order, wanted) = match what {
             OfTask::Show => (Order::Show { id }, Wanted::Task(id)),
             OfTask::Kick => (Order::Kick(Which::Task(id)), Wanted::Changed(id, "kicked")),
-            OfTask::Bury => {
-                let why = "somebody asked for it".into();
-                (Order::Bury { id, why, now: now.wall }, Wanted::Changed(id, "buried"))
-            }
+            OfTask::Bury => (Order::Show { id }, Wanted::Bury(id)),
             OfTask::Drop => (Order::Drop { id }, Wanted::Changed(id, "dropped")),
         };
         tasks.order(store, Asked::Client(client, wanted), order);
@@ -268,15 +266,24 @@ impl Up<'_> {
                 let (trace, result) = (shown.trace.map(Into::into), result.map(Into::into));
                 Answer::Task(Box::new(TaskDetail { row, trace, result }))
             }
-            (Wanted::Task(id), _) => Answer::failed(Code::NoSuchTask, format!("there is no task {id}")),
-            (Wanted::Changed(id, _), Reply::Changed { tasks: 0, .. }) => {
+            (Wanted::Bury(id), Reply::Shown(Some(shown))) => {
+                let tasks = self.tasks.as_mut()?;
+                let wanted = Wanted::Buried(tasks.named(&shown.entry.queue), id);
+                let order = Order::Bury { id, why: BY_HAND.into(), now: now.wall };
+                tasks.order(store, Asked::Client(client, wanted), order);
+                return None;
+            }
+            (Wanted::Buried(of, id), Reply::Changed { tasks: 1.., .. }) => self.buried(of, id, now),
+            (Wanted::Task(id) | Wanted::Bury(id), _) => {
+                Answer::failed(Code::NoSuchTask, format!("there is no task {id}"))
+            }
+            (Wanted::Changed(id, _) | Wanted::Buried(_, id), Reply::Changed { tasks: 0, .. }) => {
                 let text = format!("there is no task {id} of which that can be done; `quell queue show {id}` says why");
                 Answer::failed(Code::NoSuchTask, text)
             }
             (Wanted::Changed(id, done), _) => {
-                if done != "kicked" {
-                    let (end, text) = (if done == "dropped" { End::Dropped } else { End::Buried }, None);
-                    self.task_ended(id, &Outcome { end, text });
+                if done == "dropped" {
+                    self.task_ended(id, &Outcome { end: End::Dropped, text: None });
                 }
                 Answer::Done { lines: vec![format!("{done} {id}")] }
             }
@@ -295,6 +302,16 @@ impl Up<'_> {
                 Answer::failed(Code::Failed, "the store has answered something else")
             }
         })
+    }
+
+    /// Somebody has buried a task.
+    fn buried(&mut self, of: Option<QueueId>, id: TaskId, now: Now) -> Answer {
+        let came = Outcome { end: End::Buried, text: Some(BY_HAND.into()) };
+        match of {
+            Some(of) => self.tell_fate(of, id, &[QueueEvent::Buried], Some(came), now),
+            None => self.task_ended(id, &came),
+        }
+        Answer::Done { lines: vec![format!("buried {id}")] }
     }
 
     /// A store has said what it has of a list: the next is asked, or the client is told.
@@ -318,29 +335,32 @@ impl Up<'_> {
         now: Now,
     ) -> Option<Answer> {
         for placed in placed {
-            if let How::Replaced(old) = placed.how {
-                self.task_ended(old, &Outcome { end: End::Dropped, text: None });
+            if let How::Replaced(old) = &placed.how {
+                old.iter().for_each(|old| self.task_ended(*old, &Outcome { end: End::Dropped, text: None }));
             }
         }
         self.tasks.as_mut()?.count_put(queue, placed);
-        let placed: Vec<_> = placed.iter().map(|placed| shown(*placed)).collect();
+        // What was there may have come to its end since, while nobody waited for that.
+        let there = placed.iter().filter(|placed| patience.wait && placed.how == How::There);
+        self.look_what_became(there.map(|placed| placed.id).collect());
+        let placed: Vec<_> = placed.iter().map(shown).collect();
         if !patience.wait {
             return Some(Answer::Put { tasks: placed });
         }
         let left: HashSet<_> = placed.iter().map(|placed| placed.id).collect();
         let deadline = patience.timeout_ms.map(|ms| now.tick.after(Duration::from_millis(ms)));
-        self.pending.push(Pending { client, goal: Goal::Tasks { placed, left }, deadline });
+        let goal = Goal::Tasks { placed, left, came: HashMap::new() };
+        self.pending.push(Pending { client, goal, deadline });
         None
     }
 
     /// A task has come to its end: whoever waits for that is told.
     pub(super) fn task_ended(&mut self, id: TaskId, outcome: &Outcome) {
         for pending in &mut self.pending {
-            if let Goal::Tasks { placed, left } = &mut pending.goal
+            if let Goal::Tasks { left, came, .. } = &mut pending.goal
                 && left.remove(&id)
             {
-                let of_it = placed.iter_mut().filter(|placed| placed.id == id);
-                of_it.for_each(|placed| placed.outcome = Some(outcome.clone()));
+                came.insert(id, outcome.clone());
             }
         }
     }
@@ -351,10 +371,13 @@ impl Up<'_> {
             Goal::Tasks { left, .. } => Some(left),
             _ => None,
         });
-        let left: Vec<_> = left.flatten().copied().collect();
+        self.look_what_became(left.flatten().copied().collect());
+    }
+
+    fn look_what_became(&mut self, ids: Vec<TaskId>) {
         let Some(tasks) = &mut self.tasks else { return };
         let mut gone = Vec::new();
-        for id in left {
+        for id in ids {
             match tasks.stores.of_task(id) {
                 Some(store) => tasks.order(store, Asked::Gone(id), Order::Show { id }),
                 // A server that has lost all begins its numbers elsewhere.
@@ -413,7 +436,7 @@ impl Up<'_> {
                 queue: brief(tasks, known),
                 done: tally.done,
                 bytes: tally.bytes,
-                oldest_ms: tasks.desk.oldest(id).map(|put| millis(now.wall.until(put))),
+                oldest_ms: tasks.desk.oldest(id).map(|put| now.wall.until(put).as_millis() as u64),
                 next_due: counts.and_then(|counts| counts.next_due),
                 limits: Shown { tasks: keys.max_tasks.value.0.unsigned_abs(), bytes: keys.max_bytes.value.0 },
                 totals: known.totals,
@@ -427,11 +450,10 @@ impl Up<'_> {
 
 impl Tasks {
     /// What the store is to do with a queue as a whole.
-    fn change(&mut self, id: QueueId, queue: Arc<str>, what: OfQueue) -> (Order, Wanted) {
+    fn change(queue: Arc<str>, what: OfQueue) -> (Order, Wanted) {
         let many = |order: Order, done: String| (order.clone(), Wanted::Many(0, Box::new(order), done));
         match what {
             OfQueue::Drain => {
-                self.desk.removed(id, |_| true);
                 let done = format!("of {queue} dropped");
                 many(Order::Drain { queue }, done)
             }
@@ -465,12 +487,8 @@ fn brief(tasks: &Tasks, queue: &Known) -> Brief {
     }
 }
 
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// Where a payload is that was put, as clients are told.
-fn shown(placed: store::Placed) -> Placed {
+fn shown(placed: &store::Placed) -> Placed {
     let what = match placed.how {
         How::New => Placement::New,
         How::There => Placement::There,

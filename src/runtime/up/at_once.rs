@@ -46,7 +46,7 @@ impl Up<'_> {
         let Some(tasks) = self.tasks.as_mut().filter(|_| !is_down) else {
             return seated;
         };
-        tasks.hold_queues();
+        tasks.hold(&self.supervisor);
         seated.generation = tasks.generation;
         for new in put.tasks.iter().take_while(|new| new.delay.is_zero()) {
             let Some(slot) = tasks.desk.claim(queue, new.class) else { break };

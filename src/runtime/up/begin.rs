@@ -1,10 +1,10 @@
 //! The start: all that may fail is done here, before any worker is started.
 
-use super::asked::Asked;
 use super::events::Events;
+use super::left::{self, Legacy};
 use super::planes::Planes;
 use super::specs::Sortings;
-use super::stores::{HERE, StoreId, Stores};
+use super::stores::{HERE, Stores};
 use super::sweep::Swept;
 use super::tasks::Tasks;
 use super::triggers::Watches;
@@ -21,7 +21,7 @@ use crate::runtime::payload::Payloads;
 use crate::runtime::register::Register;
 use crate::runtime::server::Server;
 use crate::runtime::state::{State, StateError};
-use crate::runtime::store::{Counts, OpenError, Opened, Order, Returned, Store};
+use crate::runtime::store::{Counts, OpenError, Opened, Store};
 use crate::runtime::{leftovers, places, register};
 use crate::supervisor::Supervisor;
 use crate::sys::fd::Interest;
@@ -31,7 +31,6 @@ use crate::sys::poller::{Poller, Waker};
 use crate::sys::signal::{Inherited, Signals};
 use crate::sys::spawn::Lows;
 use crate::sys::{limits, reap, time};
-use crate::task::outcome::{self, End, Retry, Verdict};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
@@ -71,15 +70,6 @@ pub enum BeginError {
     },
 }
 
-/// What an earlier supervisor has left in the store of the state directory.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    /// What was under way.
-    returned: Vec<Returned>,
-    /// Queues with tasks that are to be done, which are elsewhere by the configuration, or nowhere.
-    stranded: Vec<Counts>,
-}
-
 fn step<T>(step: &'static str, result: io::Result<T>) -> Result<T, BeginError> {
     result.map_err(|error| BeginError::Own { step, error })
 }
@@ -114,7 +104,7 @@ pub fn begin<'a>(
     let kept = written.into_iter().filter(|record| left.iter().any(|leftover| leftover.life == record.life));
     let register = step("write down which processes are whose", Register::open(&state, kept.collect()))?;
     let now = time::now();
-    let (tasks, found) = tasks(&configuration, &state, planes.waker(), now)?.unzip();
+    let tasks = tasks(&configuration, &state, &left, planes.waker(), now)?;
     let mut activation = Activation::default();
     activation.arrange(listening, &configuration.loaded.config, &poller);
     let mut up = Up {
@@ -154,48 +144,12 @@ pub fn begin<'a>(
         since: now,
     };
     up.say(Happening::new(now.wall, Kind::Quell, format!("up, pid {}", std::process::id())));
-    up.say_what_was_left(left, found.unwrap_or_default(), now);
+    up.say_what_was_left(&left, now);
     up.take_in(now)?;
     Ok(up.run())
 }
 
 impl Up<'_> {
-    /// Says what an earlier supervisor has left: processes, which are not touched, and tasks, which wait again.
-    pub(super) fn say_what_was_left(&mut self, left: Vec<Leftover>, found: Found, now: Now) {
-        for leftover in left {
-            let text = format!("an earlier quell left {leftover} running; it is not touched");
-            self.say(Happening::new(now.wall, Kind::Orphan, text));
-        }
-        for Counts { queue, tally, .. } in found.stranded {
-            let left = tally.left();
-            let text =
-                format!("{left} tasks of {queue} wait in the state directory, where the configuration has it no more");
-            self.say(Happening::new(now.wall, Kind::Warning, text));
-        }
-        found.returned.into_iter().for_each(|returned| self.take_back(HERE, returned, "when quell ended", now));
-    }
-
-    /// A task was under way when quell ended, which counts as a try: it waits again, or is given up, so that what takes quell
-    /// down with it is tried as often as any other and no more.
-    pub(super) fn take_back(&mut self, store: StoreId, returned: Returned, whose: &str, now: Now) {
-        let Returned { id, queue, attempt } = returned;
-        let workers = self.configuration.loaded.config.workers.iter();
-        let of_queue = workers.filter(|named| named.keys.given().any(|name| *name == *queue));
-        let retry = of_queue.map(|named| Retry::from(&named.keys.retry)).max_by_key(|retry| retry.tries);
-        let verdict =
-            retry.map(|retry| outcome::decide(End::Lost { why: "quell ended".into() }, attempt, &retry, id.0));
-        let text = match (verdict, &mut self.tasks) {
-            (Some(Verdict::Buried { why }), Some(tasks)) => {
-                let text = format!("task {id} of {queue} is buried: {why}; `quell queue kick {id}` tries it again");
-                let order = Order::Bury { id, why, now: now.wall };
-                tasks.order(store, Asked::End(Box::new(order.clone())), order);
-                text
-            }
-            _ => format!("task {id} of {queue} was under way {whose} (try {attempt}); it waits again"),
-        };
-        self.say(Happening::new(now.wall, Kind::Task, text));
-    }
-
     /// Takes in all workers; nothing is started yet.
     fn take_in(&mut self, now: Now) -> Result<(), BeginError> {
         let wanted = self.wanted();
@@ -225,26 +179,32 @@ pub(super) fn listen(activation: &Activation, configuration: &Configuration) -> 
     activation.listen(config, sources).map_err(|reports| report::to_text(sources, &reports, false))
 }
 
-/// The store of tasks, where the configuration has queues, and what it has found there.
+/// The store of tasks, where the configuration has queues, with what was under way when the last supervisor ended, which has
+/// `left` these processes.
 pub(super) fn tasks(
     configuration: &Configuration,
     state: &State,
+    left: &[Leftover],
     waker: Arc<Waker>,
     now: Now,
-) -> Result<Option<(Tasks, Found)>, BeginError> {
+) -> Result<Option<Tasks>, BeginError> {
     if configuration.loaded.config.queues.is_empty() {
         return Ok(None);
     }
     let (told, said) = channel();
-    let (store, Opened { queues, returned }) = Store::open(state.path(), told, waker.clone())?;
+    let mut at_work = left::at_work(left);
+    let ids: Vec<_> = at_work.iter().map(|at| at.task).collect();
+    let (store, Opened { queues, returned, held }) = Store::open(state.path(), &ids, told, waker.clone())?;
+    at_work.retain(|at| held.iter().any(|held| held.id == at.task));
     let payloads = step("make the folder of payloads", Payloads::open(state.path(), state.mark()))?;
     let mut tasks = Tasks::new(Stores::new(store, said), payloads);
     open_shared(&mut tasks, configuration, state, waker)?;
     tasks.take_in_queues(configuration);
     let is_stranded = |counts: &Counts| counts.tally.left() > 0 && !tasks.works_on(&counts.queue, HERE);
     let stranded = queues.iter().filter(|counts| is_stranded(counts)).cloned().collect();
+    tasks.legacy = Legacy { returned, held, at_work, stranded };
     queues.into_iter().for_each(|counts| tasks.counted(HERE, counts, now));
-    Ok(Some((tasks, Found { returned, stranded })))
+    Ok(Some(tasks))
 }
 
 /// Has the stores looked for that the queues of a configuration share with other supervisors.

@@ -33,7 +33,7 @@ impl Up<'_> {
     pub(super) fn hear(&mut self, id: WorkerId, now: Now) {
         self.send(id, now);
         for _ in 0..READS_A_TURN {
-            let Some(talk) = self.talk(id).filter(|talk| !talk.puts) else { return };
+            let Some(talk) = self.talk(id).filter(|talk| talk.puts.is_none()) else { return };
             match talk.read() {
                 Ok(1..) => self.understand(id, now),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
@@ -52,7 +52,7 @@ impl Up<'_> {
 
     /// Does what the next lines say, up to what the worker puts, with that: whether there may be more.
     fn understand_some(&mut self, id: WorkerId, now: Now) -> bool {
-        let Some(talk) = self.talk(id).filter(|talk| !talk.puts) else { return false };
+        let Some(talk) = self.talk(id).filter(|talk| talk.puts.is_none()) else { return false };
         let mut heard = std::mem::take(&mut talk.heard);
         let (mut at, mut put) = (0, None);
         while let Some(end) = memchr(b'\n', &heard[at..]) {
@@ -126,9 +126,10 @@ impl Up<'_> {
         };
         talk.emptied = false;
         // What belongs to the task could not be stored: so it is not done.
-        let refused = talk.refused.extract_if(.., |(of, _)| *of == task).next();
+        let refused =
+            talk.refused.extract_if(.., |(of, _)| *of == task).fold(None, |first, (_, why)| first.or(Some(why)));
         let end = match (refused, end) {
-            (Some((_, why)), End::Done { .. }) => End::Failed { why },
+            (Some(why), End::Done { .. }) => End::Failed { why },
             (_, end) => end,
         };
         self.unseat(id, entry.task.class);
@@ -165,7 +166,7 @@ impl Up<'_> {
             return self.put_refused(id, by, queue, "the configuration has no such queue", now);
         };
         if let Some(talk) = &mut worker.talk {
-            talk.puts = true;
+            talk.puts = Some(now.tick);
         }
         let by = worker.talk.as_ref().and_then(|talk| talk.session.first()).map(|entry| entry.task.id);
         let store = tasks.queue(known).store;
@@ -193,11 +194,15 @@ impl Up<'_> {
             self.put_refused(id, by.filter(|_| is_its), &name, &why, now);
         }
         let Some(talk) = self.talk(id).filter(|_| is_its) else { return };
-        talk.puts = false;
+        if let Some(since) = talk.puts.take() {
+            talk.session.excuse(since, now.tick);
+        }
         self.understand(id, now);
         self.hear(id, now);
-        if self.supervisor.member(id).is_some_and(|member| member.life.is_at_rest()) {
-            self.end_talk(id, now);
+        match self.supervisor.member(id).map(|member| member.life.is_at_rest()) {
+            Some(true) => self.end_talk(id, now),
+            Some(false) => {}
+            None => self.gone(id, now),
         }
         self.hold_by_disk(id, now);
     }

@@ -93,7 +93,7 @@ impl Up<'_> {
     fn is_ready_to_spawn(&mut self, id: WorkerId, now: Now) -> bool {
         while let Some(talk) = self.talk(id) {
             // There is no time left to wait for that.
-            talk.puts = false;
+            talk.puts = None;
             self.end_talk(id, now);
         }
         let began = |worker: &Worker| worker.task.as_ref().is_some_and(|held| held.began);
@@ -156,9 +156,12 @@ impl Up<'_> {
         self.pids.insert(pid, id);
         let marks = self.configuration.log(worker).whole.marks.value && worker.task.is_none();
         let mark = marks.then(|| format!("started pid {pid} ({})", worker.name));
+        let timeout = self.configuration.table(worker).keys.timeout.value;
         let tag = match (&mut worker.task, &talk) {
             (Some(held), _) => {
                 held.began = true;
+                held.until = timeout.map(|timeout| now.tick.after(timeout));
+                self.tasks.iter_mut().for_each(|tasks| tasks.deadlines.extend(held.until.map(|until| (until, id))));
                 Some(Arc::new(Tag::of(Some(held.task.id))))
             }
             (None, talk) => talk.as_ref().map(|talk| talk.tag.clone()),

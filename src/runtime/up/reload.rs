@@ -6,8 +6,8 @@ use super::{Configuration, Up, Worker};
 use crate::clock::Now;
 use crate::config::plan::{self, Action};
 use crate::control::event::{Event as Happening, Kind};
-use crate::runtime::places;
 use crate::runtime::plane::ToPlane;
+use crate::runtime::{leftovers, places};
 use crate::supervisor::{Event, Phase};
 use crate::sys::signal;
 use crate::task::trigger;
@@ -101,6 +101,7 @@ impl Up<'_> {
         self.arrange_triggers(now);
         self.tell(trigger::Event::Look, None, now);
         self.arrange_drops(now);
+        self.take_over(now);
         Ok((lines, lives))
     }
 
@@ -110,9 +111,9 @@ impl Up<'_> {
         match &mut self.tasks {
             Some(tasks) => begin::open_shared(tasks, configuration, &self.state, waker),
             None => {
-                let (tasks, found) = begin::tasks(configuration, &self.state, waker, now)?.unzip();
-                self.tasks = tasks;
-                self.say_what_was_left(Vec::new(), found.unwrap_or_default(), now);
+                // Nobody works on a task but who was left by an earlier supervisor.
+                let left = leftovers::find(&self.state, &[]);
+                self.tasks = begin::tasks(configuration, &self.state, &left, waker, now)?;
                 Ok(())
             }
         }
@@ -280,8 +281,14 @@ impl Up<'_> {
         }
     }
 
-    /// A worker that was removed is at rest.
-    pub(super) fn gone(&mut self, id: WorkerId) {
+    /// A worker that was removed is at rest: what it has in hand is anybody's. While something that it has put is being stored, it
+    /// stays, for what it has said behind that.
+    pub(super) fn gone(&mut self, id: WorkerId, now: Now) {
+        self.end_talk(id, now);
+        if self.puts(id) {
+            return;
+        }
+        self.give_back(&[id], now);
         self.planes.detach(id);
         self.workers.remove(&id);
     }

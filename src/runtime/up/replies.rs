@@ -1,5 +1,6 @@
 //! What the stores say, and what comes of it.
 
+use super::answer::Goal;
 use super::asked::Asked;
 use super::stores::{Standing, StoreId, TROUBLE};
 use super::{Up, at_once};
@@ -11,6 +12,10 @@ use crate::runtime::store::{Ending, Entry, FromStore, Link, Order, Over, Reply, 
 use crate::task::queue::{CrewId, QueueId};
 use crate::task::trigger::What;
 use crate::task::{State, TaskId};
+use std::time::Duration;
+
+/// How long at most a queue is left alone that cannot be read.
+const TROUBLE_MAX: Duration = Duration::from_secs(300);
 
 impl Up<'_> {
     /// Takes what the stores have said.
@@ -29,7 +34,11 @@ impl Up<'_> {
             FromStore::Counts(counts) => {
                 let Some(id) = tasks.counted_of(store, &counts) else { return };
                 let (queue, news, paused) = (counts.queue.clone(), tasks.news(id, &counts), counts.paused);
+                let had_delayed = tasks.has_delayed();
                 tasks.counted(store, counts, now);
+                if tasks.has_delayed() != had_delayed {
+                    self.watches.stale = true;
+                }
                 if paused {
                     self.give_back_of(&queue, now);
                 }
@@ -69,7 +78,7 @@ impl Up<'_> {
     /// How a task stands that somebody here waits for, now that it was looked for; none where it is gone.
     fn looked_after(&mut self, id: TaskId, entry: Option<Entry>) {
         let state = entry.as_ref().map(|entry| entry.state);
-        if matches!(state, None | Some(State::Done | State::Buried)) {
+        if !matches!(state, Some(State::Waiting | State::Delayed | State::Running)) {
             self.ended_elsewhere(Over { id, state, said: entry.and_then(|entry| entry.said) });
         }
     }
@@ -126,7 +135,9 @@ impl Up<'_> {
         let asked = self.tasks.take().map(|tasks| tasks.asked).unwrap_or_default();
         let text = "the store of tasks has ended: no task is begun any more";
         self.say(Happening::new(now.wall, Kind::Warning, text));
-        for client in asked.into_values().filter_map(Asked::client) {
+        let waits = self.pending.extract_if(.., |pending| matches!(pending.goal, Goal::Tasks { .. }));
+        let waits: Vec<_> = waits.map(|pending| pending.client).collect();
+        for client in asked.into_values().filter_map(Asked::client).chain(waits) {
             self.server.reply(&self.poller, client, &Answer::failed(Code::Failed, text), now.tick);
         }
         self.arrange_drops(now);
@@ -145,7 +156,7 @@ impl Up<'_> {
                 if generation == tasks.generation {
                     tasks.desk.refused(queue, class);
                 }
-                self.store_failed(store, &error, now);
+                self.fetch_failed(store, queue, &error, now);
             }
             (Asked::Wish { generation, crew }, reply) => self.wish_answered(store, generation, crew, reply, now),
             (Asked::Lease(leases), Reply::Leased(leased)) => {
@@ -234,11 +245,30 @@ impl Up<'_> {
         }
     }
 
+    /// What waits in a queue could not be read. Where a part of the store is damaged the other queues go on, and this one is looked
+    /// at ever more seldom.
+    fn fetch_failed(&mut self, store: StoreId, queue: QueueId, error: &StoreError, now: Now) {
+        if !matches!(error, StoreError::Damaged { .. }) {
+            return self.store_failed(store, error, now);
+        }
+        let Some(tasks) = &mut self.tasks else { return };
+        let known = tasks.queue(queue);
+        let is_news = known.left_alone.is_zero();
+        known.left_alone = (2 * known.left_alone).clamp(TROUBLE, TROUBLE_MAX);
+        known.trouble = Some(now.tick.after(known.left_alone));
+        if is_news {
+            let text = format!("queue {} cannot be read: {error}", known.name);
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+        }
+    }
+
     fn say_damaged(&mut self, queue: QueueId, damaged: &[TaskId], now: Now) {
         let Some(tasks) = self.tasks.as_mut().filter(|_| !damaged.is_empty()) else { return };
         let ids: Vec<_> = damaged.iter().map(ToString::to_string).collect();
         let (name, ids) = (tasks.queue(queue).name.clone(), ids.join(", "));
         let text = format!("queue {name}: not what was put, and set aside: {ids}");
         self.say(Happening::new(now.wall, Kind::Warning, text));
+        let came = Came { end: Ended::Buried, text: Some("not what was put, and set aside".into()) };
+        damaged.iter().for_each(|id| self.task_ended(*id, &came));
     }
 }

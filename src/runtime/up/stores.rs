@@ -137,15 +137,17 @@ impl Stores {
         self.all.iter_mut().for_each(Backend::send);
     }
 
-    /// Ends them, when all that they were told is done.
-    pub(super) fn stop(mut self) {
+    /// Ends them, when all that they were told is done: what they have said last.
+    pub(super) fn stop(mut self) -> Vec<FromStore> {
         self.send();
-        for backend in self.all {
+        let stop = |backend: Backend| {
             match backend.link {
                 Link::Here(store) => store.stop(),
                 Link::Shared(shared) => shared.stop(),
             }
-        }
+            backend.said.try_iter().collect::<Vec<_>>()
+        };
+        self.all.into_iter().flat_map(stop).collect()
     }
 }
 

@@ -47,8 +47,8 @@ pub(super) struct Talk {
     /// What it has printed is being read: only then is another task said. That was done since its last task.
     empties: bool,
     pub(super) emptied: bool,
-    /// Something that it has put is being stored: what it says behind that holds only then.
-    pub(super) puts: bool,
+    /// Since when something that it has put is being stored: what it says behind that holds only then.
+    pub(super) puts: Option<Tick>,
     /// Why something could not be stored that it has put for a task.
     pub(super) refused: Vec<(TaskId, Box<str>)>,
     /// When there is something to do for it that nothing else brings.
@@ -83,7 +83,7 @@ impl Talk {
             awaited: Interest::Read,
             empties: false,
             emptied: false,
-            puts: false,
+            puts: None,
             refused: Vec::new(),
             due: None,
             hung_up: None,
@@ -120,7 +120,7 @@ impl Talk {
 
     /// When it is killed: the task that it is at has its time, but for what the disk takes; or it listens no more.
     fn killed_at(&self, timeout: Option<Duration>) -> Option<Tick> {
-        let since = self.session.since().filter(|_| !self.puts);
+        let since = self.session.since().filter(|_| self.puts.is_none());
         earliest([self.hung_up, since.zip(timeout).map(|(since, timeout)| since.after(timeout))])
     }
 
@@ -152,6 +152,8 @@ impl Up<'_> {
             let Some(entry) = talk.session.next(now.tick) else { break };
             let begun = is_recorded.then(|| (entry.task.clone(), entry.queue));
             let (task, fits) = (entry.task.id, protocol::write_task(&entry.task, &mut talk.unsent));
+            // Where it is tried again, it is fetched again.
+            entry.task.payload = Box::default();
             if let Some((task, queue)) = begun {
                 self.record_begun(id, &task, queue, now);
             }
@@ -280,13 +282,16 @@ impl Up<'_> {
         let Some(talk) = &mut worker.talk else { return };
         talk.due = None;
         if talk.killed_at(timeout).is_none_or(|at| at > now.tick) {
-            let unbegun = talk.session.linger();
-            self.seat(id);
-            unbegun.into_iter().for_each(|entry| self.unbegun(id, &entry, now));
+            if talk.session.lingers_at().is_some_and(|at| at <= now.tick) {
+                let unbegun = talk.session.linger();
+                self.seat(id);
+                unbegun.into_iter().for_each(|entry| self.unbegun(id, &entry, now));
+            }
             return self.time_talk(id);
         }
-        talk.late = talk.hung_up.is_none();
-        if talk.hung_up.is_some() {
+        // That its socket is closed may be told before its end is.
+        talk.late |= talk.hung_up.is_none();
+        if !talk.late {
             let name = self.name(id);
             let text = "has closed its task socket and goes on: killed";
             self.say(Happening::new(now.wall, Kind::Warning, text).of(name));
@@ -347,7 +352,7 @@ impl Up<'_> {
     pub(super) fn end_talk(&mut self, id: WorkerId, now: Now) {
         for _ in 0..READS_AT_THE_END {
             let Some(talk) = self.talk(id) else { return };
-            if talk.puts {
+            if talk.puts.is_some() {
                 return self.hold_by_disk(id, now);
             }
             if !matches!(talk.read(), Ok(1..)) {
@@ -382,7 +387,7 @@ impl Up<'_> {
 
     /// Whether the next life of a worker must wait for what its last one has put.
     pub(super) fn puts(&self, id: WorkerId) -> bool {
-        self.workers.get(&id).and_then(|worker| worker.talk.as_ref()).is_some_and(|talk| talk.puts)
+        self.workers.get(&id).and_then(|worker| worker.talk.as_ref()).is_some_and(|talk| talk.puts.is_some())
     }
 
     /// What is to be thought of the task that a worker was at when it ended; none where somebody has ended it.

@@ -4,31 +4,32 @@
 //! task: it is stopped, killed and swept as others are, and its task is over when nothing of that life is left.
 
 use super::asked::Asked;
+use super::left::Legacy;
 use super::stores::{HERE, Standing, StoreId, Stores};
 use super::{Configuration, Up, Worker, specs};
 use crate::clock::{Now, Tick, earliest};
 use crate::config::tables::QueueEvent;
 use crate::config::values;
+use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::Totals;
 use crate::runtime::launch::Errand;
 use crate::runtime::payload::{Payload, Payloads};
-use crate::runtime::store::{Counts, Ending, How, Order, Placed, Source, Ticket};
-use crate::supervisor::Phase;
+use crate::runtime::store::{Counts, Ending, FromStore, How, Order, Placed, Reply, Source, Ticket};
+use crate::supervisor::{Phase, Supervisor};
 use crate::task::priority::Slots;
-use crate::task::queue::{CrewId, Effect, FETCH_TASKS, QueueId, Queues, Slot};
-use crate::task::{Class, Task};
+use crate::task::queue::{CrewId, Effect, FETCH_BYTES, FETCH_TASKS, QueueId, Queues, Slot};
+use crate::task::{Class, Task, TaskId};
 use crate::worker::WorkerId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Payloads of so many bytes are fetched at once, and of one task in any case.
-const FETCH_BYTES: u64 = 1 << 20;
-
 /// Queues, and those who work on their tasks.
 #[derive(Debug)]
 pub(super) struct Tasks {
     pub(super) stores: Stores,
+    /// What the last supervisor had begun.
+    pub(super) legacy: Legacy,
     pub(super) payloads: Payloads,
     pub(super) desk: Queues,
     /// All queues that there have been since the start; those of the configuration have limits.
@@ -59,6 +60,9 @@ pub(super) struct Known {
     pub(super) totals: Totals,
     /// When what has been kept long enough was deleted last.
     pub(super) purged: Option<Tick>,
+    /// What it holds cannot be read, and is looked at again then; how long that was left alone last.
+    pub(super) trouble: Option<Tick>,
+    pub(super) left_alone: Duration,
 }
 
 /// The slots of a worker.
@@ -66,6 +70,8 @@ pub(super) struct Known {
 pub(super) struct Crew {
     /// The worker, by its name in the configuration.
     pub(super) worker: Box<str>,
+    /// A process is started for each of its tasks.
+    by_task: bool,
     pub(super) slots: Vec<WorkerId>,
     pub(super) queues: Vec<QueueId>,
 }
@@ -77,7 +83,7 @@ pub(super) struct Held {
     pub(super) queue: QueueId,
     /// Where the process finds what is to be done; none before the try has begun.
     pub(super) payload: Option<Payload>,
-    /// When it has had its time.
+    /// When it has had its time, which begins with its process.
     pub(super) until: Option<Tick>,
     /// It has had it.
     pub(super) late: bool,
@@ -98,6 +104,7 @@ impl Tasks {
     pub(super) fn new(stores: Stores, payloads: Payloads) -> Tasks {
         Tasks {
             stores,
+            legacy: Legacy::default(),
             payloads,
             desk: Queues::new(),
             queues: Vec::new(),
@@ -132,7 +139,8 @@ impl Tasks {
     fn heard_of(&mut self, name: &Arc<str>, store: StoreId) -> QueueId {
         self.named(name).unwrap_or_else(|| {
             let (name, totals) = (name.clone(), Totals::default());
-            self.queues.push(Known { name, store, place: None, counts: None, begun: 0, totals, purged: None });
+            let (place, counts, purged, trouble, left_alone) = (None, None, None, None, Duration::ZERO);
+            self.queues.push(Known { name, store, place, counts, begun: 0, totals, purged, trouble, left_alone });
             QueueId(self.queues.len() as u32 - 1)
         })
     }
@@ -190,7 +198,8 @@ impl Tasks {
 
     /// When there is something to do that nothing else brings.
     pub(super) fn deadline(&self) -> Option<Tick> {
-        earliest([self.deadlines.first().map(|(at, _)| *at), self.stores.deadline()])
+        let trouble = self.queues.iter().filter_map(|queue| queue.trouble).min();
+        earliest([self.deadlines.first().map(|(at, _)| *at), self.stores.deadline(), trouble])
     }
 
     /// A queue has changed, as a store says.
@@ -216,13 +225,26 @@ impl Tasks {
         self.stores.get_mut(store).due = due;
     }
 
-    /// Has nobody begin tasks of queues that are paused, or whose store cannot say that they have begun.
-    pub(super) fn hold_queues(&mut self) {
+    /// Whether tasks wait for their time.
+    pub(super) fn has_delayed(&self) -> bool {
+        self.stores.ids().any(|store| self.stores.get(store).due.is_some())
+    }
+
+    /// Has nobody begin tasks of queues that are paused or cannot be read, or whose store cannot say that they have begun; nor with workers that
+    /// are to take none, or that would have to wait before they could start.
+    pub(super) fn hold(&mut self, supervisor: &Supervisor) {
         for (id, queue) in (0..).map(QueueId).zip(&self.queues) {
             if (id.0 as usize) < self.desk.queues() {
                 let is_paused = queue.counts.as_ref().is_some_and(|counts| counts.paused);
-                self.desk.pause(id, is_paused || !self.stores.get(queue.store).is_ready());
+                let is_held = queue.trouble.is_some() || !self.stores.get(queue.store).is_ready();
+                self.desk.pause(id, is_paused || is_held);
             }
+        }
+        let goes_down = supervisor.phase() == Phase::Stopping;
+        for (id, crew) in (0..).map(CrewId).zip(&self.crews) {
+            let waits = || crew.slots.first().is_some_and(|slot| supervisor.is_held_up(*slot));
+            let takes_none = crew.by_task && (self.closed.contains(&crew.worker) || waits());
+            self.desk.open(id, !goes_down && !takes_none);
         }
     }
 
@@ -249,10 +271,24 @@ impl Tasks {
         }
     }
 
-    /// Ends the stores, when all that they were told is done. What has failed is tried a last time.
-    pub(super) fn stop(mut self) {
+    /// Ends the stores, when all that they were told is done. What has failed is tried a last time: the tasks whose tries are
+    /// over, and of which that could not be stored.
+    pub(super) fn stop(mut self) -> Vec<TaskId> {
         self.stores.ids().for_each(|store| self.tell_again(store));
-        self.stores.stop();
+        for said in self.stores.stop() {
+            if let FromStore::Reply(ticket, reply) = said
+                && !matches!(reply, Reply::Failed(_))
+            {
+                self.asked.remove(&ticket);
+            }
+        }
+        let lost = self.asked.into_values().filter_map(|asked| match asked.again() {
+            Some(Order::End { id, .. }) => Some(id),
+            _ => None,
+        });
+        let mut lost: Vec<_> = lost.collect();
+        lost.sort_unstable();
+        lost
     }
 }
 
@@ -284,7 +320,6 @@ impl Up<'_> {
             let high = named.keys.slots.high.value.0 as u32;
             let crew = tasks.desk.add_crew(queues.clone(), Slots { total, high });
             let by_task = specs::is_by_task(&named.keys);
-            tasks.desk.open(crew, !(by_task && tasks.closed.contains(&*named.name)));
             let mut ids = Vec::with_capacity(slots.len());
             for (number, (id, worker)) in (0..).zip(slots) {
                 let slot = Slot { crew, number };
@@ -297,7 +332,7 @@ impl Up<'_> {
                 worker.slot = Some(slot);
                 ids.push(*id);
             }
-            tasks.crews.push(Crew { worker: named.name.as_str().into(), slots: ids, queues });
+            tasks.crews.push(Crew { worker: named.name.as_str().into(), by_task, slots: ids, queues });
         }
         let ids: Vec<_> = self.workers.iter().filter(|(_, worker)| worker.talk.is_some()).map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.seat(id));
@@ -305,11 +340,13 @@ impl Up<'_> {
 
     /// Gives tasks to slots that are free.
     pub(super) fn serve_tasks(&mut self, now: Now) {
-        let Some(tasks) = &mut self.tasks else { return };
         if self.supervisor.phase() == Phase::Stopping {
-            (0..tasks.crews.len() as u32).for_each(|crew| tasks.desk.open(CrewId(crew), false));
+            let crews = self.tasks.iter().flat_map(|tasks| &tasks.crews);
+            let slots: Vec<_> = crews.flat_map(|crew| crew.slots.iter().copied()).collect();
+            self.give_back(&slots, now);
         }
-        tasks.hold_queues();
+        let Some(tasks) = &mut self.tasks else { return };
+        tasks.hold(&self.supervisor);
         let mut effects = Vec::new();
         tasks.desk.settle(now.wall, &mut effects);
         let mut leases = BTreeMap::new();
@@ -343,14 +380,26 @@ impl Up<'_> {
         self.tasks.iter_mut().for_each(|tasks| tasks.stores.send());
     }
 
+    /// Ends the stores; what they could not store is done again by the next supervisor.
+    pub(super) fn stop_tasks(&mut self, now: Now) {
+        let lost = self.tasks.take().map(Tasks::stop).unwrap_or_default();
+        if !lost.is_empty() {
+            let ids: Vec<_> = lost.iter().map(ToString::to_string).collect();
+            let text =
+                format!("what became of these tasks is not stored, and they are tried again: {}", ids.join(", "));
+            self.say(Happening::new(now.wall, Kind::Warning, text));
+        }
+    }
+
     /// Workers are to take tasks, or are to take none: those of these that have slots. What to say of that, each once.
     pub(super) fn open_crews(&mut self, ids: &[WorkerId], open: bool) -> Vec<String> {
         let mut lines = Vec::new();
         let Some(tasks) = &mut self.tasks else { return lines };
         for worker in ids.iter().filter_map(|id| self.workers.get(id)) {
             // One that stays takes tasks whenever it runs.
-            let Some(slot) = worker.slot.filter(|_| worker.is_by_task(&self.configuration)) else { continue };
-            tasks.desk.open(slot.crew, open);
+            if !worker.is_by_task(&self.configuration) {
+                continue;
+            }
             match open {
                 true => _ = tasks.closed.remove(&worker.of),
                 false => _ = tasks.closed.insert(worker.of.clone()),

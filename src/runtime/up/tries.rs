@@ -6,6 +6,7 @@ use super::talk::exit_of;
 use super::tasks::Held;
 use super::{Up, Worker};
 use crate::clock::{Now, Tick, Wall};
+use crate::config::tables::QueueEvent;
 use crate::control::event::{Event as Happening, Kind};
 use crate::control::queue::{End as Ended, Outcome as Came};
 use crate::runtime::store::{Ending, Order};
@@ -28,10 +29,6 @@ impl Up<'_> {
     /// The try of a task that a slot has is stored: its process may begin.
     pub(super) fn begin_task(&mut self, id: WorkerId, attempt: u32, now: Now) {
         let Some((worker, tasks)) = self.workers.get_mut(&id).zip(self.tasks.as_mut()) else { return };
-        let named = worker
-            .leaving
-            .as_deref()
-            .map_or_else(|| &self.configuration.loaded.config.workers[worker.table], |leaving| &leaving.table);
         let Some(held) = &mut worker.task else { return };
         held.task.attempt = attempt;
         let is_gone = worker.slot.is_none() || !tasks.is_open(&worker.of);
@@ -45,8 +42,6 @@ impl Up<'_> {
                 return self.end_task(id, Some(End::Failed { why }), now);
             }
         }
-        held.until = named.keys.timeout.value.map(|timeout| now.tick.after(timeout));
-        tasks.deadlines.extend(held.until.map(|until| (until, id)));
         if self.events.are_recorded() {
             let (task, queue) = (held.task.clone(), held.queue);
             self.record_begun(id, &task, queue, now);
@@ -56,24 +51,28 @@ impl Up<'_> {
 
     /// The store has said whether the try of a task begins that a slot was chosen for.
     pub(super) fn leased(&mut self, id: WorkerId, task: TaskId, attempt: Option<u32>, now: Now) {
-        let is_held = self.workers.get(&id).is_some_and(|worker| worker.task.is_some());
         match attempt {
-            _ if !is_held => self.task_leased(id, task, attempt, now),
+            _ if !self.holds(id, task) => self.task_leased(id, task, attempt, now),
             Some(attempt) => self.begin_task(id, attempt, now),
             // Somebody has dropped it meanwhile.
             None => drop(self.let_go(id)),
         }
     }
 
+    /// Whether this is the task that a slot has.
+    fn holds(&self, id: WorkerId, task: TaskId) -> bool {
+        self.workers.get(&id).and_then(|worker| worker.task.as_ref()).is_some_and(|held| held.task.id == task)
+    }
+
     /// The store could not begin the try of a task that a slot was chosen for.
     pub(super) fn not_leased(&mut self, id: WorkerId, task: TaskId) {
-        let talk = self.workers.get_mut(&id).and_then(|worker| worker.talk.as_mut());
-        let (queue, task) = match talk.and_then(|talk| talk.session.refused(task)) {
+        let refused = self.talk(id).and_then(|talk| talk.session.refused(task));
+        let (queue, task) = match refused {
             Some(entry) => {
                 self.unseat(id, entry.task.class);
                 (entry.queue, entry.task)
             }
-            None => match self.let_go(id) {
+            None => match self.holds(id, task).then(|| self.let_go(id)).flatten() {
                 Some(held) => (held.queue, held.task),
                 None => return,
             },
@@ -101,7 +100,7 @@ impl Up<'_> {
     /// Gives back the tasks of slots that will not work on them.
     pub(super) fn give_back(&mut self, ids: &[WorkerId], now: Now) {
         for id in ids {
-            let rests = self.supervisor.member(*id).is_some_and(|member| member.life.is_at_rest());
+            let rests = self.supervisor.member(*id).is_none_or(|member| member.life.is_at_rest());
             let leased = |worker: &Worker| worker.task.as_ref().is_some_and(|held| held.payload.is_some());
             if rests && self.workers.get(id).is_some_and(leased) {
                 self.end_task(*id, None, now);
@@ -109,11 +108,14 @@ impl Up<'_> {
         }
     }
 
-    /// A try is over; none is one that somebody has ended, by no fault of the task's.
+    /// A try is over; none is one that somebody has ended, by no fault of the task's: one that had not begun counts for none.
     pub(super) fn end_task(&mut self, id: WorkerId, end: Option<End>, now: Now) {
-        if let Some(held) = self.let_go(id) {
-            self.conclude(id, &held.task, held.queue, end, now);
+        let Some(held) = self.let_go(id) else { return };
+        if end.is_some() || held.began {
+            return self.conclude(id, &held.task, held.queue, end, now);
         }
+        self.record_tried(id, &held.task, held.queue, None, now);
+        self.tasks.iter_mut().for_each(|tasks| tasks.end(held.task.id, Ending::Unbegun, now));
     }
 
     /// What becomes of a task that a worker has no more, and who is told.
@@ -125,9 +127,6 @@ impl Up<'_> {
         let verdict = outcome::conclude(end, attempt, &retry, task.0);
         let text = verdict.as_ref().and_then(|verdict| verdict.describe(task, attempt, retry.tries));
         let events = verdict.as_ref().map_or(&[][..], Verdict::events);
-        let known = tasks.queue(of);
-        let queue = known.name.clone();
-        events.iter().for_each(|event| known.totals.count(*event));
         let mut came = None;
         let ending = match verdict {
             None => Ending::Return,
@@ -143,15 +142,25 @@ impl Up<'_> {
         };
         tasks.end(task, ending, now);
         self.purge(of, now);
+        self.tell_fate(of, task, events, came, now);
+        if let Some(text) = text {
+            let name = self.name(id);
+            self.say(Happening::new(now.wall, Kind::Task, text).of(name));
+        }
+    }
+
+    /// This has happened to a task, whoever had it, if anybody, and it has come to this end, if to any: that is counted, and told
+    /// to those who wait for such a thing.
+    pub(super) fn tell_fate(&mut self, of: QueueId, task: TaskId, events: &[QueueEvent], came: Option<Came>, now: Now) {
+        let Some(tasks) = &mut self.tasks else { return };
+        let known = tasks.queue(of);
+        let queue = known.name.clone();
+        events.iter().for_each(|event| known.totals.count(*event));
         for event in events {
             self.happened(What::Queue { queue: &queue, event: *event }, now);
         }
         if let Some(came) = came {
             self.task_ended(task, &came);
-        }
-        if let Some(text) = text {
-            let name = self.name(id);
-            self.say(Happening::new(now.wall, Kind::Task, text).of(name));
         }
     }
 
@@ -187,6 +196,7 @@ impl Up<'_> {
     /// Does what is due: tasks that have had their time, delayed ones whose time has come, a store that is to be tried again.
     pub(super) fn tasks_due(&mut self, now: Now) {
         let Some(tasks) = &mut self.tasks else { return };
+        tasks.queues.iter_mut().for_each(|queue| _ = queue.trouble.take_if(|at| *at <= now.tick));
         for store in tasks.stores.ids() {
             let backend = tasks.stores.get_mut(store);
             let is_due = backend.due.take_if(|at| *at <= now.tick).is_some();

@@ -15,13 +15,16 @@ use crate::worker::WorkerId;
 use crate::worker::lifecycle::State;
 use std::io;
 
+/// An alarm that rings only when the clock is set.
+const NEVER: Wall = Wall(i64::MAX);
+
 /// All triggers, and the alarm of their schedules.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
     pub(super) all: watch::Watches,
     /// The sockets of those who wait for connections, by their names.
     pub(super) sockets: Vec<(Box<str>, Sockets)>,
-    /// None where no schedule ever was; and when it rings.
+    /// None where nobody ever waited for the calendar; and when it rings.
     alarm: Option<Alarm>,
     rings: Option<Wall>,
     /// What is to be waited for may be other than what is.
@@ -122,6 +125,9 @@ impl Up<'_> {
         if rang {
             self.watches.alarm.iter().for_each(Alarm::heard);
             self.watches.rings = None;
+            if let Some(tasks) = &mut self.tasks {
+                tasks.stores.ids().for_each(|store| tasks.await_due(store, now));
+            }
             self.tell(trigger::Event::Clock, None, now);
         }
         if self.watches.deadline().is_some_and(|at| at <= now.tick) {
@@ -215,9 +221,10 @@ impl Up<'_> {
         self.step(Event::Start(&ids), now);
     }
 
-    /// Has the next time of a schedule told.
+    /// Has the next time of a schedule told; and a clock that is set, where tasks wait for a time of the calendar.
     fn set_alarm(&mut self) -> Option<Trouble> {
-        let next = self.watches.all.alarm();
+        let has_delayed = self.tasks.as_ref().is_some_and(|tasks| tasks.has_delayed());
+        let next = self.watches.all.alarm().or(has_delayed.then_some(NEVER));
         if next == self.watches.rings {
             return None;
         }

@@ -172,7 +172,7 @@ fn placed(put: &Put, answer: Value) -> Reply {
         let [id, state, how, other] = fields(row);
         let how = match text(&how) {
             "there" => How::There,
-            "replaced" => How::Replaced(TaskId(number(&other))),
+            "replaced" => How::Replaced(vec![TaskId(number(&other))]),
             _ => How::New,
         };
         Placed { id: TaskId(number(&id)), state: state_of(&state), how }
