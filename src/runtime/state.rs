@@ -127,6 +127,22 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
 
+    /// The number is above the highest that there is (proc_sys_kernel(5), pid_max).
+    #[test]
+    fn what_a_dead_one_leaves_for_a_moment_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::create_private(folder.path()).unwrap();
+        let Ok(Locking::Held(lock)) = dir.lock(LOCK, "quell (pid 4194305)") else { panic!("nobody has it") };
+        let (path, (tell, told)) = (folder.path().to_owned(), std::sync::mpsc::channel());
+        let next = std::thread::spawn(move || {
+            tell.send(()).unwrap();
+            State::open(&path).map(drop)
+        });
+        told.recv().unwrap();
+        drop(lock);
+        next.join().unwrap().unwrap();
+    }
+
     #[test]
     fn one_supervisor_to_a_state_directory() {
         let folder = tempfile::tempdir().unwrap();

@@ -62,6 +62,7 @@ use arrivals::Drops;
 use events::Events;
 use planes::Planes;
 use ready::Ready;
+use reload::Leaving;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
@@ -156,15 +157,6 @@ struct Worker {
     task: Option<Box<Held>>,
     /// What is said with its process about tasks, where it is one that stays.
     talk: Option<Box<Talk>>,
-}
-
-/// What a configuration says of a worker, kept when another takes its place.
-#[derive(Debug)]
-struct Leaving {
-    table: Named<Table>,
-    log: WorkerLog,
-    /// The folder of the file that the table stood in.
-    folder: PathBuf,
 }
 
 /// How a life ended.
@@ -311,10 +303,10 @@ impl Up<'_> {
         // What becomes of the first workers is what others wait for.
         self.arrange_triggers(now);
         self.step(Event::Start(&ids), now);
+        self.take_over(now);
         self.settle(now);
         self.tell(trigger::Event::Look, None, now);
         self.arrange_drops(now);
-        self.take_over(now);
         self.settle(now);
         self.serve_tasks(now);
         crate::sys::memory::release_start_pages();

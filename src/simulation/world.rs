@@ -10,7 +10,7 @@ use crate::clock::{Now, Tick, Wall, earliest};
 use crate::config::load::Config;
 use crate::config::tables::WorkerEvent;
 use crate::control::event::{Event as Happening, Kind};
-use crate::supervisor::{Effect, Event, Supervisor, spec};
+use crate::supervisor::{Effect, Event, Phase, Supervisor, spec};
 use crate::task::TaskId;
 use crate::task::queue::{Queues, Slot};
 use crate::task::trigger::{self, What};
@@ -379,7 +379,9 @@ impl<'a> World<'a> {
         let waiting = |queue: &str| piles.iter().find(|pile| *pile.name == *queue).map_or(0, Pile::startable);
         let asked = self.watches.tell(event, only, self.now, waiting);
         self.mind_idle();
-        asked.into_iter().for_each(|asked| self.answer(asked));
+        // Nothing is started any more when quell goes down.
+        let is_going_on = self.supervisor.phase() != Phase::Stopping;
+        asked.into_iter().filter(|_| is_going_on).for_each(|asked| self.answer(asked));
     }
 
     fn answer(&mut self, asked: Asked) {

@@ -2,6 +2,7 @@
 //! symbolic link followed.
 
 use super::fd::{self, retry};
+use super::{proc, thread};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::{self, FileStat, Mode, SFlag, fstatat};
@@ -11,9 +12,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 const FILE_MODE: Mode = Mode::from_bits_truncate(0o640);
 const DIR_MODE: Mode = Mode::from_bits_truncate(0o750);
+/// How long a process takes at most from the fork to the exec.
+const EXEC_WAIT: Duration = Duration::from_secs(1);
 
 /// A directory held open.
 #[derive(Debug)]
@@ -285,7 +290,8 @@ pub enum Locking {
 }
 
 impl Dir {
-    /// Locks the file of that name (made 0600) and writes into it who holds it.
+    /// Locks the file of that name (made 0600) and writes into it who holds it, with its number: `quell (pid 12)`. Where that
+    /// one has died, a process that it was about to start may still have its descriptors: the exec is waited for.
     ///
     /// # Errors
     /// As openat(2), flock(2) and write(2).
@@ -293,16 +299,21 @@ impl Dir {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(0o600);
         let file = File::from(retry(|| openat(&self.fd, name, flags, mode))?);
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => {
-                stat::fchmod(&*held, mode)?;
-                held.set_len(0)?;
-                held.write_all_at(holder.as_bytes(), 0)?;
-                Ok(Locking::Held(Lock { _held: held }))
+        let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => held,
+            Err((file, Errno::EWOULDBLOCK)) => {
+                let holder = holder_in(&file);
+                match has_died(&holder).then(|| lock_in_time(file)).flatten() {
+                    Some(held) => held,
+                    None => return Ok(Locking::Taken(holder)),
+                }
             }
-            Err((file, Errno::EWOULDBLOCK)) => Ok(Locking::Taken(holder_in(&file))),
-            Err((_, e)) => Err(e.into()),
-        }
+            Err((_, e)) => return Err(e.into()),
+        };
+        stat::fchmod(&*held, mode)?;
+        held.set_len(0)?;
+        held.write_all_at(holder.as_bytes(), 0)?;
+        Ok(Locking::Held(Lock { _held: held }))
     }
 
     /// Who holds the lock of that name, if anybody does. A missing lock file is held by nobody.
@@ -320,6 +331,20 @@ impl Dir {
             Err((_, e)) => Err(e.into()),
         }
     }
+}
+
+/// Locks a file as soon as it can be, if that is soon.
+fn lock_in_time(file: File) -> Option<Flock<File>> {
+    let (tell, told) = channel();
+    // Left alone with a lock that comes too late, it gives that back.
+    thread::spawn("lock", move || drop(tell.send(Flock::lock(file, FlockArg::LockExclusive).ok()))).ok()?;
+    told.recv_timeout(EXEC_WAIT).ok().flatten()
+}
+
+/// Whether whoever is named in a lock file runs no more.
+fn has_died(holder: &str) -> bool {
+    let number = holder.split_once("(pid ").and_then(|(_, rest)| rest.strip_suffix(')')?.parse().ok());
+    number.is_some_and(|pid| proc::stat(pid).is_none_or(|stat| stat.has_ended))
 }
 
 fn holder_in(file: &File) -> String {

@@ -71,11 +71,11 @@ impl Scene {
     fn kill_quell(mut self) -> Scene {
         self.up.signal(Signal::SIGKILL);
         self.up.end();
+        self.count_under_way();
         let config = self.up.folder.join("quell.toml");
         let past = (self.dice.roll(4) == 0).then(|| std::thread::spawn(move || put_by_command(&config)));
         self.up = self.up.again();
         self.up.until("all workers are up");
-        self.under_way += self.up.heard().iter().filter(|line| line.contains("quell ended")).count();
         past.into_iter().for_each(|past| self.oracle.acknowledge(past.join().unwrap()));
         if self.dice.roll(8) == 0 {
             self.kills += 1;
@@ -83,6 +83,11 @@ impl Scene {
         }
         self.oracle.served();
         self
+    }
+
+    /// Adds what this supervisor has found under way, which it may say at any time of its life: some lived on for a moment.
+    fn count_under_way(&mut self) {
+        self.under_way += self.up.heard().iter().filter(|line| line.contains("quell ended")).count();
     }
 
     /// Holds what was done against what was promised, when nothing is left to be done; in short, what has happened.
@@ -130,6 +135,7 @@ fn kill_over(hands: Hands, kills: u32, tasks: usize) {
     let took = began.elapsed();
     let left = at_rest(&mut Client::connect(&socket).unwrap());
     scene.up.down();
+    scene.count_under_way();
     let said = scene.judge(&left);
     report(&format!("in {took:?} {said}"));
 }

@@ -4,7 +4,9 @@ use super::begin::{self, BeginError};
 use super::specs::{self, Sortings};
 use super::{Configuration, Up, Worker};
 use crate::clock::Now;
+use crate::config::load::{Named, WorkerLog};
 use crate::config::plan::{self, Action};
+use crate::config::tables::Worker as Table;
 use crate::control::event::{Event as Happening, Kind};
 use crate::runtime::plane::ToPlane;
 use crate::runtime::{leftovers, places};
@@ -31,6 +33,15 @@ pub(super) struct Wanted {
     log: String,
     /// The folder of its log directory.
     pub(super) root: PathBuf,
+}
+
+/// What a configuration says of a worker, kept when another takes its place.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) table: Named<Table>,
+    pub(super) log: WorkerLog,
+    /// The folder of the file that the table stood in.
+    pub(super) folder: PathBuf,
 }
 
 impl Up<'_> {
